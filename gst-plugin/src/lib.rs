@@ -1,0 +1,1 @@
+//! The divien engine and its GStreamer element `divienenc`.

@@ -1,0 +1,150 @@
+//! What a command line asks for, typed but not yet resolved: nothing here has looked at a file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One encode, as typed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// `-i`
+    pub input: Input,
+    /// The last argument.
+    pub output: Output,
+    /// `-f` after `-i`: the output's container, by ffmpeg's name.
+    pub format: Option<String>,
+    /// `-y`, `-n`
+    pub overwrite: Overwrite,
+    /// `-w`: lanes that encode at once; `None` is the default.
+    pub workers: Option<u32>,
+    /// `-threads`: threads of each encoder; `None` is the encoder's constant default.
+    pub threads: Option<u32>,
+    /// `-bsize`: frames in a chunk.
+    pub chunk_frames: u32,
+    /// `-c:v` and everything that belongs to the encoder.
+    pub video: VideoArgs,
+    /// `-c:a`, `-b:a`, `-an`
+    pub audio: AudioArgs,
+    /// False with `-sn`.
+    pub subtitles: bool,
+    /// `-ss`, `-t`, `-to`, `-frames:v`
+    pub range: Range,
+    /// `-movflags +faststart`
+    pub faststart: bool,
+    /// `-metadata key=value`, in order.
+    pub metadata: Vec<(String, String)>,
+    /// How the run is told about.
+    pub report: Report,
+}
+
+/// Where the input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A file.
+    File(PathBuf),
+    /// `-i -`
+    Stdin,
+}
+
+/// Where the output goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A file.
+    File(PathBuf),
+    /// `-`
+    Stdout,
+}
+
+/// What happens to an output that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overwrite {
+    /// Ask on a terminal, refuse elsewhere.
+    #[default]
+    Ask,
+    /// `-y`
+    Always,
+    /// `-n`
+    Never,
+}
+
+/// The video encoder and its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoArgs {
+    /// `-c:v`: an ffmpeg name (`libx264`) or a GStreamer factory (`x264enc`).
+    pub encoder: String,
+    /// Encoder options as typed, without the dash, in order: `("crf", "23")`.
+    pub options: Vec<(String, String)>,
+    /// `-pix_fmt`, by ffmpeg's name.
+    pub pix_fmt: Option<String>,
+}
+
+/// The sound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AudioArgs {
+    /// `-c:a`, `-an`
+    pub codec: AudioCodec,
+    /// `-b:a`, in bits a second.
+    pub bit_rate: Option<u64>,
+}
+
+/// What happens to the sound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AudioCodec {
+    /// Copied where the container takes it, else encoded to the container's usual codec.
+    #[default]
+    Auto,
+    /// `copy`: copied, or an error where the container does not take it.
+    Copy,
+    /// `none` or `-an`
+    None,
+    /// An ffmpeg name (`aac`) or a GStreamer factory (`fdkaacenc`).
+    Encoder(String),
+}
+
+/// The part of the input that is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Range {
+    /// `-ss`: where it starts, counted from the input's first time stamp.
+    pub start: Option<Duration>,
+    /// `-t`: how long it is, or `-to`: where it ends.
+    pub end: Option<End>,
+    /// `-frames:v`: how many frames at most.
+    pub frames: Option<u64>,
+}
+
+/// Where a range ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// `-t`: so long after its start.
+    After(Duration),
+    /// `-to`: at this time of the input.
+    At(Duration),
+}
+
+/// How the run is told about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// `-progress URL`: `-` or `pipe:1` is stdout, `pipe:2` stderr, else a file.
+    pub progress: Option<String>,
+    /// `-stats` (true), `-nostats` (false); `None` follows the log level.
+    pub stats: Option<bool>,
+    /// `-loglevel`
+    pub level: LogLevel,
+    /// `-hide_banner`
+    pub hide_banner: bool,
+}
+
+/// ffmpeg's log levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[expect(missing_docs, reason = "ffmpeg's own names")]
+pub enum LogLevel {
+    Quiet,
+    Panic,
+    Fatal,
+    Error,
+    Warning,
+    #[default]
+    Info,
+    Verbose,
+    Debug,
+    Trace,
+}

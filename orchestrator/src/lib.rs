@@ -1,0 +1,3 @@
+//! The divien orchestrator: from an ffmpeg-style command line to a running pipeline.
+
+pub mod cli;

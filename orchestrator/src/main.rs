@@ -1,0 +1,2 @@
+//! `divien`: encode a video with many encoders at once.
+fn main() {}
