@@ -3,3 +3,8 @@
 pub mod cli;
 pub mod error;
 pub mod mux;
+pub mod probe;
+pub mod plan;
+pub mod pipeline;
+pub mod report;
+pub mod run;

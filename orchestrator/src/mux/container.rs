@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::codec::{Codec, Kind};
+use super::mp4::tag_box;
 
 /// A kind of output file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,6 +102,15 @@ impl Container {
     #[must_use]
     pub fn has_tags(self) -> bool {
         self.has_chapters()
+    }
+
+    /// True when this tag, by ffmpeg's name, has a place in it.
+    #[must_use]
+    pub fn holds_tag(self, name: &str) -> bool {
+        match self {
+            Self::Mp4 | Self::Mov => tag_box(name).is_some(),
+            _ => self.has_tags(),
+        }
     }
 
     /// Whether a track of this codec may stand in it as it is.

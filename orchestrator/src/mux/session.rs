@@ -26,6 +26,7 @@ pub struct Session {
     container: Container,
     header: Header,
     origin: i64,
+    limit: Option<i64>,
     merge: Merge<Waiting>,
     tracks: Vec<Lane>,
     sink: Option<Sink>,
@@ -45,6 +46,8 @@ pub struct Written {
     pub video_bytes: u64,
     /// The end of the frame shown last, ns from the file's start.
     pub duration: u64,
+    /// The end of whatever ends last, ns from the file's start.
+    pub end: u64,
     /// The time of the video frame written last, ns from the file's start.
     pub time: u64,
     /// Tracks that turned out empty.
@@ -98,6 +101,7 @@ impl Session {
             container,
             header,
             origin,
+            limit: None,
             merge: Merge::new(kinds.len()),
             tracks: kinds.iter().map(|k| Lane { kind: Some(*k), ..Lane::default() }).collect(),
             sink: Some(sink),
@@ -164,6 +168,23 @@ impl Session {
         }
         self.merge.end(lane);
         self.drain()
+    }
+
+    /// Sound and subtitles from this time on are left out.
+    pub fn limit(&mut self, time: i64) {
+        self.limit = Some(time);
+    }
+
+    /// How many tracks there may be.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// True when every track has ended and every sample is in the file.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.merge.is_done()
     }
 
     /// What has gone into the file so far.
@@ -238,6 +259,9 @@ impl Session {
             let data = self.spill.take(waiting.data)?;
             let Some(lane) = self.tracks.get(lane) else { continue };
             let (Some(index), Some(kind)) = (lane.index, lane.kind) else { continue };
+            if kind != Kind::Video && self.limit.is_some_and(|end| waiting.pts >= end) {
+                continue;
+            }
             let sample = Sample {
                 pts: waiting.pts,
                 dts: waiting.dts,
@@ -250,6 +274,7 @@ impl Session {
             let size = sample.data.len() as u64;
             let start = u64::try_from(sample.pts - self.header.base).unwrap_or(0);
             self.written.bytes += size;
+            self.written.end = self.written.end.max(start + sample.duration);
             if kind == Kind::Video {
                 self.written.frames += 1;
                 self.written.video_bytes += size;
