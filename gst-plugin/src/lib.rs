@@ -5,4 +5,5 @@
 
 pub mod chunk;
 pub mod dispatch;
+pub mod lane;
 pub mod stitch;
