@@ -129,7 +129,8 @@ impl EncoderSpec {
         let element = self.factory.create().build().map_err(failed)?;
         for (name, text) in &self.properties {
             let value = element.find_property(name).and_then(|spec| parse_value(&spec, text).ok());
-            let value = value.ok_or_else(|| SpecError::Build(self.factory.name().to_string(), format!("{name}={text}")))?;
+            let value =
+                value.ok_or_else(|| SpecError::Build(self.factory.name().to_string(), format!("{name}={text}")))?;
             element.set_property_from_value(name, &value);
         }
         Ok(element)
@@ -140,15 +141,13 @@ fn encoder_factory(name: &str) -> Result<gst::ElementFactory, SpecError> {
     if let Some((_, why)) = UNJOINABLE.iter().find(|(n, _)| *n == name) {
         return Err(SpecError::Unjoinable(name.into(), (*why).into()));
     }
-    let encoders = || {
-        gst::ElementFactory::factories_with_type(
-            gst::ElementFactoryType::VIDEO_ENCODER,
-            gst::Rank::NONE,
-        )
-    };
+    let encoders = || gst::ElementFactory::factories_with_type(gst::ElementFactoryType::VIDEO_ENCODER, gst::Rank::NONE);
     let Some(factory) = gst::ElementFactory::find(name) else {
         let names: Vec<_> = encoders().iter().map(|f| f.name()).collect();
-        return Err(SpecError::NoFactory { name: name.into(), nearest: nearest(name, names.iter().map(|n| n.as_str())) });
+        return Err(SpecError::NoFactory {
+            name: name.into(),
+            nearest: nearest(name, names.iter().map(|n| n.as_str())),
+        });
     };
     let class = factory.metadata("klass").unwrap_or_default();
     let words: Vec<_> = class.split('/').collect();

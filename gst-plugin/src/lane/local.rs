@@ -114,11 +114,7 @@ fn encoder_error(error: &gst::message::Error) -> LaneError {
 fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<gst::Pipeline, LaneError> {
     let start = |e: &dyn std::fmt::Display| LaneError::Start(e.to_string());
     let format = &attempt.format;
-    let src = gst_app::AppSrc::builder()
-        .caps(&format.input)
-        .format(gst::Format::Time)
-        .callbacks(feed(attempt))
-        .build();
+    let src = gst_app::AppSrc::builder().caps(&format.input).format(gst::Format::Time).callbacks(feed(attempt)).build();
     let encoder = format.encoder.build().map_err(|e| start(&e))?;
     let sink = gst_app::AppSink::builder()
         .caps(&format.output)

@@ -61,6 +61,9 @@ pub enum LaneError {
     /// The encoder ended without giving anything back.
     #[error("the encoder gave nothing back")]
     Nothing,
+    /// A bug of ours.
+    #[error("the lane panicked; this is a bug in divien")]
+    Panicked,
 }
 
 /// How far an attempt is.

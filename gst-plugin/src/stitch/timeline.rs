@@ -70,6 +70,11 @@ pub struct Timeline {
 }
 
 impl Timeline {
+    /// The stream's reorder depth, 0 before its first chunk.
+    pub fn depth(&self) -> usize {
+        self.depth.unwrap_or(0)
+    }
+
     /// Places a chunk's units. `declared` is the reorder depth that the encoder itself announces, if it does.
     ///
     /// The first chunk fixes the stream's depth: the larger of what is declared and what it shows.

@@ -34,8 +34,17 @@ pub enum Codec {
     Av1,
     /// MPEG-1 and MPEG-2 video.
     Mpeg2,
+    /// VP8.
+    Vp8,
     /// Units that carry nothing to compare or mend.
     Other,
+}
+
+impl Codec {
+    /// Does this unit show a frame? VP8's alternate reference frames do not (RFC 6386, 9.1: `show_frame`).
+    pub fn shows(&self, unit: &[u8]) -> bool {
+        !matches!(self, Self::Vp8) || unit.first().is_none_or(|tag| tag & 0x10 != 0)
+    }
 }
 
 /// Why a chunk's bytes do not fit the stream.
@@ -99,7 +108,7 @@ impl Joiner {
                 let in_unit = nal::split(*framing, unit).ok()?.into_iter().find_map(|n| h265::reorder_depth(n.body));
                 in_unit.or_else(|| h265::reorder_depth_of_config(config.as_deref()?))
             }
-            Codec::Av1 | Codec::Mpeg2 | Codec::Other => None,
+            Codec::Av1 | Codec::Mpeg2 | Codec::Vp8 | Codec::Other => None,
         }
     }
 

@@ -34,8 +34,7 @@ pub(super) fn move_time_code(unit: &[u8], frames: u64) -> Option<Vec<u8>> {
     }
     let total = u64::from((hours * 60 + minutes) * 60 + seconds) * fps + u64::from(pictures) + frames;
     let (pictures, seconds) = ((total % fps) as u32, total / fps);
-    let (hours, minutes, seconds) =
-        ((seconds / 3600 % 24) as u32, (seconds / 60 % 60) as u32, (seconds % 60) as u32);
+    let (hours, minutes, seconds) = ((seconds / 3600 % 24) as u32, (seconds / 60 % 60) as u32, (seconds % 60) as u32);
     let marker = 1 << 19;
     let moved = hours << 26 | minutes << 20 | marker | seconds << 13 | pictures << 7 | code & 0x7f;
     let mut unit = unit.to_vec();

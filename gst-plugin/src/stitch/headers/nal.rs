@@ -46,8 +46,7 @@ pub(super) fn assemble<'a>(framing: Framing, nals: impl Iterator<Item = (&'a [u8
 
 /// Zero bytes before a start code belong to it, so that a unit comes back byte for byte.
 fn split_annex_b(unit: &[u8]) -> Vec<Nal<'_>> {
-    let starts: Vec<usize> =
-        unit.windows(3).enumerate().filter(|(_, w)| *w == [0, 0, 1]).map(|(i, _)| i + 3).collect();
+    let starts: Vec<usize> = unit.windows(3).enumerate().filter(|(_, w)| *w == [0, 0, 1]).map(|(i, _)| i + 3).collect();
     let mut nals = Vec::with_capacity(starts.len());
     let mut from = 0;
     for (k, &start) in starts.iter().enumerate() {
