@@ -267,21 +267,23 @@ impl Current {
         if header_bytes(units)? != self.headers {
             return Err(HeaderError::Differ("stream headers").into());
         }
-        units
+        let units: Vec<_> = units.iter().filter(|u| !is_header(u)).cloned().collect();
+        let maps: Result<Vec<_>, _> = units.iter().map(|u| u.map_readable()).collect();
+        let maps = maps.map_err(|_| JoinError::Unreadable)?;
+        let bytes: Vec<&[u8]> = maps.iter().map(|m| m.as_slice()).collect();
+        let ranks = self.codec.ranks(&bytes);
+        let times: Vec<_> = units
             .iter()
-            .filter(|u| !is_header(u))
-            .map(|unit| {
-                let shown = match self.codec {
-                    Codec::Vp8 => {
-                        let bytes = unit.map_readable().map_err(|_| JoinError::Unreadable)?;
-                        self.codec.shows(&bytes)
-                    }
-                    _ => true,
-                };
-                let pts = unit.pts().map(gst::ClockTime::nseconds);
-                Ok((unit.clone(), UnitTime { pts, shown }))
+            .zip(&bytes)
+            .enumerate()
+            .map(|(i, (unit, bytes))| {
+                let own = unit.pts().map(gst::ClockTime::nseconds);
+                let pts = ranks.as_ref().map_or(own, |ranks| ranks.get(i).copied());
+                UnitTime { pts, shown: self.codec.shows(bytes) }
             })
-            .collect()
+            .collect();
+        drop(maps);
+        Ok(units.into_iter().zip(times).collect())
     }
 
     fn mend(&mut self, unit: gst::Buffer, at: Position) -> Result<gst::Buffer, JoinError> {
@@ -337,7 +339,10 @@ fn codec(caps: &gst::Caps) -> Codec {
         "video/x-h265" => Codec::H265 { framing: framing(21), config },
         "video/x-av1" => Codec::Av1,
         "video/x-vp8" => Codec::Vp8,
-        "video/mpeg" if s.get::<i32>("mpegversion").is_ok_and(|v| v <= 2) => Codec::Mpeg2,
+        "video/mpeg" => match s.get::<i32>("mpegversion") {
+            Ok(4) => Codec::Mpeg4,
+            _ => Codec::Mpeg2,
+        },
         _ => Codec::Other,
     }
 }

@@ -81,7 +81,9 @@ pub(super) const KNOWN: &[Known] = &[
         options: Some(OptionString {
             property: "option-string",
             allowed: X265,
-            forced: &[("const-vbv", "1"), ("open-gop", "0"), ("repeat-headers", "1")],
+            // With repeated headers the average bit rate's control depends on thread timing; every chunk starts with the
+            // parameter sets without them.
+            forced: &[("const-vbv", "1"), ("open-gop", "0"), ("repeat-headers", "0")],
         }),
         refused: &[],
     },

@@ -34,6 +34,8 @@ pub enum Codec {
     Av1,
     /// MPEG-1 and MPEG-2 video.
     Mpeg2,
+    /// MPEG-4 part 2.
+    Mpeg4,
     /// VP8.
     Vp8,
     /// Units that carry nothing to compare or mend.
@@ -41,6 +43,30 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// The place of each unit in presentation order, where the units' own coding types tell it.
+    ///
+    /// libav's MPEG encoders hand presentation times over in decode order when they use B-pictures. There a B-picture is
+    /// shown at once, any other when the next one that is no B-picture has been decoded (ITU-T H.262, 6.1.1.11).
+    pub fn ranks(&self, units: &[&[u8]]) -> Option<Vec<u64>> {
+        let is_b: fn(&[u8]) -> Option<bool> = match self {
+            Self::Mpeg2 => mpeg2::is_b_picture,
+            Self::Mpeg4 => mpeg4_is_b_vop,
+            _ => return None,
+        };
+        let mut ranks = vec![0; units.len()];
+        let (mut waiting, mut next) = (None, 0..);
+        for (i, unit) in units.iter().enumerate() {
+            let shown = if is_b(unit)? { Some(i) } else { waiting.replace(i) };
+            if let Some(slot) = shown.and_then(|i| ranks.get_mut(i)) {
+                *slot = next.next()?;
+            }
+        }
+        if let Some(slot) = waiting.and_then(|i| ranks.get_mut(i)) {
+            *slot = next.next()?;
+        }
+        Some(ranks)
+    }
+
     /// Does this unit show a frame? VP8's alternate reference frames do not (RFC 6386, 9.1: `show_frame`).
     pub fn shows(&self, unit: &[u8]) -> bool {
         !matches!(self, Self::Vp8) || unit.first().is_none_or(|tag| tag & 0x10 != 0)
@@ -108,7 +134,7 @@ impl Joiner {
                 let in_unit = nal::split(*framing, unit).ok()?.into_iter().find_map(|n| h265::reorder_depth(n.body));
                 in_unit.or_else(|| h265::reorder_depth_of_config(config.as_deref()?))
             }
-            Codec::Av1 | Codec::Mpeg2 | Codec::Vp8 | Codec::Other => None,
+            Codec::Av1 | Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vp8 | Codec::Other => None,
         }
     }
 
@@ -211,6 +237,12 @@ impl Joiner {
     }
 }
 
+/// `vop_coding_type` (ISO/IEC 14496-2, 6.2.5).
+fn mpeg4_is_b_vop(unit: &[u8]) -> Option<bool> {
+    let at = unit.windows(4).position(|w| w == [0, 0, 1, 0xb6])?;
+    Some(unit.get(at + 4)? >> 6 == 2)
+}
+
 fn without(nals: &[nal::Nal<'_>], dropped: &[usize], framing: Framing) -> Option<Vec<u8>> {
     let kept = nals.iter().enumerate().filter(|(i, _)| !dropped.contains(i)).map(|(_, n)| (n.prefix, n.body));
     (!dropped.is_empty()).then(|| nal::assemble(framing, kept))
@@ -236,6 +268,15 @@ mod tests {
         assert_eq!(second, annex_b(&[&[0x40, 1, 1], &[0x42, 1, 2], &[0x26, 1, 3]]));
         let other = annex_b(&[&[0x40, 1, 1], &[0x42, 1, 9], &sei]);
         assert_eq!(joiner.join(&other, AT_START), Err(HeaderError::Differ("parameter sets")));
+    }
+
+    #[test]
+    fn b_pictures_are_shown_before_the_picture_they_wait_for() {
+        let vop = |kind: u8| vec![0, 0, 1, 0xb6, kind << 6];
+        let units: Vec<_> = [0, 1, 2, 2, 1, 1].into_iter().map(vop).collect();
+        let units: Vec<_> = units.iter().map(Vec::as_slice).collect();
+        assert_eq!(Codec::Mpeg4.ranks(&units), Some(vec![0, 3, 1, 2, 4, 5]));
+        assert_eq!(Codec::Av1.ranks(&units), None);
     }
 
     #[test]

@@ -1,8 +1,15 @@
 //! MPEG-1/2 sequence headers and GOP time codes (ITU-T H.262, 6.2.2.1 and 6.2.2.6).
 
+const PICTURE: u8 = 0;
 const SEQUENCE: u8 = 0xb3;
 const EXTENSION: u8 = 0xb5;
 const GROUP: u8 = 0xb8;
+
+/// `picture_coding_type` (table 6-12).
+pub(super) fn is_b_picture(unit: &[u8]) -> Option<bool> {
+    let at = starts(unit).find(|&i| unit.get(i) == Some(&PICTURE))?;
+    Some(unit.get(at + 2)? >> 3 & 7 == 3)
+}
 
 /// Offsets just behind each start code prefix.
 fn starts(unit: &[u8]) -> impl Iterator<Item = usize> {
