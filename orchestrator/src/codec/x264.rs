@@ -4,10 +4,10 @@
 //! and then overwrites rate control and key-frame distance from its properties whether they were set or not.
 //! So these go through properties, and everything else through `option-string`, in the order in which ffmpeg applies it.
 
-use super::options::Args;
+use super::options::{Args, Value};
 use super::spec::{OptionString, Spec, parse_params};
 use super::x264_keys::{self, Use};
-use super::x264_options::{PRESET_REFS, PRESETS, PSY_TUNES, TUNES};
+use super::x264_options::{DIRECT, ME, PRESET_REFS, PRESETS, PSY_TUNES, TUNES};
 use super::{Error, Mapped};
 
 /// How the bits are spent.
@@ -154,9 +154,13 @@ fn rate(args: &Args) -> Rate {
 fn typed_options(args: &Args, state: &mut State) -> Result<(), Error> {
     let options = &mut state.options;
     for (key, value) in args.passed() {
-        // -1 is ffmpeg's "leave it to x264".
-        if !(key == "cabac" && value.plain() == "-1") {
-            options.push(key, value.plain());
+        match (key, value) {
+            // -1 is ffmpeg's "leave it to x264".
+            ("cabac", Value::Int(-1)) => {}
+            // x264 takes these by name alone.
+            ("me", Value::Int(n)) => options.push(key, named(ME, *n)),
+            ("direct", Value::Int(n)) => options.push(key, named(DIRECT, *n)),
+            _ => options.push(key, value.plain()),
         }
     }
     if let Some(text) = args.text("level") {
@@ -191,6 +195,13 @@ fn typed_options(args: &Args, state: &mut State) -> Result<(), Error> {
         options.push("ipratio", 1.0 / factor);
     }
     Ok(())
+}
+
+fn named(names: &[(&'static str, i64)], value: i64) -> &'static str {
+    names
+        .iter()
+        .find(|(_, number)| *number == value)
+        .map_or("auto", |(name, _)| name)
 }
 
 /// What x264's own profile restriction sets; high and above only restrict the input's format.

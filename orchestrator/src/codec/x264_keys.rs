@@ -218,14 +218,39 @@ pub(super) fn usage(key: &str) -> Option<Use> {
     }
 }
 
-/// x264 takes the name of a file as a matrix, and any option at all inside a zone.
-pub(super) fn check(key: &str, value: &str) -> Result<(), &'static str> {
-    match key {
-        "cqm" if !matches!(value, "flat" | "jvt") => Err("flat or jvt is wanted"),
-        "zones" if !value.split('/').all(is_zone) => {
-            Err("START,END,q=QP or START,END,b=FACTOR is wanted, with slashes between zones")
+const ME: &[&str] = &["dia", "hex", "umh", "esa", "tesa"];
+const DIRECT: &[&str] = &["none", "spatial", "temporal", "auto"];
+const PYRAMID: &[&str] = &["none", "strict", "normal"];
+const SWITCH: &[&str] = &["true", "false", "yes", "no"];
+
+/// x264 takes the name of a file as a matrix, and any option at all inside a zone; and what it cannot read
+/// the element reports as caps that do not fit.
+pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
+    let one_of = |words: &[&str]| match words.contains(&value) {
+        true => Ok(()),
+        false => Err(format!("one of {} is wanted", words.join(", "))),
+    };
+    let is_number = |text: &str| text.parse::<f64>().is_ok();
+    match base(key) {
+        "me" => one_of(ME),
+        "direct" | "direct-pred" => one_of(DIRECT),
+        "cqm" => one_of(&["flat", "jvt"]),
+        "b-pyramid" if !is_number(value) => one_of(PYRAMID),
+        "overscan" => one_of(&["undef", "show", "crop"]),
+        "zones" if value.split('/').all(is_zone) => Ok(()),
+        "zones" => {
+            Err("START,END,q=QP or START,END,b=FACTOR is wanted, with slashes between zones".into())
         }
-        _ => Ok(()),
+        "ratetol" if value.starts_with("inf") => Ok(()),
+        "level" | "level-idc" if value == "1b" => Ok(()),
+        "analyse"
+        | "partitions"
+        | "avcintra-flavor"
+        | "mastering-display"
+        | "cll"
+        | "alternative-transfer" => Ok(()),
+        _ if SWITCH.contains(&value) || value.split(',').all(is_number) => Ok(()),
+        _ => Err("a number is wanted".into()),
     }
 }
 

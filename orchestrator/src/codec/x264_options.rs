@@ -42,7 +42,8 @@ pub(super) const PRESET_REFS: [u32; 10] = [1, 1, 1, 2, 2, 3, 5, 8, 16, 16];
 pub(super) const PSY_TUNES: &[&str] = &["film", "animation", "grain", "psnr", "ssim"];
 pub(super) const TUNES: &[&str] = &["stillimage", "fastdecode", "zerolatency"];
 const PROFILES: &[&str] = &["baseline", "main", "high", "high10", "high422", "high444"];
-const ME: &[(&str, i64)] = &[("dia", 0), ("hex", 1), ("umh", 2), ("esa", 3), ("tesa", 4)];
+pub(super) const ME: &[(&str, i64)] =
+    &[("dia", 0), ("hex", 1), ("umh", 2), ("esa", 3), ("tesa", 4)];
 const AQ: &[(&str, i64)] = &[
     ("none", 0),
     ("variance", 1),
@@ -51,7 +52,8 @@ const AQ: &[(&str, i64)] = &[
 ];
 const WEIGHTP: &[(&str, i64)] = &[("none", 0), ("simple", 1), ("smart", 2)];
 const PYRAMID: &[(&str, i64)] = &[("none", 0), ("strict", 1), ("normal", 2)];
-const DIRECT: &[(&str, i64)] = &[("none", 0), ("spatial", 1), ("temporal", 2), ("auto", 3)];
+pub(super) const DIRECT: &[(&str, i64)] =
+    &[("none", 0), ("spatial", 1), ("temporal", 2), ("auto", 3)];
 const CODER: &[(&str, i64)] = &[
     ("default", -1),
     ("cavlc", 0),
