@@ -30,6 +30,9 @@ pub const EXIT_INTERRUPTED: u8 = 255;
 /// What can go wrong between a job and its output.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The video encoder or its options.
+    #[error(transparent)]
+    Codec(#[from] crate::codec::Error),
     /// The input file is not there or may not be read.
     #[error("{path}: {source}", path = path.display())]
     Input {
@@ -164,7 +167,8 @@ impl Error {
             Self::Input { .. } => EXIT_NO_INPUT,
             Self::NotAVideo { .. } | Self::NoVideo { .. } | Self::Broken { .. } => EXIT_BAD_INPUT,
             Self::NoDecoder { .. } | Self::NoElement { .. } => EXIT_NOT_INSTALLED,
-            Self::Plan { .. } => EXIT_USAGE,
+            Self::Codec(crate::codec::Error::NotInstalled { .. }) => EXIT_NOT_INSTALLED,
+            Self::Plan { .. } | Self::Codec(_) => EXIT_USAGE,
             Self::Exists { .. } | Self::Create { .. } => EXIT_CANNOT_CREATE,
             Self::Write { .. } => EXIT_WRITE,
             Self::Encoder { .. } => EXIT_ENCODER,
@@ -178,6 +182,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Codec(error) => return error.hint(),
             Self::Input { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "give yourself the right to read it".into()
             }

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::cli::{Job, Output as Target, Overwrite};
+use crate::codec;
 use crate::error::Error;
 use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
@@ -23,19 +24,19 @@ const STOP: Duration = Duration::from_millis(1500);
 /// How long a broken input may take to come to its own end.
 const DRAIN: Duration = Duration::from_millis(700);
 
-/// Encodes what `job` asks for. `encoder` resolves the video encoder once the size of the pictures is known.
-pub fn run(
-    job: &Job,
-    encoder: impl FnOnce(&Facts) -> Result<Encoder, Error>,
-) -> Result<Summary, Error> {
+/// Encodes what `job` asks for.
+pub fn run(job: &Job) -> Result<Summary, Error> {
+    gst::init().map_err(|e| Error::Fault { what: format!("GStreamer does not start: {e}") })?;
+    gstdivien::plugin_register_static()
+        .map_err(|e| Error::Fault { what: format!("divienenc cannot be registered: {e}") })?;
     let mut report = Report::new(&job.report)?;
     plan::container(job)?;
+    let choice = codec::resolve(&job.video, job.threads)?;
     may_write(job)?;
     let source = probe::open(&job.input)?;
-    let decided = encoder(&source.facts).and_then(|mut encoder| {
-        encoder.codec = encoder.codec.or_else(|| made_by(&encoder.factory));
-        plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some())
-    });
+    let encoder = chosen(choice, &source.facts, &report);
+    let decided =
+        plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
     plan.notes.iter().for_each(|n| report.note(n));
     if let Some(complaint) = &source.facts.complaint {
@@ -53,6 +54,7 @@ pub fn run(
     let mut watch = Watch {
         input: plan.input.clone(),
         total: plan.frames,
+        chunk_frames: plan.video.chunk_frames,
         started,
         lost: source.facts.complaint.clone(),
         draining: None,
@@ -120,6 +122,19 @@ fn confirmed(path: &Path) -> bool {
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// The encoder's settings for pictures of this size.
+fn chosen(choice: codec::Choice, facts: &Facts, report: &Report) -> Encoder {
+    choice.notes.iter().for_each(|n| report.note(n));
+    let size = facts.video().and_then(|i| facts.streams.get(i)).and_then(|s| s.size());
+    Encoder {
+        spec: size.map_or_else(|| choice.spec.clone(), |(w, h)| choice.spec_for(w, h)),
+        codec: made_by(&choice.factory),
+        factory: choice.factory,
+        gop: choice.gop,
+        raw_formats: choice.raw_formats,
+    }
 }
 
 /// The codec an encoding element makes, by its own pad template.
@@ -201,6 +216,7 @@ impl Tally {
 struct Watch {
     input: String,
     total: Option<u64>,
+    chunk_frames: u32,
     started: Instant,
     lost: Option<String>,
     draining: Option<Instant>,
@@ -302,7 +318,7 @@ impl Watch {
             bytes: written.bytes,
             time: written.time,
             elapsed: self.started.elapsed(),
-            lanes: lanes(&running.encoder),
+            lanes: lanes(&running.encoder, self.chunk_frames),
         }
     }
 }
@@ -315,7 +331,7 @@ fn of(message: &gst::Message) -> String {
 }
 
 /// How far each lane is with its chunk, from the element's `stats`.
-fn lanes(encoder: &gst::Element) -> Vec<Option<f64>> {
+fn lanes(encoder: &gst::Element, chunk_frames: u32) -> Vec<Option<f64>> {
     if !encoder.has_property("stats") {
         return Vec::new();
     }
@@ -324,12 +340,8 @@ fn lanes(encoder: &gst::Element) -> Vec<Option<f64>> {
     };
     let Ok(list) = stats.get::<gst::ArrayRef<'_>>("lanes") else { return Vec::new() };
     let share = |lane: &gst::StructureRef| {
-        let busy = lane.get::<u64>("chunk-frames").ok().filter(|f| *f > 0)?;
-        let done = lane.get::<u64>("chunk-done").ok()?;
-        Some(done as f64 / busy as f64)
+        let done = lane.get::<i64>("current").ok().filter(|f| *f >= 0)?;
+        Some(done as f64 / f64::from(chunk_frames.max(1)))
     };
-    list.iter()
-        .filter_map(|v| v.get::<gst::Structure>().ok())
-        .map(|lane| share(&lane))
-        .collect()
+    list.iter().filter_map(|v| v.get::<gst::Structure>().ok()).map(|lane| share(&lane)).collect()
 }

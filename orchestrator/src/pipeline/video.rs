@@ -84,12 +84,10 @@ fn decoder(source: &Source, caps: &gst::Caps) -> Result<gst::Element, Error> {
 }
 
 fn encoder(video: &VideoPlan) -> Result<gst::Element, Error> {
-    let Ok(element) = gst::ElementFactory::make("divienenc").name(ENCODER).build() else {
-        let bare = gst::parse::bin_from_description(&video.encoder.spec, true);
-        return bare
-            .map(Cast::upcast)
-            .map_err(|e| Error::Encoder { element: video.encoder.factory.clone(), message: e.to_string() });
-    };
+    let element = gst::ElementFactory::make("divienenc")
+        .name(ENCODER)
+        .build()
+        .map_err(|e| Error::Fault { what: format!("divienenc cannot be made: {e}") })?;
     element.set_property("encoder", &video.encoder.spec);
     element.set_property("workers", video.workers);
     element.set_property("threads", video.threads);

@@ -5,11 +5,12 @@ mod keyvalue;
 mod line;
 mod text;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::cli::LogLevel;
-use crate::error::Error;
+use crate::cli::{LogLevel, UsageError};
+use crate::error::{EXIT_OK, EXIT_USAGE, Error};
 use keyvalue::KeyValue;
 use line::Line;
 
@@ -160,12 +161,34 @@ impl Report {
 }
 
 /// An error, its hint, each on a line of its own.
-pub fn error(level: LogLevel, error: &Error) {
-    if level < LogLevel::Error {
-        return;
+pub fn failure(level: LogLevel, error: &Error) -> ExitCode {
+    if level >= LogLevel::Error {
+        complain(&error.to_string(), error.hint());
     }
-    eprintln!("divien: {error}");
-    if let Some(hint) = error.hint() {
+    ExitCode::from(error)
+}
+
+/// What is wrong with a command line.
+pub fn usage(error: &UsageError) -> ExitCode {
+    complain(&error.to_string(), error.hint());
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// A page of text that was asked for, on standard output.
+pub fn page(text: Result<String, UsageError>) -> ExitCode {
+    match text {
+        Ok(text) => {
+            // A reader that has seen enough (`| head`) is no failure.
+            let _ = io::stdout().write_all(text.trim_end().as_bytes()).and_then(|()| io::stdout().write_all(b"\n"));
+            ExitCode::from(EXIT_OK)
+        }
+        Err(error) => usage(&error),
+    }
+}
+
+fn complain(what: &str, hint: Option<String>) {
+    eprintln!("divien: {what}");
+    if let Some(hint) = hint {
         eprintln!("  {hint}");
     }
 }
