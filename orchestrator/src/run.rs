@@ -276,7 +276,7 @@ impl Watch {
                 Ok(false)
             }
             gst::MessageView::Warning(w) => {
-                report.warn(&format!("{}: {}", of(message), w.error()));
+                report.warn(&format!("{}: {}", of(message), said(&w.error(), w.debug().as_deref())));
                 Ok(false)
             }
             gst::MessageView::Error(e) => {
@@ -286,7 +286,7 @@ impl Watch {
                 let from_encoder = message.src().is_some_and(|src| {
                     src == running.encoder.upcast_ref::<gst::Object>() || src.has_as_ancestor(&running.encoder)
                 });
-                let text = e.error().to_string();
+                let text = said(&e.error(), e.debug().as_deref());
                 if from_encoder {
                     return Err(Error::Encoder { element: of(message), message: text });
                 }
@@ -321,6 +321,12 @@ impl Watch {
             lanes: lanes(&running.encoder, self.chunk_frames),
         }
     }
+}
+
+/// What an element says is wrong: its own words follow its general ones in the part meant for debugging.
+fn said(error: &glib::Error, debug: Option<&str>) -> String {
+    let own = debug.and_then(|d| d.split_once('\n')).map(|(_, text)| text.trim().replace('\n', "; "));
+    own.filter(|t| !t.is_empty()).unwrap_or_else(|| error.to_string())
 }
 
 /// The element a message is from, by its kind.

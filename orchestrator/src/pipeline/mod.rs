@@ -219,7 +219,12 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         let (codec, language, title) = (track.codec.clone(), track.language.clone(), track.title.clone());
         let described = codec.clone();
         let describe: Box<dyn Fn(&gst::CapsRef) -> Option<Track> + Send> = Box::new(move |caps| {
-            track::describe(caps, described.clone(), language.clone(), title.clone())
+            // Parsers know more than demuxers: the layer of MPEG sound, for one.
+            let codec = match caps.structure(0).map(Codec::from_caps) {
+                Some(codec) if codec.kind() == Kind::Audio => codec,
+                _ => described.clone(),
+            };
+            track::describe(caps, codec, language.clone(), title.clone())
         });
         let form = match (&track.action, &stream.codec) {
             (Action::Text, Codec::Ass) => Form::FromAss,
@@ -234,7 +239,9 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
             shared.set_track(lane, t);
         }
         let start = if plan.range.start > 0 { start } else { i64::MIN };
-        let tap = Tap { lane, kind: track.kind, form, describe, start };
+        let copied = track.action == Action::Copy && plan.range.start == 0;
+        let early = if copied { stream.early.clone() } else { Vec::new() };
+        let tap = Tap { lane, kind: track.kind, form, describe, start, early };
         sound::branch(source, plan, track, outlet, tap.element(&shared)?)?;
     }
     for (i, outlet) in source.outlets.iter().enumerate() {

@@ -22,6 +22,8 @@ pub(super) struct Tap {
     pub(super) describe: Box<dyn Fn(&gst::CapsRef) -> Option<Track> + Send>,
     /// Packets that end before are left out.
     pub(super) start: i64,
+    /// Packets that come before all others.
+    pub(super) early: Vec<Sample>,
 }
 
 /// What is done to a packet's bytes.
@@ -43,8 +45,9 @@ impl Tap {
         app.set_property("async", false);
         app.set_property("enable-last-sample", false);
         let lane = self.lane;
-        let state = Mutex::new((self, Memory::default()));
-        let (at_sample, at_end) = (Arc::clone(shared), Arc::clone(shared));
+        let state = Arc::new(Mutex::new((self, Memory::default())));
+        let at_sample = Arc::clone(shared);
+        let at_end = (Arc::clone(shared), Arc::clone(&state));
         app.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |app| {
@@ -53,7 +56,13 @@ impl Tap {
                     let (tap, memory) = &mut *state;
                     tap.take(&at_sample, memory, &sample)
                 })
-                .eos(move |_| at_end.end(lane))
+                .eos(move |_| {
+                    let (shared, state) = &at_end;
+                    let first = state.lock().unwrap_or_else(PoisonError::into_inner).1.first.take();
+                    // A disk that is full has told so itself.
+                    let _ = first.map(|sample| shared.push(lane, sample));
+                    shared.end(lane);
+                })
                 .build(),
         );
         let promising = Arc::clone(shared);
@@ -114,6 +123,7 @@ impl Tap {
         let ends = memory.next.unwrap_or(pts);
         if self.kind != Kind::Video {
             if shared.is_past_the_end(pts) {
+                let _ = memory.first.take().map(|first| shared.push(self.lane, first));
                 shared.end(self.lane);
                 return Err(gst::FlowError::Eos);
             }
@@ -130,10 +140,18 @@ impl Tap {
             return Ok(gst::FlowSuccess::Ok);
         }
         let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        match shared.push(self.lane, Sample { pts, dts, duration, key, data }) {
-            Ok(()) => Ok(gst::FlowSuccess::Ok),
-            Err(()) => Err(gst::FlowError::Error),
-        }
+        let sample = Sample { pts, dts, duration, key, data };
+        let sent = if memory.packets == 0 && !self.early.is_empty() {
+            self.early.iter().cloned().chain([sample]).try_for_each(|s| shared.push(self.lane, s))
+        } else if self.kind == Kind::Audio && memory.packets == 0 {
+            memory.first = Some(sample);
+            Ok(())
+        } else {
+            memory.first_settled_by(&sample).map_or(Ok(()), |first| shared.push(self.lane, first))
+                .and_then(|()| shared.push(self.lane, sample))
+        };
+        memory.packets += 1;
+        sent.map(|()| gst::FlowSuccess::Ok).map_err(|()| gst::FlowError::Error)
     }
 }
 
@@ -142,6 +160,23 @@ struct Memory {
     caps: Option<gst::Caps>,
     codec: Option<Codec>,
     next: Option<i64>,
+    packets: u64,
+    /// The first packet of sound, until the second tells when it really starts.
+    first: Option<Sample>,
+}
+
+impl Memory {
+    /// Demuxers put a packet that starts before 0 at 0, where it overlaps the next one.
+    fn first_settled_by(&mut self, second: &Sample) -> Option<Sample> {
+        let mut first = self.first.take()?;
+        let length = i64::try_from(first.duration).unwrap_or(0);
+        let overlap = first.pts.saturating_add(length) - second.pts;
+        if first.pts == 0 && overlap > 1_000_000 && overlap <= length {
+            first.pts -= overlap;
+            first.dts = first.pts;
+        }
+        Some(first)
+    }
 }
 
 /// Codec headers that travel as packets: they are in the track's description already.

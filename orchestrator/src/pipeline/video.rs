@@ -65,7 +65,7 @@ pub(super) fn branch(
         track::add_picture(&mut track, raw.as_deref(), &coded, rotation);
         Some(track)
     });
-    let tap = Tap { lane: 0, kind: Kind::Video, form: Form::Same, describe, start: i64::MIN };
+    let tap = Tap { lane: 0, kind: Kind::Video, form: Form::Same, describe, start: i64::MIN, early: Vec::new() };
     elements.push(tap.element(shared)?);
     attach(source, outlet, &elements)?;
     Ok((encoder, gate))

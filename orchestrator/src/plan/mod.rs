@@ -183,7 +183,7 @@ fn video(
     job: &Job,
     facts: &Facts,
     container: Container,
-    encoder: Encoder,
+    mut encoder: Encoder,
     notes: &mut Vec<String>,
 ) -> Result<VideoPlan, Error> {
     let Some((index, stream)) = facts.video().and_then(|i| facts.streams.get(i).map(|s| (i, s))) else {
@@ -198,6 +198,11 @@ fn video(
             what: format!("{} does not hold {}", container.name(), codec.name()),
             hint: "choose another container (Matroska holds all), or another encoder with -c:v".into(),
         });
+    }
+    if let Some((formats, name)) = stream.size().and_then(|size| odd(&encoder, size)) {
+        encoder.raw_formats = formats.iter().map(|f| (*f).to_owned()).collect();
+        let (w, h) = stream.size().unwrap_or_default();
+        notes.push(format!("video: {w}x{h} is odd, and {} takes that in {name} only: converted", codec.name()));
     }
     let chunk = job.chunk_frames.max(1);
     let chunk_frames = match encoder.gop.filter(|g| *g > 1) {
@@ -228,6 +233,18 @@ fn video(
         title: stream.title.clone(),
         encoder,
     })
+}
+
+/// x264 and x265 take no odd sizes where chroma is subsampled: the nearest form that they take.
+fn odd(encoder: &Encoder, (width, height): (u32, u32)) -> Option<(&'static [&'static str], &'static str)> {
+    if !["x264enc", "x265enc"].contains(&encoder.factory.as_str()) || !encoder.raw_formats.is_empty() {
+        return None;
+    }
+    match (width % 2, height % 2) {
+        (0, 0) => None,
+        (0, _) => Some((&["Y42B", "I422_10LE", "Y444", "Y444_10LE"], "4:2:2")),
+        _ => Some((&["Y444", "Y444_10LE"], "4:4:4")),
+    }
 }
 
 fn others(

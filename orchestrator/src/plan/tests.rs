@@ -34,6 +34,7 @@ fn stream(caps: &str) -> Stream {
         title: None,
         orientation: Orientation::default(),
         still: false,
+        early: Vec::new(),
     }
 }
 
@@ -123,4 +124,12 @@ fn pictures_are_turned_only_where_the_container_cannot_say_it() {
     assert_eq!((mp4.video.noted_rotation, mp4.video.turn), (90, None));
     let mkv = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
     assert_eq!((mkv.video.noted_rotation, mkv.video.turn), (0, Some("clockwise")));
+}
+
+#[test]
+fn an_odd_height_is_kept_by_finer_chroma() {
+    let mut facts = facts();
+    facts.streams[0] = stream("video/mpeg,mpegversion=2,width=720,height=405,framerate=25/1");
+    let plan = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
+    assert!(plan.video.encoder.raw_formats.contains(&"Y42B".to_owned()) && plan.notes.len() == 1);
 }

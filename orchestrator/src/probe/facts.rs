@@ -1,6 +1,6 @@
 //! What an input turned out to be.
 
-use crate::mux::{Chapter, Codec, Kind};
+use crate::mux::{Chapter, Codec, Kind, Sample};
 
 /// Everything known about an input before it is decoded.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,8 @@ pub struct Stream {
     pub orientation: Orientation,
     /// True when the demuxer says there is a still picture in it (a cover).
     pub still: bool,
+    /// Packets before the start that the demuxer leaves out.
+    pub early: Vec<Sample>,
 }
 
 /// Clockwise by so many degrees, then mirrored left to right or not.

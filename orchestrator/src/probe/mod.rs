@@ -4,6 +4,7 @@
 //! can be read once only, needs no case of its own.
 
 mod facts;
+mod priming;
 mod tags;
 
 use std::fs::File;
@@ -111,6 +112,10 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             return Err(error);
         }
     };
+    let mut early = match input {
+        Input::File(path) => priming::read(path),
+        Input::Stdin => std::collections::BTreeMap::default(),
+    };
     let mut facts = Facts { name, complaint, ..Facts::default() };
     let mut outlets = Vec::new();
     let found = std::mem::take(&mut *lock(&found));
@@ -129,7 +134,13 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             title: None,
             orientation: Orientation::default(),
             still: false,
+            early: Vec::new(),
         };
+        if let Some(packets) = stream_number(&pad).and_then(|n| early.remove(&n))
+            && stream.kind == Kind::Audio
+        {
+            stream.early = packets;
+        }
         tags::read(&pad, &mut stream, &mut facts);
         if matches!(stream.kind, Kind::Video | Kind::Audio)
             && let Some(first) = lock(&outlet.state).first
@@ -262,6 +273,11 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<Outlet, Error> {
     queue.sync_state_with_parent().map_err(|e| fault(e.to_string()))?;
     pad.link(&sink).map_err(|e| fault(format!("cannot link a stream: {e}")))?;
     Ok(Outlet { queue, state })
+}
+
+/// The container's own number of a stream, from the end of its id.
+fn stream_number(pad: &gst::Pad) -> Option<u32> {
+    pad.stream_id()?.rsplit('/').next()?.parse().ok()
 }
 
 /// A pad's time stamp on the pipeline's own time line; negative before its start.
