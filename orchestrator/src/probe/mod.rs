@@ -220,9 +220,9 @@ fn readable(path: &Path) -> io::Result<()> {
 fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found>>) {
     let weak = pipeline.downgrade();
     let list = Arc::clone(found);
-    parse.connect_pad_added(move |_, pad| {
+    parse.connect_pad_added(move |parse, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
-        match hold(&pipeline, pad) {
+        match hold(&pipeline, pad, has_edits(parse)) {
             Ok(outlet) => lock(&list).outlets.push((pad.clone(), outlet)),
             Err(error) => gst::element_error!(pipeline, gst::CoreError::Failed, ["{error}"]),
         }
@@ -236,8 +236,17 @@ fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found
     });
 }
 
+/// True when the demuxer's segments say more than that time goes on: MP4's edit lists.
+fn has_edits(parse: &gst::Element) -> bool {
+    let Some(bin) = parse.downcast_ref::<gst::Bin>() else { return false };
+    bin.children().iter().any(|e| e.factory().is_some_and(|f| f.name() == "qtdemux"))
+}
+
 /// Puts a queue behind a stream and stops it there at its first packet.
-fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<Outlet, Error> {
+///
+/// Segments without edits are made open ones: matroskademux of 1.22 begins one at the first packet's time
+/// and replaces it when another track turns out to be earlier, which moves the frames in between.
+fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Outlet, Error> {
     let fault = |what: String| Error::Fault { what };
     let queue = make("queue")?;
     queue.set_property("max-size-buffers", 0u32);
@@ -263,8 +272,13 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<Outlet, Error> {
     });
     let ready = Arc::clone(&state);
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if info.event().is_some_and(|e| e.type_() == gst::EventType::Eos) {
-            lock(&ready).ready = true;
+        match info.event().map(|e| e.type_()) {
+            Some(gst::EventType::Eos) => lock(&ready).ready = true,
+            Some(gst::EventType::Segment) if !has_edits => {
+                let open = gst::FormattedSegment::<gst::ClockTime>::new();
+                info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&open)));
+            }
+            _ => {}
         }
         gst::PadProbeReturn::Ok
     });
@@ -394,7 +408,7 @@ pub fn decoder(caps: &gst::Caps) -> Option<gst::ElementFactory> {
     );
     let mut fit: Vec<gst::ElementFactory> = all
         .into_iter()
-        .filter(|f| !f.klass().contains("Hardware") && f.can_sink_any_caps(caps))
+        .filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps))
         .collect();
     fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
     fit.into_iter().next()
