@@ -24,7 +24,8 @@ impl Writer for Bare {
 pub(crate) struct Ivf {
     base: i64,
     clock: (u32, u32),
-    frames: u32,
+    /// In ticks of the clock: readers take the header's count for the length.
+    end: u32,
 }
 
 impl Ivf {
@@ -49,7 +50,7 @@ impl Ivf {
         out.extend(clock.1.to_le_bytes());
         out.extend([0; 8]);
         sink.write(&out)?;
-        Ok(Self { base: header.base, clock, frames: 0 })
+        Ok(Self { base: header.base, clock, end: 0 })
     }
 }
 
@@ -59,14 +60,16 @@ impl Writer for Ivf {
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a frame of more than 4 GiB does not fit IVF"))?;
         let ns = i128::from((sample.pts - self.base).max(0));
         let (n, d) = (i128::from(self.clock.0), 1_000_000_000 * i128::from(self.clock.1));
-        let time = u64::try_from((ns * n + d / 2) / d.max(1)).unwrap_or(0);
+        let ticks = |ns: i128| u64::try_from((ns * n + d / 2) / d.max(1)).unwrap_or(0);
+        let time = ticks(ns);
+        let end = u32::try_from(ticks(ns + i128::from(sample.duration))).unwrap_or(u32::MAX);
+        self.end = self.end.max(end);
         sink.write(&size.to_le_bytes())?;
         sink.write(&time.to_le_bytes())?;
-        self.frames = self.frames.saturating_add(1);
         sink.write(&sample.data)
     }
 
     fn finish(&mut self, sink: &mut Sink) -> io::Result<()> {
-        sink.patch(24, &self.frames.to_le_bytes())
+        sink.patch(24, &self.end.to_le_bytes())
     }
 }

@@ -105,7 +105,8 @@ impl Ts {
         }
         let taken = payload.len().min(room);
         let counter = self.counters.get_mut(index).map_or(0, |c| {
-            let now = *c;
+            // A packet without payload repeats the number of the one before it.
+            let now = if taken > 0 { *c } else { c.wrapping_sub(1) & 15 };
             if taken > 0 {
                 *c = (*c + 1) & 15;
             }
@@ -234,6 +235,39 @@ fn crc32(data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::unwrap_used, reason = "tests")]
+    fn packets_are_numbered_without_a_gap_whether_or_not_they_carry_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("o.ts");
+        let (output, mut sink) = crate::mux::Output::create(Some(&path)).unwrap();
+        let track = Track {
+            codec: Codec::H264,
+            private: Vec::new(),
+            language: None,
+            title: None,
+            video: Some(crate::mux::Video::default()),
+            audio: None,
+        };
+        let header = Header { tracks: vec![track], ..Header::default() };
+        let mut ts = Ts::begin(header);
+        for size in [1, 150, 165, 166, 167, 168, 169, 170, 400, 5000] {
+            let sample = Sample { pts: size * 40_000_000, dts: 0, duration: 0, key: size == 1, data: vec![7; size as usize] };
+            ts.sample(&mut sink, 0, &sample).unwrap();
+            ts.packet(&mut sink, 0, false, false, Some(9), &[]).unwrap();
+        }
+        output.commit(sink).unwrap();
+        let data = std::fs::read(&path).unwrap();
+        assert_eq!(data.len() % PACKET, 0);
+        let mut last = None;
+        for packet in data.chunks(PACKET).filter(|p| u16::from_be_bytes([p[1] & 0x1F, p[2]]) == FIRST_PID) {
+            let (carries, number) = (packet[3] & 0x10 != 0, packet[3] & 15);
+            let expected = last.map_or(number, |l: u8| if carries { (l + 1) & 15 } else { l });
+            assert_eq!((packet[0], number), (0x47, expected));
+            last = Some(number);
+        }
+    }
 
     #[test]
     fn the_checksum_is_the_standards() {

@@ -11,6 +11,7 @@
 //! waits for another: what runs ahead is kept by the session, so sound cannot starve the picture of input.
 
 mod gate;
+mod retime;
 mod sound;
 mod tap;
 mod track;
@@ -241,7 +242,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         let start = if plan.range.start > 0 { start } else { i64::MIN };
         let copied = track.action == Action::Copy && plan.range.start == 0;
         let early = if copied { stream.early.clone() } else { Vec::new() };
-        let tap = Tap { lane, kind: track.kind, form, describe, start, early };
+        let tap = Tap { lane, kind: track.kind, form, describe, start, early, delay: stream.delay };
         sound::branch(source, plan, track, outlet, tap.element(&shared)?)?;
     }
     for (i, outlet) in source.outlets.iter().enumerate() {

@@ -24,6 +24,8 @@ pub(super) struct Tap {
     pub(super) start: i64,
     /// Packets that come before all others.
     pub(super) early: Vec<Sample>,
+    /// Packets are shown so much earlier than the demuxer says, ns.
+    pub(super) delay: u64,
 }
 
 /// What is done to a packet's bytes.
@@ -119,8 +121,9 @@ impl Tap {
             return Ok(gst::FlowSuccess::Ok);
         };
         memory.next = Some(pts.saturating_add(i64::try_from(duration).unwrap_or(0)));
+        let pts = pts.saturating_sub(i64::try_from(self.delay).unwrap_or(0));
         let dts = if self.kind == Kind::Video { dts.unwrap_or(pts).min(pts) } else { pts };
-        let ends = memory.next.unwrap_or(pts);
+        let ends = pts.saturating_add(i64::try_from(duration).unwrap_or(0));
         if self.kind != Kind::Video {
             if shared.is_past_the_end(pts) {
                 let _ = memory.first.take().map(|first| shared.push(self.lane, first));

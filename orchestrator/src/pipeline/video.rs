@@ -7,9 +7,9 @@ use gst::prelude::*;
 
 use super::gate::{Gate, Verdict};
 use super::tap::{Form, Tap};
-use super::{Shared, attach, caps_filter, lock, track};
+use super::{Shared, attach, caps_filter, lock, retime, track};
 use crate::error::Error;
-use crate::mux::Kind;
+use crate::mux::{Codec, Kind};
 use crate::plan::{Plan, VideoPlan};
 use crate::probe::{self, Source, make, nanoseconds};
 
@@ -28,6 +28,9 @@ pub(super) fn branch(
     let outlet = source.outlets.get(video.stream).ok_or_else(missing)?;
     let stream = source.facts.streams.get(video.stream).ok_or_else(missing)?;
     let mut elements = Vec::new();
+    if matches!(stream.codec, Codec::MpegVideo(_)) {
+        elements.push(retime::element()?);
+    }
     if stream.caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
         elements.push(decoder(source, &stream.caps)?);
     }
@@ -65,7 +68,7 @@ pub(super) fn branch(
         track::add_picture(&mut track, raw.as_deref(), &coded, rotation);
         Some(track)
     });
-    let tap = Tap { lane: 0, kind: Kind::Video, form: Form::Same, describe, start: i64::MIN, early: Vec::new() };
+    let tap = Tap { lane: 0, kind: Kind::Video, form: Form::Same, describe, start: i64::MIN, early: Vec::new(), delay: 0 };
     elements.push(tap.element(shared)?);
     attach(source, outlet, &elements)?;
     Ok((encoder, gate))

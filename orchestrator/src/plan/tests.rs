@@ -35,6 +35,7 @@ fn stream(caps: &str) -> Stream {
         orientation: Orientation::default(),
         still: false,
         early: Vec::new(),
+        delay: 0,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Stream {
     pub still: bool,
     /// Packets before the start that the demuxer leaves out.
     pub early: Vec<Sample>,
+    /// The time its decoder swallows first, which the demuxer does not take off: Matroska's CodecDelay, ns.
+    pub delay: u64,
 }
 
 /// Clockwise by so many degrees, then mirrored left to right or not.

@@ -3,6 +3,7 @@
 //! The same pipeline that finds out what the input is later encodes it, so that standard input, which
 //! can be read once only, needs no case of its own.
 
+mod codec_delay;
 mod facts;
 mod priming;
 mod tags;
@@ -112,9 +113,9 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             return Err(error);
         }
     };
-    let mut early = match input {
-        Input::File(path) => priming::read(path),
-        Input::Stdin => std::collections::BTreeMap::default(),
+    let (mut early, delays) = match input {
+        Input::File(path) => (priming::read(path), codec_delay::read(path)),
+        Input::Stdin => Default::default(),
     };
     let mut facts = Facts { name, complaint, ..Facts::default() };
     let mut outlets = Vec::new();
@@ -135,11 +136,15 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             orientation: Orientation::default(),
             still: false,
             early: Vec::new(),
+            delay: 0,
         };
         if let Some(packets) = stream_number(&pad).and_then(|n| early.remove(&n))
             && stream.kind == Kind::Audio
         {
             stream.early = packets;
+        }
+        if stream.kind == Kind::Audio {
+            stream.delay = stream_number(&pad).and_then(|n| delays.get(&n).copied()).unwrap_or(0);
         }
         tags::read(&pad, &mut stream, &mut facts);
         if matches!(stream.kind, Kind::Video | Kind::Audio)
@@ -291,7 +296,7 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
 
 /// The container's own number of a stream, from the end of its id.
 fn stream_number(pad: &gst::Pad) -> Option<u32> {
-    pad.stream_id()?.rsplit('/').next()?.parse().ok()
+    pad.stream_id()?.rsplit('/').next()?.split(':').next()?.parse().ok()
 }
 
 /// A pad's time stamp on the pipeline's own time line; negative before its start.
