@@ -20,7 +20,7 @@ use crate::report::{Report, Snapshot, Summary};
 /// How often the report is brought up to date.
 const TICK: Duration = Duration::from_millis(250);
 /// How long the elements get to stop on their own before the process ends over them.
-const STOP: Duration = Duration::from_millis(1500);
+const STOP: Duration = Duration::from_millis(1000);
 /// How long a broken input may take to come to its own end.
 const DRAIN: Duration = Duration::from_millis(700);
 

@@ -393,7 +393,8 @@ fn check(source: &Source) -> Result<(), Error> {
     let Some(video) = facts.video().and_then(|i| facts.streams.get(i)) else {
         return Err(Error::NoVideo { input: facts.name.clone(), found: facts.listed() });
     };
-    if decoder(&video.caps).is_none() {
+    let is_raw = video.caps.structure(0).is_some_and(|s| s.name() == "video/x-raw");
+    if !is_raw && decoder(&video.caps).is_none() {
         return Err(Error::NoDecoder {
             input: facts.name.clone(),
             format: gst_pbutils::pb_utils_get_codec_description(&video.caps).to_string(),
