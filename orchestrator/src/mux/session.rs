@@ -21,6 +21,9 @@ use super::{Writer, av1};
 /// What waiting samples may take in memory.
 const MEMORY: usize = 64 << 20;
 
+/// A first packet later than this after 0 belongs to a time line that does not start at 0, ns.
+const NEAR: i64 = 10_000_000_000;
+
 /// A file being written.
 pub struct Session {
     container: Container,
@@ -149,8 +152,7 @@ impl Session {
         }
         let key = sample.dts;
         let data = self.spill.keep(sample.data)?;
-        let waiting =
-            Waiting { pts: sample.pts, dts: sample.dts, duration: sample.duration, key: sample.key, data };
+        let waiting = Waiting { pts: sample.pts, dts: sample.dts, duration: sample.duration, key: sample.key, data };
         self.merge.push(lane, key, waiting);
         self.drain()
     }
@@ -234,7 +236,14 @@ impl Session {
         let timed = self.tracks.iter().filter(|l| matches!(l.kind, Some(Kind::Video | Kind::Audio)));
         let first = timed.filter_map(|l| l.first_pts).min().unwrap_or(self.origin);
         let has_edits = matches!(self.container, Container::Mp4 | Container::Mov);
-        self.header.base = if has_edits { first.max(self.origin) } else { first };
+        // Cues and chapters may come before the first picture, and they count from the input's own 0.
+        let counted = self.tracks.iter().any(|l| l.kind == Some(Kind::Subtitle)) || !self.header.chapters.is_empty();
+        let is_near = (self.origin..self.origin.saturating_add(NEAR)).contains(&first);
+        self.header.base = match has_edits {
+            _ if counted && is_near => self.origin,
+            true => first.max(self.origin),
+            false => first,
+        };
         for chapter in &mut self.header.chapters {
             let moved = |t: u64| u64::try_from(i128::from(t) - i128::from(self.header.base)).unwrap_or(0);
             chapter.start = moved(chapter.start);
@@ -262,13 +271,8 @@ impl Session {
             if kind != Kind::Video && self.limit.is_some_and(|end| waiting.pts >= end) {
                 continue;
             }
-            let sample = Sample {
-                pts: waiting.pts,
-                dts: waiting.dts,
-                duration: waiting.duration,
-                key: waiting.key,
-                data,
-            };
+            let sample =
+                Sample { pts: waiting.pts, dts: waiting.dts, duration: waiting.duration, key: waiting.key, data };
             let (Some(sink), Some(writer)) = (self.sink.as_mut(), self.writer.as_mut()) else { break };
             writer.sample(sink, index, &sample)?;
             let size = sample.data.len() as u64;
@@ -327,15 +331,18 @@ impl Spill {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::mux::track::{Audio, Video};
     use crate::mux::{Output, Sink};
 
     fn track(codec: Codec) -> Track {
-        let video = (codec.kind() == Kind::Video)
-            .then(|| Video { width: 64, height: 48, rate: Some((25, 1)), ..Video::default() });
+        let video = (codec.kind() == Kind::Video).then(|| Video {
+            width: 64,
+            height: 48,
+            rate: Some((25, 1)),
+            ..Video::default()
+        });
         let audio = (codec.kind() == Kind::Audio).then_some(Audio { rate: 48_000, channels: 2, bits: 0 });
         Track { codec, private: vec![1, 2, 3], language: None, title: None, video, audio }
     }

@@ -6,19 +6,20 @@ pub(crate) fn plain_from_pango(markup: &str) -> String {
     let mut rest = markup;
     while let Some(c) = rest.chars().next() {
         let tail = rest.get(c.len_utf8()..).unwrap_or_default();
-        if c == '<' {
-            if let Some(end) = rest.find('>') {
-                let tag = rest.get(..=end).unwrap_or_default();
-                let name = tag.trim_start_matches(['<', '/']).trim_end_matches('>').to_ascii_lowercase();
-                if ["b", "i", "u"].contains(&name.as_str()) {
-                    out.push_str(tag);
-                }
-                rest = rest.get(end + 1..).unwrap_or_default();
-                continue;
+        if c == '<'
+            && let Some(end) = rest.find('>')
+        {
+            let tag = rest.get(..=end).unwrap_or_default();
+            let name = tag.trim_start_matches(['<', '/']).trim_end_matches('>').to_ascii_lowercase();
+            if ["b", "i", "u"].contains(&name.as_str()) {
+                out.push_str(tag);
             }
+            rest = rest.get(end + 1..).unwrap_or_default();
+            continue;
         }
         if c == '&' {
-            let known = [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&quot;", '"'), ("&apos;", '\''), ("&#39;", '\'')];
+            let known =
+                [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&quot;", '"'), ("&apos;", '\''), ("&#39;", '\'')];
             if let Some((entity, plain)) = known.iter().find(|(e, _)| rest.starts_with(e)) {
                 out.push(*plain);
                 rest = rest.get(entity.len()..).unwrap_or_default();
@@ -65,9 +66,16 @@ pub(crate) fn tx3g(text: &[u8]) -> Vec<u8> {
     let mut position = 0u16;
     let mut rest = text.trim_end_matches(['\0', '\r', '\n']);
     while let Some(c) = rest.chars().next() {
-        let tag = [("<b>", 1u8, true), ("</b>", 1, false), ("<i>", 2, true), ("</i>", 2, false), ("<u>", 4, true), ("</u>", 4, false)]
-            .into_iter()
-            .find(|(t, ..)| rest.get(..t.len()).is_some_and(|r| r.eq_ignore_ascii_case(t)));
+        let tag = [
+            ("<b>", 1u8, true),
+            ("</b>", 1, false),
+            ("<i>", 2, true),
+            ("</i>", 2, false),
+            ("<u>", 4, true),
+            ("</u>", 4, false),
+        ]
+        .into_iter()
+        .find(|(t, ..)| rest.get(..t.len()).is_some_and(|r| r.eq_ignore_ascii_case(t)));
         if let Some((tag, flag, on)) = tag {
             if open.1 != 0 && position > open.0 {
                 styles.push((open.0, position, open.1));
@@ -98,7 +106,7 @@ pub(crate) fn tx3g(text: &[u8]) -> Vec<u8> {
         for (from, to, flags) in styles {
             out.extend(from.to_be_bytes());
             out.extend(to.to_be_bytes());
-            out.extend([0, 1, flags, 18, 0xFF, 0xFF, 0xFF, 0xFF]);
+            out.extend([0, 1, flags, 16, 0xFF, 0xFF, 0xFF, 0xFF]);
         }
     }
     out

@@ -10,6 +10,9 @@ use crate::mux::{Codec, Kind, Sample, Track};
 use crate::mux::{plain_from_ass, plain_from_pango};
 use crate::probe::{make, nanoseconds};
 
+/// From caps to what the container is told; `None` for caps that say nothing.
+pub(super) type Describe = Box<dyn Fn(&gst::CapsRef) -> Option<Track> + Send>;
+
 /// How a branch's packets are told to the file.
 pub(super) struct Tap {
     /// Its track's number in the session.
@@ -19,7 +22,7 @@ pub(super) struct Tap {
     /// How packets change on their way.
     pub(super) form: Form,
     /// From caps to the track's description.
-    pub(super) describe: Box<dyn Fn(&gst::CapsRef) -> Option<Track> + Send>,
+    pub(super) describe: Describe,
     /// Packets that end before are left out.
     pub(super) start: i64,
     /// Packets that come before all others.
@@ -111,9 +114,8 @@ impl Tap {
             return Ok(gst::FlowSuccess::Ok);
         }
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
-        let time = |t: Option<gst::ClockTime>| {
-            segment.zip(t).and_then(|(s, t)| s.to_running_time_full(t)).map(nanoseconds)
-        };
+        let time =
+            |t: Option<gst::ClockTime>| segment.zip(t).and_then(|(s, t)| s.to_running_time_full(t)).map(nanoseconds);
         let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
         let (pts, dts) = (time(buffer.pts()), time(buffer.dts()));
         let Some(pts) = pts.or(dts).or(memory.next) else {
@@ -150,7 +152,9 @@ impl Tap {
             memory.first = Some(sample);
             Ok(())
         } else {
-            memory.first_settled_by(&sample).map_or(Ok(()), |first| shared.push(self.lane, first))
+            memory
+                .first_settled_by(&sample)
+                .map_or(Ok(()), |first| shared.push(self.lane, first))
                 .and_then(|()| shared.push(self.lane, sample))
         };
         memory.packets += 1;

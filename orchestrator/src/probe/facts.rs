@@ -19,6 +19,8 @@ pub struct Facts {
     pub tags: Vec<(String, String)>,
     /// Streams that no installed element understands.
     pub unknown: Vec<String>,
+    /// Bytes that the file's own header promises and that are not there.
+    pub cut: Option<u64>,
     /// What the demuxer complained about on the way.
     pub complaint: Option<String>,
 }

@@ -5,12 +5,12 @@
 
 mod codec_delay;
 mod facts;
+mod input;
 mod priming;
 mod tags;
+mod whole;
+mod y4m;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -86,26 +86,23 @@ struct Found {
 
 /// Opens the input and finds out what is in it.
 pub fn open(input: &Input) -> Result<Source, Error> {
-    let (element, name) = source_element(input)?;
+    let input::Entry { element, name, is_raw } = input::open(input)?;
     let pipeline = gst::Pipeline::new();
-    let parse = make("parsebin")?;
-    // Parsers of styled subtitles give their plain text; the styles are in what they are given.
-    parse.connect("autoplug-continue", false, |values| {
-        let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
-        let styled = caps.as_ref().and_then(|c| c.structure(0)).is_some_and(|s| {
-            ["application/x-ass", "application/x-ssa"].contains(&s.name().as_str())
-        });
-        Some((!styled).to_value())
-    });
     let found = Arc::new(Mutex::new(Found::default()));
-    watch(&pipeline, &parse, &found);
-    pipeline
-        .add_many([&element, &parse])
-        .and_then(|()| element.link(&parse))
-        .map_err(|e| Error::Fault { what: format!("cannot build the source: {e}") })?;
+    let fault = |e: &dyn std::fmt::Display| Error::Fault { what: format!("cannot build the source: {e}") };
+    pipeline.add(&element).map_err(|e| fault(&e))?;
+    if is_raw {
+        let pad = element.static_pad("src").ok_or_else(|| fault(&"no pad"))?;
+        let outlet = hold(&pipeline, &pad, true)?;
+        lock(&found).outlets.push((pad, outlet));
+    } else {
+        let parse = parser()?;
+        watch(&pipeline, &parse, &found);
+        pipeline.add(&parse).and_then(|()| element.link(&parse)).map_err(|e| fault(&e))?;
+    }
     // A failed change of state is explained by a message on the bus, read below.
     let _ = pipeline.set_state(gst::State::Paused);
-    let outcome = settle(&pipeline, &found, &name);
+    let outcome = settle(&pipeline, &found, &name, is_raw);
     let (complaint, missing) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -159,9 +156,27 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         }
     }
     tags::close_chapters(&mut facts);
+    if let Input::File(path) = input {
+        facts.cut = whole::missing(path);
+    }
     let source = Source { pipeline, facts, outlets };
     check(&source).inspect_err(|_| close(&source.pipeline))?;
     Ok(source)
+}
+
+/// What takes the input apart.
+fn parser() -> Result<gst::Element, Error> {
+    let parse = make("parsebin")?;
+    // Parsers of styled subtitles give their plain text; the styles are in what they are given.
+    parse.connect("autoplug-continue", false, |values| {
+        let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
+        let styled = caps
+            .as_ref()
+            .and_then(|c| c.structure(0))
+            .is_some_and(|s| ["application/x-ass", "application/x-ssa"].contains(&s.name().as_str()));
+        Some((!styled).to_value())
+    });
+    Ok(parse)
 }
 
 /// Stops a pipeline whose input is not used after all.
@@ -171,10 +186,9 @@ pub fn close(pipeline: &gst::Pipeline) {
 
 /// Makes an element, or names the package that holds it.
 pub(crate) fn make(factory: &str) -> Result<gst::Element, Error> {
-    gst::ElementFactory::make(factory).build().map_err(|_| Error::NoElement {
-        element: factory.to_owned(),
-        package: package_of(factory),
-    })
+    gst::ElementFactory::make(factory)
+        .build()
+        .map_err(|_| Error::NoElement { element: factory.to_owned(), package: package_of(factory) })
 }
 
 fn package_of(factory: &str) -> &'static str {
@@ -188,38 +202,6 @@ fn package_of(factory: &str) -> &'static str {
         "queue" | "filesrc" | "fdsrc" | "capsfilter" => "libgstreamer1.0-0",
         _ => "gstreamer1.0-plugins-bad",
     }
-}
-
-fn source_element(input: &Input) -> Result<(gst::Element, String), Error> {
-    match input {
-        Input::Stdin => {
-            let element = make("fdsrc")?;
-            element.set_property("fd", 0i32);
-            Ok((element, "standard input".into()))
-        }
-        Input::File(path) => {
-            readable(path).map_err(|source| Error::Input { path: path.clone(), source })?;
-            let name = path.display().to_string();
-            let is_empty = path.metadata().is_ok_and(|m| m.is_file() && m.len() == 0);
-            if is_empty {
-                return Err(Error::NotAVideo { input: name, reason: "the file is empty".into() });
-            }
-            let element = make("filesrc")?;
-            element.set_property("location", path);
-            Ok((element, name))
-        }
-    }
-}
-
-fn readable(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
-    }
-    // Reading from a pipe here would take bytes away from the demuxer.
-    if path.metadata()?.is_file() {
-        File::open(path)?.read(&mut [0])?;
-    }
-    Ok(())
 }
 
 fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found>>) {
@@ -320,13 +302,14 @@ fn settle(
     pipeline: &gst::Pipeline,
     found: &Arc<Mutex<Found>>,
     name: &str,
+    is_raw: bool,
 ) -> Result<(Option<String>, Vec<String>), Error> {
     let Some(bus) = pipeline.bus() else {
         return Err(Error::Fault { what: "a pipeline without a bus".into() });
     };
     let started = Instant::now();
     // parsebin of 1.22 never says no-more-pads; it says beforehand how many streams there will be.
-    let mut announced = None;
+    let mut announced = is_raw.then_some(1);
     let mut all_since = None;
     let mut complaint = None;
     let mut missing = Vec::new();
@@ -351,7 +334,7 @@ fn settle(
             let is_sparse = |pad: &gst::Pad| {
                 let caps = pad.current_caps();
                 let kind = caps.as_ref().and_then(|c| c.structure(0)).map(|s| Codec::from_caps(s).kind());
-                !matches!(kind, Some(Kind::Video | Kind::Audio))
+                matches!(kind, Some(Kind::Subtitle | Kind::Other))
             };
             let ready = |o: &Outlet| lock(&o.state).ready;
             let waiting = found.outlets.iter().any(|(pad, o)| !ready(o) && !is_sparse(pad));
@@ -370,9 +353,7 @@ fn settle(
                 return Ok((complaint, missing));
             }
             return Err(match missing.first() {
-                Some(format) => {
-                    Error::NoDecoder { input: name.to_owned(), format: format.clone(), package: PACKAGES }
-                }
+                Some(format) => Error::NoDecoder { input: name.to_owned(), format: format.clone(), package: PACKAGES },
                 None => Error::NotAVideo { input: name.to_owned(), reason: message.clone() },
             });
         }
@@ -408,14 +389,9 @@ fn check(source: &Source) -> Result<(), Error> {
 /// machine decodes the same pictures.
 #[must_use]
 pub fn decoder(caps: &gst::Caps) -> Option<gst::ElementFactory> {
-    let all = gst::ElementFactory::factories_with_type(
-        gst::ElementFactoryType::DECODER,
-        gst::Rank::MARGINAL,
-    );
-    let mut fit: Vec<gst::ElementFactory> = all
-        .into_iter()
-        .filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps))
-        .collect();
+    let all = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL);
+    let mut fit: Vec<gst::ElementFactory> =
+        all.into_iter().filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps)).collect();
     fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
     fit.into_iter().next()
 }

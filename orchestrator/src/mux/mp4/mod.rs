@@ -21,7 +21,6 @@ use boxes::Boxes;
 pub(crate) use moov::tag_box;
 pub(crate) use timing::scale;
 
-
 /// The writer.
 pub(crate) struct Mp4 {
     container: Container,
@@ -150,14 +149,21 @@ impl Writer for Mp4 {
             let body = text::tx3g(&sample.data);
             return self.add_text(sink, index, sample, &body);
         }
-        let size = u32::try_from(sample.data.len()).map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidData, "a sample of more than 4 GiB does not fit MP4")
-        })?;
+        let size = u32::try_from(sample.data.len())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a sample of more than 4 GiB does not fit MP4"))?;
         let (pts, dts, duration) = (sample.pts, sample.dts, sample.duration);
         self.add(sink, index, &sample.data, Entry { pts, dts, duration, size, key: sample.key })
     }
 
     fn finish(&mut self, sink: &mut Sink) -> io::Result<()> {
+        for index in 0..self.tracks.len() {
+            // Readers show the last cue to the end of the film unless an empty one follows it.
+            let is_text = self.header.tracks.get(index).is_some_and(|t| t.codec == Codec::Text);
+            let state = self.tracks.get(index).filter(|s| is_text && !s.samples.is_empty());
+            if let Some(at) = state.map(|s| s.text_end) {
+                self.add(sink, index, &[0, 0], Entry { pts: at, dts: at, duration: 1_000_000, size: 2, key: true })?;
+            }
+        }
         let end = sink.position();
         sink.patch(self.mdat + 8, &(end - self.mdat).to_be_bytes())?;
         // Decided with room to spare, so that both passes choose the same width.
