@@ -13,9 +13,9 @@ scene() {
 # The encoder's own messages are of no use to somebody who waits for a sample.
 # shellcheck disable=SC2046 # the scenes are words of the pipeline
 gst-launch-1.0 -q -e \
-    concat name=scenes ! timeoverlay ! x264enc speed-preset=veryfast bitrate=6000 ! h264parse ! queue ! mux. \
+    concat name=scenes ! identity single-segment=true ! timeoverlay ! x264enc speed-preset=veryfast bitrate=6000 ! h264parse ! queue ! mux. \
     $(scene "pattern=smpte horizontal-speed=6") \
-    $(scene "pattern=zone-plate kx2=20 ky2=20 kt=2") \
+    $(scene "pattern=zone-plate kx2=2 ky2=2 kt=6") \
     audiotestsrc wave=ticks samplesperbuffer=480 num-buffers=2000 ! audio/x-raw,rate=48000,channels=2 ! \
     audioconvert ! avenc_aac bitrate=128000 ! aacparse ! queue ! mux. \
     mp4mux name=mux ! filesink location="$part"
