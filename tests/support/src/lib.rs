@@ -1,7 +1,7 @@
 //! What the end-to-end tests stand on.
 //!
 //! A test makes or borrows a clip ([`Clip`], [`media`]), puts it through `divien` ([`divien!`]) or a gst-launch line
-//! ([`gst::launch`]), each under a time limit ([`run`]), and asks ffmpeg and ffprobe, never the project, whether the
+//! ([`gst::launch`]), each under a time limit ([`run()`]), and asks ffmpeg and ffprobe, never the project, whether the
 //! result is the same video ([`Fidelity`], [`probe`], [`stream`]).
 
 pub mod clip;
