@@ -3,8 +3,8 @@
 # make check                                             formatting, lints, documentation, licences
 # make setup                                             install what a build and the tests need
 
-# Paths given as IN and OUT belong to the caller's folder, so that `make -f` works from anywhere.
-ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+# Paths given as IN and OUT belong to the caller's folder, so `make -f` works from anywhere and through links.
+ROOT := $(dir $(realpath $(lastword $(MAKEFILE_LIST))))
 MANIFEST := --manifest-path "$(ROOT)Cargo.toml"
 PROFILE ?= release
 IN ?=
