@@ -1,6 +1,8 @@
 //! `divienenc` in gst-launch lines: what comes out is the video that went in, whatever the encoder, the chunks and the
 //! workers.
 
+#![cfg(test)]
+
 use std::path::{Path, PathBuf};
 
 use divien_testbed::gst::{launch, quoted};

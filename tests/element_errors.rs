@@ -1,5 +1,7 @@
 //! What `divienenc` refuses: by an error that names the cause, never by a hang, a crash or a file that looks finished.
 
+#![cfg(test)]
+
 use divien_testbed::gst::launch;
 use divien_testbed::{Clip, Outcome, place};
 

@@ -1,5 +1,7 @@
 //! What the project shows people works: the scripts in `pipelines/` and the commands in the README.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::Path;

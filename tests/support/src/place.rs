@@ -47,7 +47,7 @@ pub fn temporary() -> TempDir {
 #[track_caller]
 pub fn media(name: &str) -> Option<PathBuf> {
     let Some(folder) = media_folder() else {
-        skipped(name);
+        skipped(&format!("{name} (DIVIEN_MEDIA is not set)"));
         return None;
     };
     let clip = folder.join(name);
@@ -63,7 +63,7 @@ pub fn media(name: &str) -> Option<PathBuf> {
 #[track_caller]
 pub fn media_clips() -> Vec<PathBuf> {
     let Some(folder) = media_folder() else {
-        skipped("every real clip");
+        skipped("every real clip (DIVIEN_MEDIA is not set)");
         return Vec::new();
     };
     let entries =
@@ -87,12 +87,10 @@ fn media_folder() -> Option<PathBuf> {
     Some(folder)
 }
 
-fn skipped(what: &str) {
+/// Says which test skips what, and why.
+pub fn skipped(what: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     // Not eprintln: the test harness hides what a passing test prints with it.
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped: {test}: {what} (DIVIEN_MEDIA is not set)"
-    );
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {what}");
 }
