@@ -30,10 +30,7 @@ impl Encoder {
 }
 
 const ENCODERS: [Encoder; 11] = [
-    lossy(
-        "x264enc speed-preset=veryfast pass=qual quantizer=20",
-        "h264parse",
-    ),
+    lossy("x264enc speed-preset=veryfast pass=qual quantizer=20", "h264parse"),
     lossy("x265enc speed-preset=ultrafast bitrate=1000", "h265parse"),
     lossy("av1enc cpu-used=8 target-bitrate=1000", "av1parse"),
     lossy("vp8enc cpu-used=4 target-bitrate=1000000", "queue"),
@@ -41,14 +38,8 @@ const ENCODERS: [Encoder; 11] = [
     lossy("openh264enc bitrate=1000000", "h264parse"),
     lossy("theoraenc quality=50", "queue"),
     // It takes limited range for JPEG's full range, which moves black and white by 16 and 20.
-    Encoder {
-        largest_error: 16.0,
-        ..lossy("jpegenc quality=85", "jpegparse")
-    },
-    Encoder {
-        lossless: true,
-        ..lossy("avenc_ffv1", "queue")
-    },
+    Encoder { largest_error: 16.0, ..lossy("jpegenc quality=85", "jpegparse") },
+    Encoder { lossless: true, ..lossy("avenc_ffv1", "queue") },
     lossy("avenc_prores_ks", "queue"),
     // Not avenc_mpeg2video: as Debian 12 builds it, it takes no frame rate at all.
     lossy("avenc_mpeg4 bitrate=2000000", "queue"),
@@ -58,12 +49,7 @@ const ENCODERS: [Encoder; 11] = [
 const EXACT: &str = "x264enc speed-preset=veryfast pass=quant quantizer=0";
 
 const fn lossy(spec: &'static str, parser: &'static str) -> Encoder {
-    Encoder {
-        spec,
-        parser,
-        lossless: false,
-        largest_error: 6.0,
-    }
+    Encoder { spec, parser, lossless: false, largest_error: 6.0 }
 }
 
 /// Encodes a clip into a Matroska file in this folder.
@@ -121,9 +107,7 @@ fn the_line_of_the_manual_gives_every_frame() {
     assert_eq!(packets.len(), 1000);
     let mut shown: Vec<_> = packets.iter().filter_map(|(pts, _)| *pts).collect();
     shown.sort_by(f64::total_cmp);
-    let uneven = shown
-        .windows(2)
-        .position(|pair| (pair[1] - pair[0] - 1.0 / 30.0).abs() > 0.0005);
+    let uneven = shown.windows(2).position(|pair| (pair[1] - pair[0] - 1.0 / 30.0).abs() > 0.0005);
     assert_eq!(uneven, None, "the distance of two frames is not 1/30 s");
 }
 
@@ -132,13 +116,7 @@ fn every_encoder_gives_back_the_same_video() {
     let folder = place::temporary();
     let clip = Clip::raw(75);
     for encoder in &ENCODERS {
-        let output = encode(
-            &clip,
-            encoder.spec,
-            "chunk-frames=20 workers=3",
-            encoder.parser,
-            folder.path(),
-        );
+        let output = encode(&clip, encoder.spec, "chunk-frames=20 workers=3", encoder.parser, folder.path());
         encoder.compare(&output, &clip);
     }
 }
@@ -146,31 +124,11 @@ fn every_encoder_gives_back_the_same_video() {
 #[test]
 fn every_pixel_format_keeps_its_samples() {
     let folder = place::temporary();
-    let formats = [
-        "I420",
-        "I420_10LE",
-        "I420_12LE",
-        "Y42B",
-        "I422_10LE",
-        "I422_12LE",
-        "Y444",
-        "Y444_10LE",
-        "GRAY8",
-    ];
+    let formats = ["I420", "I420_10LE", "I420_12LE", "Y42B", "I422_10LE", "I422_12LE", "Y444", "Y444_10LE", "GRAY8"];
     for format in formats {
         let clip = Clip::raw(12).size(161, 121).format(format);
-        let output = encode(
-            &clip,
-            "avenc_ffv1",
-            "chunk-frames=5",
-            "queue",
-            folder.path(),
-        );
-        assert_eq!(
-            probe::video(&output, "pix_fmt"),
-            probe::video(&clip.path(), "pix_fmt"),
-            "{format}"
-        );
+        let output = encode(&clip, "avenc_ffv1", "chunk-frames=5", "queue", folder.path());
+        assert_eq!(probe::video(&output, "pix_fmt"), probe::video(&clip.path(), "pix_fmt"), "{format}");
         Fidelity::of(&output, clip.path()).lossless().assert();
     }
 }
@@ -179,20 +137,10 @@ fn every_pixel_format_keeps_its_samples() {
 fn ten_bits_stay_ten_bits() {
     let folder = place::temporary();
     let clip = Clip::raw(30).size(162, 122).format("I420_10LE");
-    for (spec, parser) in [
-        (EXACT, "h264parse"),
-        (
-            "x265enc speed-preset=ultrafast option-string=lossless=1",
-            "h265parse",
-        ),
-    ] {
-        let output = encode(
-            &clip,
-            spec,
-            "chunk-frames=8 workers=2",
-            parser,
-            folder.path(),
-        );
+    for (spec, parser) in
+        [(EXACT, "h264parse"), ("x265enc speed-preset=ultrafast option-string=lossless=1", "h265parse")]
+    {
+        let output = encode(&clip, spec, "chunk-frames=8 workers=2", parser, folder.path());
         assert_eq!(probe::video(&output, "pix_fmt"), "yuv420p10le", "{spec}");
         Fidelity::of(&output, clip.path()).lossless().assert();
     }
@@ -225,13 +173,7 @@ fn one_frame_is_a_video_for_every_encoder() {
     let folder = place::temporary();
     let clip = Clip::raw(1);
     for encoder in &ENCODERS {
-        let output = encode(
-            &clip,
-            encoder.spec,
-            "workers=2",
-            encoder.parser,
-            folder.path(),
-        );
+        let output = encode(&clip, encoder.spec, "workers=2", encoder.parser, folder.path());
         encoder.compare(&output, &clip);
     }
 }
@@ -241,13 +183,7 @@ fn chunks_of_one_frame_are_a_video_for_every_encoder() {
     let folder = place::temporary();
     let clip = Clip::raw(5);
     for encoder in &ENCODERS {
-        let output = encode(
-            &clip,
-            encoder.spec,
-            "chunk-frames=1 workers=2",
-            encoder.parser,
-            folder.path(),
-        );
+        let output = encode(&clip, encoder.spec, "chunk-frames=1 workers=2", encoder.parser, folder.path());
         encoder.compare(&output, &clip);
     }
 }
@@ -257,13 +193,7 @@ fn a_tail_of_two_frames_is_not_lost() {
     let folder = place::temporary();
     for (frames, chunk) in [(42, 40), (12, 5)] {
         let clip = Clip::raw(frames);
-        let output = encode(
-            &clip,
-            EXACT,
-            &format!("chunk-frames={chunk}"),
-            "h264parse",
-            folder.path(),
-        );
+        let output = encode(&clip, EXACT, &format!("chunk-frames={chunk}"), "h264parse", folder.path());
         Fidelity::of(&output, clip.path()).lossless().assert();
     }
 }
@@ -293,11 +223,7 @@ fn the_number_of_workers_changes_no_byte() {
             let output = encode_bare(&clip, spec, &properties, folder.path());
             std::fs::read(output).unwrap()
         });
-        assert!(
-            outputs[0].len() > 1000,
-            "{spec} gave {} bytes",
-            outputs[0].len()
-        );
+        assert!(outputs[0].len() > 1000, "{spec} gave {} bytes", outputs[0].len());
         assert!(outputs[0] == outputs[1], "{spec}: 1 and 2 workers differ");
         assert!(outputs[0] == outputs[2], "{spec}: 1 and 5 workers differ");
     }
@@ -321,17 +247,9 @@ fn neighbouring_idr_pictures_have_different_numbers() {
     let clip = Clip::raw(20);
     let spec = "x264enc speed-preset=veryfast key-int-max=1 pass=qual quantizer=23";
     for frames in [1, 5] {
-        let output = encode_bare(
-            &clip,
-            spec,
-            &format!("chunk-frames={frames}"),
-            folder.path(),
-        );
+        let output = encode_bare(&clip, spec, &format!("chunk-frames={frames}"), folder.path());
         let numbers = stream::header_values(&output, "idr_pic_id");
-        assert!(
-            numbers.len() >= 20,
-            "20 frames, each an IDR picture: {numbers:?}"
-        );
+        assert!(numbers.len() >= 20, "20 frames, each an IDR picture: {numbers:?}");
         let equal = numbers.windows(2).position(|pair| pair[0] == pair[1]);
         assert_eq!(equal, None, "chunks of {frames}: {numbers:?}");
     }
@@ -355,10 +273,7 @@ fn parameter_sets_are_the_same_in_every_chunk() {
     let output = encode_bare(&clip, spec, "chunk-frames=10 workers=2", folder.path());
     let quantizers = stream::header_values(&output, "pic_init_qp_minus26");
     assert!(!quantizers.is_empty());
-    assert!(
-        quantizers.iter().all(|value| *value == quantizers[0]),
-        "{quantizers:?}"
-    );
+    assert!(quantizers.iter().all(|value| *value == quantizers[0]), "{quantizers:?}");
 }
 
 #[test]
@@ -375,10 +290,8 @@ fn a_change_of_size_starts_a_new_section() {
         quoted(&output),
     ))
     .success();
-    let widths: Vec<_> = probe::rows(&output, "frame", Some("v:0"), "width")
-        .iter()
-        .filter_map(|frame| frame.number("width"))
-        .collect();
+    let widths: Vec<_> =
+        probe::rows(&output, "frame", Some("v:0"), "width").iter().filter_map(|frame| frame.number("width")).collect();
     let expected = [vec![160.0; 33], vec![320.0; 21]].concat();
     assert_eq!(widths, expected);
 }
@@ -395,21 +308,10 @@ fn interlaced_frames_stay_interlaced() {
         quoted(&output),
     ))
     .success();
-    let frames = probe::rows(
-        &output,
-        "frame",
-        Some("v:0"),
-        "interlaced_frame,top_field_first",
-    );
+    let frames = probe::rows(&output, "frame", Some("v:0"), "interlaced_frame,top_field_first");
     assert_eq!(frames.len(), 40);
     for frame in frames {
-        assert_eq!(
-            (
-                frame.text("interlaced_frame"),
-                frame.text("top_field_first")
-            ),
-            (Some("1"), Some("1"))
-        );
+        assert_eq!((frame.text("interlaced_frame"), frame.text("top_field_first")), (Some("1"), Some("1")));
     }
 }
 
@@ -425,12 +327,7 @@ fn colours_are_told_as_they_were() {
         quoted(&output),
     ))
     .success();
-    let told = [
-        "color_space",
-        "color_transfer",
-        "color_primaries",
-        "sample_aspect_ratio",
-    ];
+    let told = ["color_space", "color_transfer", "color_primaries", "sample_aspect_ratio"];
     let told = told.map(|key| probe::video(&output, key));
     assert_eq!(told, ["bt2020nc", "smpte2084", "bt2020", "2:1"]);
 }
@@ -439,27 +336,12 @@ fn colours_are_told_as_they_were() {
 fn a_message_tells_of_each_chunk() {
     let clip = Clip::raw(60);
     let spec = "x264enc speed-preset=ultrafast";
-    let said = launch(&format!(
-        "{} ! divienenc encoder=\"{spec}\" chunk-frames=20 ! fakesink",
-        clip.source()
-    ))
-    .success()
-    .said();
-    let told: Vec<_> = said
-        .lines()
-        .filter(|line| line.contains("divien-chunk-done"))
-        .collect();
+    let said = launch(&format!("{} ! divienenc encoder=\"{spec}\" chunk-frames=20 ! fakesink", clip.source()))
+        .success()
+        .said();
+    let told: Vec<_> = said.lines().filter(|line| line.contains("divien-chunk-done")).collect();
     assert_eq!(told.len(), 3, "{said}");
-    for field in [
-        "id=",
-        "frames=(guint64)20",
-        "bytes=",
-        "lane=(uint)",
-        "seconds=",
-    ] {
-        assert!(
-            told.iter().all(|line| line.contains(field)),
-            "no {field} in {told:?}"
-        );
+    for field in ["id=", "frames=(guint64)20", "bytes=", "lane=(uint)", "seconds="] {
+        assert!(told.iter().all(|line| line.contains(field)), "no {field} in {told:?}");
     }
 }

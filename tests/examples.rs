@@ -29,11 +29,7 @@ fn every_pipeline_gives_the_video_it_promises() {
     script("live.sh", &["live.ts"], folder.path());
     assert_eq!(probe::frame_times(&at("live.ts")).len(), 150);
 
-    script(
-        "mp4-with-sound.sh",
-        &["clip.mp4", "sound.mp4"],
-        folder.path(),
-    );
+    script("mp4-with-sound.sh", &["clip.mp4", "sound.mp4"], folder.path());
     Fidelity::of(at("sound.mp4"), &clip).streams().assert();
 
     script("hevc-10-bit.sh", &["clip.mp4", "hevc.mkv"], folder.path());
@@ -48,22 +44,9 @@ fn every_pipeline_gives_the_video_it_promises() {
     Fidelity::of(at("lossless.mkv"), &clip).lossless().assert();
 
     let scripts = std::fs::read_dir(place::repository().join("pipelines")).unwrap();
-    let scripts: BTreeSet<_> = scripts
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    let run = [
-        "hevc-10-bit.sh",
-        "live.sh",
-        "lossless.sh",
-        "mp4-with-sound.sh",
-        "test-pattern.sh",
-        "webm.sh",
-    ];
-    assert_eq!(
-        scripts,
-        run.map(str::to_owned).into(),
-        "a pipeline that no test runs, or one that is gone"
-    );
+    let scripts: BTreeSet<_> = scripts.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let run = ["hevc-10-bit.sh", "live.sh", "lossless.sh", "mp4-with-sound.sh", "test-pattern.sh", "webm.sh"];
+    assert_eq!(scripts, run.map(str::to_owned).into(), "a pipeline that no test runs, or one that is gone");
 }
 
 /// A fenced block of shell commands.
@@ -85,17 +68,9 @@ fn blocks(text: &str) -> Vec<Block> {
         let Some(note) = kind.strip_prefix("sh") else {
             continue;
         };
-        let skipped = note
-            .strip_prefix(" not run by the tests: ")
-            .map(str::to_owned);
-        assert!(
-            skipped.is_some() || note.is_empty(),
-            "neither run nor skipped for a reason: {line}"
-        );
-        blocks.push(Block {
-            commands: commands.join("\n"),
-            skipped,
-        });
+        let skipped = note.strip_prefix(" not run by the tests: ").map(str::to_owned);
+        assert!(skipped.is_some() || note.is_empty(), "neither run nor skipped for a reason: {line}");
+        blocks.push(Block { commands: commands.join("\n"), skipped });
     }
     blocks
 }
@@ -103,9 +78,7 @@ fn blocks(text: &str) -> Vec<Block> {
 #[test]
 fn every_command_in_the_readme_works() {
     let text = std::fs::read_to_string(place::repository().join("README.md")).unwrap();
-    let (skipped, run): (Vec<_>, Vec<_>) = blocks(&text)
-        .into_iter()
-        .partition(|block| block.skipped.is_some());
+    let (skipped, run): (Vec<_>, Vec<_>) = blocks(&text).into_iter().partition(|block| block.skipped.is_some());
     assert!(skipped.len() <= 2, "too many blocks that no test runs");
     assert!(run.len() >= 4, "{} blocks", run.len());
 
@@ -121,28 +94,16 @@ fn every_command_in_the_readme_works() {
     let debug = place::profile().ends_with("debug");
     for block in run {
         // Cargo is tried by `make encode`; here it would build a second profile.
-        let cargo = "cargo() { case \"$*\" in 'build --release -p gst-plugin-divien') ;; *) command cargo \"$@\" ;; esac; }";
+        let cargo =
+            "cargo() { case \"$*\" in 'build --release -p gst-plugin-divien') ;; *) command cargo \"$@\" ;; esac; }";
         let mut command = gst::command("bash");
-        command
-            .arg("-euc")
-            .arg(format!("{cargo}\n{}", block.commands))
-            .current_dir(folder.path());
+        command.arg("-euc").arg(format!("{cargo}\n{}", block.commands)).current_dir(folder.path());
         command.env("PROFILE", if debug { "dev" } else { "release" });
-        Running::start(&mut command)
-            .wait(Duration::from_secs(600))
-            .success();
+        Running::start(&mut command).wait(Duration::from_secs(600)).success();
     }
-    for (name, frames) in [
-        ("out.mp4", 90),
-        ("crf23.mp4", 90),
-        ("hevc.mkv", 90),
-        ("chunks.mkv", 90),
-        ("pattern.mp4", 300),
-    ] {
-        assert_eq!(
-            probe::frame_times(&folder.path().join(name)).len(),
-            frames,
-            "{name}"
-        );
+    for (name, frames) in
+        [("out.mp4", 90), ("crf23.mp4", 90), ("hevc.mkv", 90), ("chunks.mkv", 90), ("pattern.mp4", 300)]
+    {
+        assert_eq!(probe::frame_times(&folder.path().join(name)).len(), frames, "{name}");
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use divien_testbed::run::Signal;
 use divien_testbed::{Clip, Outcome, Running, divien, gst, place, run};
 
 /// Runs `divien -i INPUT OPTIONS OUTPUT`, which must fail and leave nothing behind in the output's folder.
@@ -18,10 +19,7 @@ fn refused(input: &Path, options: &[&str], name: &str) -> Outcome {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect()
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 #[test]
@@ -44,23 +42,14 @@ fn each_cause_has_its_own_exit_code() {
     let range = code(refused(&film, &["-crf", "99"], "out.mp4").says(&["crf", "99", "51"]));
     let unknown = refused(&film, &["-c:v", "libx246"], "out.mp4").says(&["libx246", "libx264"]);
     assert_ne!(code(unknown), 0);
-    let missing =
-        code(refused(&folder.path().join("none.mp4"), &[], "out.mp4").says(&["none.mp4"]));
+    let missing = code(refused(&folder.path().join("none.mp4"), &[], "out.mp4").says(&["none.mp4"]));
     let no_video = code(refused(&sound, &[], "out.mp4").says(&["no video"]));
     let not_media = code(refused(&text, &[], "out.mp4").says(&["text.mp4"]));
-    let exists = code(
-        run(&mut divien!("-i", &film, &output))
-            .failure()
-            .says(&["out.mp4", "exists", "-y"]),
-    );
+    let exists = code(run(&mut divien!("-i", &film, &output)).failure().says(&["out.mp4", "exists", "-y"]));
     assert_eq!(usage, range);
     assert_eq!(no_video, not_media);
     let codes: BTreeSet<_> = [usage, missing, no_video, exists].into();
-    assert_eq!(
-        codes.len(),
-        4,
-        "usage {usage}, missing {missing}, no video {no_video}, exists {exists}"
-    );
+    assert_eq!(codes.len(), 4, "usage {usage}, missing {missing}, no video {no_video}, exists {exists}");
 }
 
 #[test]
@@ -74,15 +63,7 @@ fn an_output_that_exists_is_kept_unless_y_is_given() {
         run(&mut command).failure();
         assert_eq!(std::fs::read(&output).unwrap(), b"precious");
     }
-    run(&mut divien!(
-        "-y",
-        "-i",
-        &film,
-        "-preset",
-        "ultrafast",
-        &output
-    ))
-    .success();
+    run(&mut divien!("-y", "-i", &film, "-preset", "ultrafast", &output)).success();
     assert_ne!(std::fs::read(&output).unwrap(), b"precious");
     assert_eq!(entries(folder.path()), [output]);
 }
@@ -92,13 +73,7 @@ fn a_failure_keeps_the_file_that_was_to_be_replaced() {
     let folder = place::temporary();
     let output = folder.path().join("out.mp4");
     std::fs::write(&output, "precious").unwrap();
-    run(&mut divien!(
-        "-y",
-        "-i",
-        folder.path().join("none.mp4"),
-        &output
-    ))
-    .failure();
+    run(&mut divien!("-y", "-i", folder.path().join("none.mp4"), &output)).failure();
     assert_eq!(std::fs::read(&output).unwrap(), b"precious");
 }
 
@@ -107,9 +82,7 @@ fn a_folder_that_is_not_there_is_named() {
     let folder = place::temporary();
     let film = Clip::film(30).path();
     let output = folder.path().join("nowhere/out.mp4");
-    run(&mut divien!("-i", &film, &output))
-        .failure()
-        .says(&["nowhere"]);
+    run(&mut divien!("-i", &film, &output)).failure().says(&["nowhere"]);
     run(&mut divien!("-y", "-i", &film, folder.path())).failure();
 }
 
@@ -159,34 +132,17 @@ fn an_interrupt_ends_the_run_within_two_seconds_and_leaves_nothing() {
     let film = Clip::film(600).path();
     let progress = folder.path().join("progress");
     let output = folder.path().join("out.mp4");
-    let mut command = divien!(
-        "-i",
-        &film,
-        "-preset",
-        "veryslow",
-        "-bsize",
-        "50",
-        "-progress",
-        &progress,
-        &output
-    );
+    let mut command = divien!("-i", &film, "-preset", "veryslow", "-bsize", "50", "-progress", &progress, &output);
     let running = Running::start(&mut command);
     let patience = Instant::now() + Duration::from_secs(60);
     while !std::fs::read_to_string(&progress).is_ok_and(|text| text.contains("frame=")) {
-        assert!(
-            Instant::now() < patience,
-            "nothing was reported in a minute"
-        );
+        assert!(Instant::now() < patience, "nothing was reported in a minute");
         std::thread::yield_now();
     }
     let begun = Instant::now();
-    running.signal(divien_testbed::run::Signal::INT);
+    running.signal(Signal::INT);
     let outcome = running.wait(Duration::from_secs(60)).failure();
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "took {:.1?}\n{outcome}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(2), "took {:.1?}\n{outcome}", begun.elapsed());
     assert_eq!(outcome.status.code(), Some(255), "{outcome}");
     assert!(!output.exists());
     assert_eq!(entries(folder.path()), [progress], "{outcome}");
@@ -196,15 +152,9 @@ fn an_interrupt_ends_the_run_within_two_seconds_and_leaves_nothing() {
 fn a_full_disk_is_said_and_leaves_nothing() {
     let folder = place::temporary();
     // A file system of one's own needs user namespaces, which some systems do not grant.
-    let mount = format!(
-        "mount -t tmpfs -o size=64k none '{}'",
-        folder.path().display()
-    );
+    let mount = format!("mount -t tmpfs -o size=64k none '{}'", folder.path().display());
     let mut trial = Command::new("unshare");
-    if !run(trial.args(["-rm", "sh", "-c", &mount]))
-        .status
-        .success()
-    {
+    if !run(trial.args(["-rm", "sh", "-c", &mount])).status.success() {
         return place::skipped("a file system of 64 kB (unshare is not granted)");
     }
     let film = Clip::film(120).path();
@@ -217,9 +167,7 @@ fn a_full_disk_is_said_and_leaves_nothing() {
         folder.path().display(),
     );
     let mut command = gst::command("unshare");
-    let outcome = run(command.args(["-rm", "sh", "-c", &line]))
-        .failure()
-        .says(&["space"]);
+    let outcome = run(command.args(["-rm", "sh", "-c", &line])).failure().says(&["space"]);
     assert!(!outcome.said().contains("left:"), "{outcome}");
 }
 
@@ -233,16 +181,8 @@ fn a_faulty_command_line_is_an_error_with_a_hint() {
 
 #[test]
 fn help_lists_what_there_is() {
-    run(&mut divien!("--help"))
-        .success()
-        .says(&["-crf", "-bsize", "-c:v"]);
-    run(&mut divien!("-version"))
-        .success()
-        .says(&[env!("CARGO_PKG_VERSION")]);
-    run(&mut divien!("-encoders"))
-        .success()
-        .says(&["libx264", "libx265", "libvpx-vp9", "ffv1"]);
-    run(&mut divien!("-h", "encoder=libx264"))
-        .success()
-        .says(&["crf", "preset", "51"]);
+    run(&mut divien!("--help")).success().says(&["-crf", "-bsize", "-c:v"]);
+    run(&mut divien!("-version")).success().says(&[env!("CARGO_PKG_VERSION")]);
+    run(&mut divien!("-encoders")).success().says(&["libx264", "libx265", "libvpx-vp9", "ffv1"]);
+    run(&mut divien!("-h", "encoder=libx264")).success().says(&["crf", "preset", "51"]);
 }

@@ -36,51 +36,27 @@ impl Clip {
     /// Frames kept as they are (FFV1 in Matroska): 160x120, 4:2:0 in 8 bit, 25 frames a second.
     pub fn raw(frames: u32) -> Self {
         let rate = (25, 1);
-        Self {
-            frames,
-            width: 160,
-            height: 120,
-            format: "I420",
-            rate,
-            variable: false,
-            form: Form::Lossless,
-        }
+        Self { frames, width: 160, height: 120, format: "I420", rate, variable: false, form: Form::Lossless }
     }
 
     /// H.264 with B-frames and AAC sound in MP4, 320x180, 30 frames a second.
     pub fn film(frames: u32) -> Self {
-        Self {
-            width: 320,
-            height: 180,
-            rate: (30, 1),
-            form: Form::Film,
-            ..Self::raw(frames)
-        }
+        Self { width: 320, height: 180, rate: (30, 1), form: Form::Film, ..Self::raw(frames) }
     }
 
     /// H.264 coded as fields, top field first, in Matroska.
     pub fn interlaced(frames: u32) -> Self {
-        Self {
-            form: Form::Interlaced,
-            ..Self::raw(frames)
-        }
+        Self { form: Form::Interlaced, ..Self::raw(frames) }
     }
 
     /// An H.264 elementary stream: no container, no time stamps.
     pub fn elementary(frames: u32) -> Self {
-        Self {
-            form: Form::Elementary,
-            ..Self::raw(frames)
-        }
+        Self { form: Form::Elementary, ..Self::raw(frames) }
     }
 
     /// Another size.
     pub fn size(self, width: u32, height: u32) -> Self {
-        Self {
-            width,
-            height,
-            ..self
-        }
+        Self { width, height, ..self }
     }
 
     /// Another pixel format, by GStreamer's name.
@@ -90,18 +66,12 @@ impl Clip {
 
     /// Another frame rate.
     pub fn rate(self, numerator: u32, denominator: u32) -> Self {
-        Self {
-            rate: (numerator, denominator),
-            ..self
-        }
+        Self { rate: (numerator, denominator), ..self }
     }
 
     /// Frames at uneven distances: bursts and pauses. The rate is not used then.
     pub fn variable_rate(self) -> Self {
-        Self {
-            variable: true,
-            ..self
-        }
+        Self { variable: true, ..self }
     }
 
     /// How many frames it has.
@@ -118,24 +88,11 @@ impl Clip {
             Form::Elementary => "h264",
         };
         let folder = place::cache("clips");
-        let path = folder.join(format!(
-            "{:?}-{:016x}.{extension}",
-            self.form,
-            self.fingerprint()
-        ));
+        let path = folder.join(format!("{:?}-{:016x}.{extension}", self.form, self.fingerprint()));
         if !path.exists() {
-            let part = tempfile::Builder::new()
-                .suffix(".part")
-                .tempfile_in(&folder)
-                .expect("the cache is writable");
-            gst::launch(&format!(
-                "{} filesink location={}",
-                self.recipe(),
-                gst::quoted(part.path())
-            ))
-            .success();
-            part.persist(&path)
-                .expect("a file can be renamed within its folder");
+            let part = tempfile::Builder::new().suffix(".part").tempfile_in(&folder).expect("the cache is writable");
+            gst::launch(&format!("{} filesink location={}", self.recipe(), gst::quoted(part.path()))).success();
+            part.persist(&path).expect("a file can be renamed within its folder");
         }
         path
     }
@@ -143,14 +100,8 @@ impl Clip {
     /// The start of a gst-launch line that gives the decoded frames.
     #[track_caller]
     pub fn source(&self) -> String {
-        assert!(
-            matches!(self.form, Form::Lossless),
-            "only a lossless clip gives its frames to a line"
-        );
-        format!(
-            "filesrc location={} ! matroskademux ! avdec_ffv1",
-            gst::quoted(&self.path())
-        )
+        assert!(matches!(self.form, Form::Lossless), "only a lossless clip gives its frames to a line");
+        format!("filesrc location={} ! matroskademux ! avdec_ffv1", gst::quoted(&self.path()))
     }
 
     /// A clip is known by how it is made, so that a changed recipe never meets an old file.
@@ -172,8 +123,7 @@ impl Clip {
                  video/x-h264,stream-format=byte-stream,profile=high !"
             ),
             Form::Film => {
-                let samples = u64::from(self.frames) * 48_000 * u64::from(self.rate.1)
-                    / u64::from(self.rate.0);
+                let samples = u64::from(self.frames) * 48_000 * u64::from(self.rate.1) / u64::from(self.rate.0);
                 format!(
                     "audiotestsrc wave=ticks samplesperbuffer=480 num-buffers={} ! audio/x-raw,rate=48000,channels=2 ! \
                      audioconvert ! avenc_aac ! aacparse ! queue ! mux. \
@@ -190,11 +140,7 @@ impl Clip {
         let mut line = String::new();
         for (index, (frames, (numerator, denominator))) in self.parts().into_iter().enumerate() {
             // The last scene is the shorter one's successor: the cut lies in the middle, wherever the rate changes.
-            let pattern = if index * 2 < self.parts().len() {
-                FIRST_SCENE
-            } else {
-                SECOND_SCENE
-            };
+            let pattern = if index * 2 < self.parts().len() { FIRST_SCENE } else { SECOND_SCENE };
             line += &format!(
                 "videotestsrc num-buffers={frames} {pattern} ! \
                  video/x-raw,format={},width={},height={},framerate={numerator}/{denominator} ! queue ! scenes. ",
@@ -203,11 +149,7 @@ impl Clip {
         }
         // Encoders with a lookahead put frames of one segment into the next, so there is but one.
         // A variable rate has no number.
-        let uneven = if self.variable {
-            "! capssetter caps=video/x-raw,framerate=0/1"
-        } else {
-            ""
-        };
+        let uneven = if self.variable { "! capssetter caps=video/x-raw,framerate=0/1" } else { "" };
         format!("{line} concat name=scenes ! identity single-segment=true {uneven}")
     }
 
@@ -236,17 +178,8 @@ mod tests {
     #[test]
     fn clips_have_the_frames_they_were_asked_for() {
         for frames in [1, 2, 31] {
-            for clip in [
-                Clip::raw(frames),
-                Clip::film(frames),
-                Clip::interlaced(frames),
-                Clip::elementary(frames),
-            ] {
-                assert_eq!(
-                    probe::packet_times(&clip.path(), "v:0").len(),
-                    frames as usize,
-                    "{clip:?}"
-                );
+            for clip in [Clip::raw(frames), Clip::film(frames), Clip::interlaced(frames), Clip::elementary(frames)] {
+                assert_eq!(probe::packet_times(&clip.path(), "v:0").len(), frames as usize, "{clip:?}");
             }
         }
     }
@@ -254,10 +187,7 @@ mod tests {
     #[test]
     fn a_variable_rate_is_uneven() {
         let times = probe::frame_times(&Clip::raw(60).variable_rate().path());
-        let mut gaps: Vec<_> = times
-            .windows(2)
-            .map(|pair| ((pair[1] - pair[0]) * 1e3).round() as i64)
-            .collect();
+        let mut gaps: Vec<_> = times.windows(2).map(|pair| ((pair[1] - pair[0]) * 1e3).round() as i64).collect();
         assert_eq!(times.len(), 60);
         gaps.dedup();
         assert!(gaps.len() > 5, "{gaps:?}");

@@ -21,10 +21,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 pub fn surround(command: &mut Command) {
     command
         .env("GST_PLUGIN_PATH", plugin_folder())
-        .env(
-            "GST_REGISTRY",
-            place::cache("gstreamer").join("registry.bin"),
-        )
+        .env("GST_REGISTRY", place::cache("gstreamer").join("registry.bin"))
         .env("LC_ALL", "C.UTF-8")
         .env_remove("GST_DEBUG")
         .env_remove("GST_PLUGIN_SYSTEM_PATH")
@@ -34,9 +31,7 @@ pub fn surround(command: &mut Command) {
 /// A `gst-launch-1.0` line, quoted as in a shell; element messages are printed.
 pub fn launch_command(line: &str) -> Command {
     let mut command = command("sh");
-    command
-        .arg("-c")
-        .arg(format!("exec gst-launch-1.0 -m -e {line}"));
+    command.arg("-c").arg(format!("exec gst-launch-1.0 -m -e {line}"));
     command
 }
 
@@ -55,9 +50,7 @@ pub fn launch_within(line: &str, limit: Duration) -> Outcome {
 /// Is this element installed?
 #[track_caller]
 pub fn has(element: &str) -> bool {
-    run(command("gst-inspect-1.0").args(["--exists", element]))
-        .status
-        .success()
+    run(command("gst-inspect-1.0").args(["--exists", element])).status.success()
 }
 
 /// A path as a property's value in a line for the shell.
@@ -70,11 +63,7 @@ fn plugin_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let built = place::profile().join("deps").join("libgstdivien.so");
-        assert!(
-            built.is_file(),
-            "the plugin is not built: {} is missing; run the tests by cargo",
-            built.display()
-        );
+        assert!(built.is_file(), "the plugin is not built: {} is missing; run the tests by cargo", built.display());
         let folder = place::cache("plugin");
         let link = folder.join("libgstdivien.so");
         if std::fs::read_link(&link).ok().as_deref() != Some(&built) {

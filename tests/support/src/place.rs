@@ -9,38 +9,25 @@ use tempfile::TempDir;
 pub fn profile() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let deps = test.parent().expect("a test lies in a folder");
-    deps.parent()
-        .expect("that folder is target/PROFILE/deps")
-        .to_path_buf()
+    deps.parent().expect("that folder is target/PROFILE/deps").to_path_buf()
 }
 
 /// A folder that outlives the tests: what is costly to make and never changes is kept here.
 pub fn cache(name: &str) -> PathBuf {
-    let folder = profile()
-        .parent()
-        .expect("the profile lies in target")
-        .join("testbed")
-        .join(name);
-    std::fs::create_dir_all(&folder)
-        .unwrap_or_else(|error| panic!("{} cannot be made: {error}", folder.display()));
+    let folder = profile().parent().expect("the profile lies in target").join("testbed").join(name);
+    std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{} cannot be made: {error}", folder.display()));
     folder
 }
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors()
-        .nth(2)
-        .expect("this package is tests/support")
-        .to_path_buf()
+    here.ancestors().nth(2).expect("this package is tests/support").to_path_buf()
 }
 
 /// A folder for one test's files, gone with the value.
 pub fn temporary() -> TempDir {
-    tempfile::Builder::new()
-        .prefix("divien-test-")
-        .tempdir()
-        .expect("the temporary folder is writable")
+    tempfile::Builder::new().prefix("divien-test-").tempdir().expect("the temporary folder is writable")
 }
 
 /// A real clip by name, or `None` with a line that names the test and the clip where `DIVIEN_MEDIA` is not set.
@@ -51,11 +38,7 @@ pub fn media(name: &str) -> Option<PathBuf> {
         return None;
     };
     let clip = folder.join(name);
-    assert!(
-        clip.is_file(),
-        "DIVIEN_MEDIA is set to {}, but {name} is not there",
-        folder.display()
-    );
+    assert!(clip.is_file(), "DIVIEN_MEDIA is set to {}, but {name} is not there", folder.display());
     Some(clip)
 }
 
@@ -66,8 +49,7 @@ pub fn media_clips() -> Vec<PathBuf> {
         skipped("every real clip (DIVIEN_MEDIA is not set)");
         return Vec::new();
     };
-    let entries =
-        std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut clips: Vec<_> = entries
         .map(|entry| entry.expect("the folder can be listed").path())
         .filter(|path| path.is_file() && path.extension().is_none_or(|extension| extension != "md"))
@@ -79,11 +61,7 @@ pub fn media_clips() -> Vec<PathBuf> {
 fn media_folder() -> Option<PathBuf> {
     let folder = std::env::var_os("DIVIEN_MEDIA").filter(|value| !value.is_empty())?;
     let folder = PathBuf::from(folder);
-    assert!(
-        folder.is_absolute(),
-        "DIVIEN_MEDIA must be absolute, not {}",
-        folder.display()
-    );
+    assert!(folder.is_absolute(), "DIVIEN_MEDIA must be absolute, not {}", folder.display());
     Some(folder)
 }
 

@@ -52,38 +52,23 @@ impl Running {
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
         let line = format!("{command:?}");
-        command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{line} cannot be started: {error}"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{line} cannot be started: {error}"));
         let stdout = child.stdout.take().map(drain);
         let stderr = child.stderr.take().map(drain);
         let pid = Pid::from_child(&child);
-        Self {
-            line,
-            pid,
-            started: Instant::now(),
-            ended: wait_for(child),
-            stdout,
-            stderr,
-        }
+        Self { line, pid, started: Instant::now(), ended: wait_for(child), stdout, stderr }
     }
 
     /// Sends a signal to the program, as a terminal would.
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid, signal)
-            .unwrap_or_else(|error| panic!("{}: cannot be signalled: {error}", self.line));
+        kill_process(self.pid, signal).unwrap_or_else(|error| panic!("{}: cannot be signalled: {error}", self.line));
     }
 
     /// Waits for the program's end. When the limit is over it is killed with all it started, and the test fails.
     #[track_caller]
     pub fn wait(mut self, limit: Duration) -> Outcome {
-        let status = self
-            .ended
-            .recv_timeout(limit.saturating_sub(self.started.elapsed()));
+        let status = self.ended.recv_timeout(limit.saturating_sub(self.started.elapsed()));
         let took = self.started.elapsed();
         // Whatever the program left behind would hold the pipes open.
         let _ = kill_process_group(self.pid, Signal::KILL);
@@ -97,13 +82,7 @@ impl Running {
             );
         };
         let status = status.expect("a child can be waited for");
-        Outcome {
-            line: std::mem::take(&mut self.line),
-            status,
-            stdout,
-            stderr,
-            took,
-        }
+        Outcome { line: std::mem::take(&mut self.line), status, stdout, stderr, took }
     }
 }
 
@@ -122,9 +101,7 @@ fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 }
 
 fn collected(reader: Option<JoinHandle<Vec<u8>>>) -> Vec<u8> {
-    reader
-        .map(|thread| thread.join().expect("a reader of a pipe does not panic"))
-        .unwrap_or_default()
+    reader.map(|thread| thread.join().expect("a reader of a pipe does not panic")).unwrap_or_default()
 }
 
 fn wait_for(mut child: Child) -> mpsc::Receiver<std::io::Result<ExitStatus>> {
@@ -146,14 +123,8 @@ impl Outcome {
     /// The program must have ended by itself with an exit code that is not 0.
     #[track_caller]
     pub fn failure(self) -> Self {
-        assert!(
-            self.status.signal().is_none(),
-            "ended by a signal, not by itself\n{self}"
-        );
-        assert!(
-            !self.status.success(),
-            "succeeded, but should not have\n{self}"
-        );
+        assert!(self.status.signal().is_none(), "ended by a signal, not by itself\n{self}");
+        assert!(!self.status.success(), "succeeded, but should not have\n{self}");
         self
     }
 
@@ -162,10 +133,7 @@ impl Outcome {
     pub fn says(self, words: &[&str]) -> Self {
         let said = self.said().to_lowercase();
         for word in words {
-            assert!(
-                said.contains(&word.to_lowercase()),
-                "nothing was said of '{word}'\n{self}"
-            );
+            assert!(said.contains(&word.to_lowercase()), "nothing was said of '{word}'\n{self}");
         }
         self
     }
@@ -179,11 +147,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stdout = String::from_utf8_lossy(&self.stdout);
-        write!(
-            f,
-            "{}\n{}, after {:.1?}; it wrote:\n{stdout}{}",
-            self.line, self.status, self.took, self.stderr
-        )
+        write!(f, "{}\n{}, after {:.1?}; it wrote:\n{stdout}{}", self.line, self.status, self.took, self.stderr)
     }
 }
 
@@ -207,12 +171,8 @@ mod tests {
 
     #[test]
     fn both_outputs_are_kept_apart() {
-        let outcome =
-            run(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"])).failure();
-        assert_eq!(
-            (outcome.stdout.as_slice(), outcome.stderr.as_str()),
-            (&b"one\n"[..], "two\n")
-        );
+        let outcome = run(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"])).failure();
+        assert_eq!((outcome.stdout.as_slice(), outcome.stderr.as_str()), (&b"one\n"[..], "two\n"));
         assert_eq!(outcome.status.code(), Some(3));
     }
 }
