@@ -130,7 +130,8 @@ fn encoder_error(error: &gst::message::Error) -> LaneError {
     LaneError::Encoder {
         element: factory.map_or_else(|| "the lane".to_owned(), |f| f.name().to_string()),
         message: error.error().message().trim_end_matches('.').to_owned(),
-        debug: error.debug().map(|d| d.lines().last().unwrap_or_default().to_owned()).filter(|d| !d.is_empty()),
+        // The first line only says where in the element's source the error was made.
+        debug: error.debug().and_then(|d| Some(d.split_once('\n')?.1.trim().to_owned())).filter(|d| !d.is_empty()),
     }
 }
 
