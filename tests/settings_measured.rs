@@ -19,79 +19,35 @@ struct Measured {
 /// Bytes of the video stream's packets, and the PSNR against the source.
 fn measure(source: &Source, encoded: &Path) -> Measured {
     let probe = Command::new("ffprobe")
-        .args([
-            "-v",
-            "error",
-            "-show_entries",
-            "packet=size",
-            "-of",
-            "csv=p=0",
-        ])
+        .args(["-v", "error", "-show_entries", "packet=size", "-of", "csv=p=0"])
         .arg(encoded)
         .output()
         .expect("ffprobe runs");
     let sizes = String::from_utf8_lossy(&probe.stdout);
-    let bytes = sizes
-        .lines()
-        .filter_map(|l| l.trim().trim_end_matches(',').parse::<u64>().ok())
-        .sum();
-    let graph =
-        "[1:v]settb=1/25,setpts=N[a];[0:v]settb=1/25,setpts=N[b];[a][b]psnr=eof_action=endall";
-    let told = run(ffmpeg()
-        .args(source.as_input())
-        .arg("-i")
-        .arg(encoded)
-        .args(["-lavfi", graph, "-f", "null", "-"]));
-    let psnr = told
-        .split("average:")
-        .nth(1)
-        .and_then(|rest| rest.split(' ').next())
-        .and_then(|n| n.parse().ok());
-    Measured {
-        bytes,
-        psnr: psnr.unwrap_or_else(|| panic!("no PSNR in {told}")),
-    }
+    let bytes = sizes.lines().filter_map(|l| l.trim().trim_end_matches(',').parse::<u64>().ok()).sum();
+    let graph = "[1:v]settb=1/25,setpts=N[a];[0:v]settb=1/25,setpts=N[b];[a][b]psnr=eof_action=endall";
+    let told = run(ffmpeg().args(source.as_input()).arg("-i").arg(encoded).args(["-lavfi", graph, "-f", "null", "-"]));
+    let psnr = told.split("average:").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse().ok());
+    Measured { bytes, psnr: psnr.unwrap_or_else(|| panic!("no PSNR in {told}")) }
 }
 
 /// Natural pictures where there are any, else drawn ones with motion and noise.
 fn source(folder: &Path, frames: u32) -> Source {
-    match std::env::var_os("DIVIEN_MEDIA")
-        .map(|m| PathBuf::from(m).join("traffic_960x540p5994.mp4"))
-    {
+    match std::env::var_os("DIVIEN_MEDIA").map(|m| PathBuf::from(m).join("traffic_960x540p5994.mp4")) {
         Some(clip) => {
             let path = folder.join("clip.yuv");
             run(ffmpeg()
                 .args(["-ss", "3", "-i"])
                 .arg(clip)
-                .args([
-                    "-vf",
-                    "scale=480:270,fps=25",
-                    "-frames:v",
-                    &frames.to_string(),
-                ])
+                .args(["-vf", "scale=480:270,fps=25", "-frames:v", &frames.to_string()])
                 .args(["-pix_fmt", "yuv420p", "-f", "rawvideo"])
                 .arg(&path));
-            Source {
-                path,
-                width: 480,
-                height: 270,
-                rate: (25, 1),
-                format: ("yuv420p", "I420"),
-            }
+            Source { path, width: 480, height: 270, rate: (25, 1), format: ("yuv420p", "I420") }
         }
         None => {
-            eprintln!(
-                "DIVIEN_MEDIA is not set: drawn pictures in place of traffic_960x540p5994.mp4"
-            );
+            eprintln!("DIVIEN_MEDIA is not set: drawn pictures in place of traffic_960x540p5994.mp4");
             let drawn = "testsrc2=size=480x270:rate=25,noise=alls=6:allf=t+u:all_seed=7";
-            make(
-                folder,
-                drawn,
-                (480, 270),
-                (25, 1),
-                frames,
-                ("yuv420p", "I420"),
-            )
+            make(folder, drawn, (480, 270), (25, 1), frames, ("yuv420p", "I420"))
         }
     }
 }
@@ -110,10 +66,8 @@ fn compare(source: &Source, case: &Case) -> (Measured, Measured) {
     let spec = resolve(case.args).spec_for(source.width, source.height);
     let after = format!("{} ! matroskamux", case.parser);
     let element = source.with_element(&spec, case.threads, &after, &format!("{}.mkv", case.name));
-    let theirs = source.with_ffmpeg(
-        &format!("-threads 1 {} {}", case.args, case.ffmpeg_only),
-        &format!("{}.mkv", case.name),
-    );
+    let theirs =
+        source.with_ffmpeg(&format!("-threads 1 {} {}", case.args, case.ffmpeg_only), &format!("{}.mkv", case.name));
     let (ours, theirs) = (measure(source, &element), measure(source, &theirs));
     eprintln!(
         "{}: {} bytes {:.3} dB, ffmpeg {} bytes {:.3} dB: {:+.2}% {:+.3} dB",
@@ -132,62 +86,29 @@ fn check(source: &Source, case: &Case, size: f64, quality: f64) -> Option<String
     let (ours, theirs) = compare(source, case);
     let ratio = ours.bytes as f64 / theirs.bytes as f64;
     let near = (ratio - 1.0).abs() <= size
-        && ((ours.psnr - theirs.psnr).abs() <= quality
-            || (ours.psnr.is_infinite() && theirs.psnr.is_infinite()));
-    (!near).then(|| {
-        format!(
-            "{}: {ours:?}, ffmpeg {theirs:?}, ratio {ratio:.4}",
-            case.args
-        )
-    })
+        && ((ours.psnr - theirs.psnr).abs() <= quality || (ours.psnr.is_infinite() && theirs.psnr.is_infinite()));
+    (!near).then(|| format!("{}: {ours:?}, ffmpeg {theirs:?}, ratio {ratio:.4}", case.args))
 }
 
 fn check_all(source: &Source, cases: &[Case], size: f64, quality: f64) {
-    let wrong: Vec<String> = cases
-        .iter()
-        .filter_map(|case| check(source, case, size, quality))
-        .collect();
+    let wrong: Vec<String> = cases.iter().filter_map(|case| check(source, case, size, quality)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 const fn x264(args: &'static str) -> Case {
-    Case {
-        args,
-        threads: "threads=1",
-        parser: "h264parse",
-        name: "x264",
-        ffmpeg_only: "",
-    }
+    Case { args, threads: "threads=1", parser: "h264parse", name: "x264", ffmpeg_only: "" }
 }
 
 const fn vpx(args: &'static str) -> Case {
-    Case {
-        args,
-        threads: "threads=1",
-        parser: "identity",
-        name: "vpx",
-        ffmpeg_only: "",
-    }
+    Case { args, threads: "threads=1", parser: "identity", name: "vpx", ffmpeg_only: "" }
 }
 
 const fn aom(args: &'static str) -> Case {
-    Case {
-        args,
-        threads: "threads=1",
-        parser: "av1parse",
-        name: "aom",
-        ffmpeg_only: "",
-    }
+    Case { args, threads: "threads=1", parser: "av1parse", name: "aom", ffmpeg_only: "" }
 }
 
 const fn libav(args: &'static str) -> Case {
-    Case {
-        args,
-        threads: "",
-        parser: "identity",
-        name: "libav",
-        ffmpeg_only: "",
-    }
+    Case { args, threads: "", parser: "identity", name: "libav", ffmpeg_only: "" }
 }
 
 #[test]
@@ -207,10 +128,7 @@ fn a_fractional_crf_costs_and_looks_as_ffmpegs() {
 fn an_average_rate_of_x264_is_ffmpegs_within_two_percent() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = source(folder.path(), 100);
-    let cases = [
-        x264("-c:v libx264 -b:v 400k"),
-        x264("-c:v libx264 -b:v 1.5M -preset veryfast"),
-    ];
+    let cases = [x264("-c:v libx264 -b:v 400k"), x264("-c:v libx264 -b:v 1.5M -preset veryfast")];
     check_all(&source, &cases, 0.02, 0.2);
 }
 
@@ -245,9 +163,7 @@ fn av1_is_within_three_percent_and_a_fifth_of_a_decibel() {
     let source = source(folder.path(), 20);
     let cases = [
         aom("-c:v libaom-av1 -b:v 400k -cpu-used 8 -lag-in-frames 0 -error-resilience default"),
-        aom(
-            "-c:v libaom-av1 -crf 10 -b:v 500k -cpu-used 8 -lag-in-frames 0 -error-resilience default -g 25",
-        ),
+        aom("-c:v libaom-av1 -crf 10 -b:v 500k -cpu-used 8 -lag-in-frames 0 -error-resilience default -g 25"),
         aom("-c:v libaom-av1 -crf 10 -cpu-used 8 -error-resilience default"),
     ];
     check_all(&source, &cases, 0.03, 0.2);
@@ -260,10 +176,7 @@ fn libavcodecs_encoders_are_ffmpegs() {
     let cases = [
         libav("-c:v mpeg4 -q:v 5"),
         libav("-c:v mpeg4 -q:v 3 -g 25 -bf 2"),
-        Case {
-            ffmpeg_only: "-pix_fmt yuv420p -strict -1",
-            ..libav("-c:v mjpeg -q:v 4")
-        },
+        Case { ffmpeg_only: "-pix_fmt yuv420p -strict -1", ..libav("-c:v mjpeg -q:v 4") },
         libav("-c:v ffv1"),
         libav("-c:v ffv1 -level 3"),
         libav("-c:v ffv1 -level 3 -slices 9 -g 1 -coder ac"),
@@ -276,14 +189,7 @@ fn libavcodecs_encoders_are_ffmpegs() {
 fn prores_is_ffmpegs() {
     let folder = tempfile::tempdir().expect("a folder");
     let drawn = "testsrc2=size=480x270:rate=25,noise=alls=6:allf=t+u:all_seed=7";
-    let source = make(
-        folder.path(),
-        drawn,
-        (480, 270),
-        (25, 1),
-        10,
-        ("yuv422p10le", "I422_10LE"),
-    );
+    let source = make(folder.path(), drawn, (480, 270), (25, 1), 10, ("yuv422p10le", "I422_10LE"));
     let cases = [
         libav("-c:v prores_ks -profile:v hq"),
         libav("-c:v prores_ks -profile:v proxy"),

@@ -10,12 +10,7 @@ use std::path::Path;
 use common::{Source, make, resolve};
 
 /// Threads are an option of divien's own, and `stitchable` is what lets chunks be joined.
-const X264_EXCEPTED: &[&str] = &[
-    "threads",
-    "lookahead_threads",
-    "sliced_threads",
-    "stitchable",
-];
+const X264_EXCEPTED: &[&str] = &["threads", "lookahead_threads", "sliced_threads", "stitchable"];
 
 /// Threads and joining, and what describes the input and not the settings.
 const X265_EXCEPTED: &[&str] = &[
@@ -133,12 +128,8 @@ const X264: &[&str] = &[
 ];
 
 /// ffmpeg limits the reference frames by level and size of the picture.
-const X264_LEVELS: &[&str] = &[
-    "-level 1b -preset placebo",
-    "-level 4.1 -preset veryslow",
-    "-level 1.1 -tune animation",
-    "-level 1 -refs 5",
-];
+const X264_LEVELS: &[&str] =
+    &["-level 1b -preset placebo", "-level 4.1 -preset veryslow", "-level 1.1 -tune animation", "-level 1 -refs 5"];
 
 const X264_FORMATS: &[(&str, &str, &str)] = &[
     ("yuv422p", "Y42B", "-crf 20"),
@@ -193,54 +184,25 @@ const X265: &[&str] = &[
 const X265_FORMATS: &[(&str, &str, &str)] = &[
     ("yuv422p", "Y42B", "-c:v libx265 -crf 20"),
     ("yuv444p", "Y444", "-c:v libx265 -profile:v main444-8"),
-    (
-        "yuv420p10le",
-        "I420_10LE",
-        "-c:v libx265 -crf 20 -preset fast -profile:v main10",
-    ),
-    (
-        "yuv420p12le",
-        "I420_12LE",
-        "-c:v libx265 -b:v 900k -preset ultrafast",
-    ),
+    ("yuv420p10le", "I420_10LE", "-c:v libx265 -crf 20 -preset fast -profile:v main10"),
+    ("yuv420p12le", "I420_12LE", "-c:v libx265 -b:v 900k -preset ultrafast"),
 ];
 
 fn three_frames(folder: &tempfile::TempDir, format: (&'static str, &'static str)) -> Source {
-    make(
-        folder.path(),
-        "testsrc=size=320x240:rate=25",
-        (320, 240),
-        (25, 1),
-        3,
-        format,
-    )
+    make(folder.path(), "testsrc=size=320x240:rate=25", (320, 240), (25, 1), 3, format)
 }
 
 fn x264_differences(source: &Source, args: &str) -> Vec<String> {
     let spec = resolve(args).spec_for(source.width, source.height);
-    let element = source.with_element(
-        &spec,
-        "",
-        "video/x-h264,stream-format=byte-stream",
-        "e.h264",
-    );
-    let encoder = if args.contains("-c:v") {
-        ""
-    } else {
-        "-c:v libx264 "
-    };
+    let element = source.with_element(&spec, "", "video/x-h264,stream-format=byte-stream", "e.h264");
+    let encoder = if args.contains("-c:v") { "" } else { "-c:v libx264 " };
     let ffmpeg = source.with_ffmpeg(&format!("{encoder}{args}"), "f.h264");
     differences(&element, &ffmpeg, X264_EXCEPTED)
 }
 
 fn x265_differences(source: &Source, args: &str) -> Vec<String> {
     let spec = resolve(args).spec_for(source.width, source.height);
-    let element = source.with_element(
-        &spec,
-        "",
-        "video/x-h265,stream-format=byte-stream",
-        "e.hevc",
-    );
+    let element = source.with_element(&spec, "", "video/x-h265,stream-format=byte-stream", "e.hevc");
     let ffmpeg = source.with_ffmpeg(args, "f.hevc");
     differences(&element, &ffmpeg, X265_EXCEPTED)
 }
@@ -259,9 +221,7 @@ fn check<'a>(cases: impl Iterator<Item = &'a str>, differences: impl Fn(&str) ->
 fn x264_gets_the_settings_that_ffmpeg_gives_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = three_frames(&folder, ("yuv420p", "I420"));
-    check(X264.iter().chain(X264_LEVELS).copied(), |args| {
-        x264_differences(&source, args)
-    });
+    check(X264.iter().chain(X264_LEVELS).copied(), |args| x264_differences(&source, args));
 }
 
 #[test]
@@ -270,9 +230,7 @@ fn x264_gets_them_for_every_format() {
     for (ffmpeg, gst, args) in X264_FORMATS {
         let source = three_frames(&folder, (ffmpeg, gst));
         let typed = format!("{args} -pix_fmt {ffmpeg}");
-        check(std::iter::once(typed.as_str()), |args| {
-            x264_differences(&source, args)
-        });
+        check(std::iter::once(typed.as_str()), |args| x264_differences(&source, args));
         assert_eq!(resolve(&typed).raw_formats, [*gst]);
     }
 }
@@ -283,10 +241,7 @@ fn a_fractional_crf_differs_in_nothing_but_the_zone_that_makes_it() {
     let source = three_frames(&folder, ("yuv420p", "I420"));
     for args in ["-crf 23.5", "-crf 17.25 -preset slow", "-crf 51"] {
         let differences = x264_differences(&source, args);
-        let keys: Vec<&str> = differences
-            .iter()
-            .filter_map(|d| d.split(':').next())
-            .collect();
+        let keys: Vec<&str> = differences.iter().filter_map(|d| d.split(':').next()).collect();
         assert_eq!(keys, ["crf", "zones"], "{args}: {differences:?}");
     }
 }
@@ -304,9 +259,7 @@ fn x265_gets_them_for_every_format() {
     for (ffmpeg, gst, args) in X265_FORMATS {
         let source = three_frames(&folder, (ffmpeg, gst));
         let typed = format!("{args} -pix_fmt {ffmpeg}");
-        check(std::iter::once(typed.as_str()), |args| {
-            x265_differences(&source, args)
-        });
+        check(std::iter::once(typed.as_str()), |args| x265_differences(&source, args));
     }
 }
 
@@ -314,25 +267,17 @@ fn x265_gets_them_for_every_format() {
 fn options_of(stream: &Path) -> BTreeMap<String, String> {
     let bytes = std::fs::read(stream).unwrap_or_else(|e| panic!("{stream:?}: {e}"));
     let mark = b"options: ";
-    let start = bytes
-        .windows(mark.len())
-        .position(|w| w == mark)
-        .unwrap_or_else(|| panic!("{stream:?}: no options in it"));
-    let text: Vec<u8> = bytes[start + mark.len()..]
-        .iter()
-        .copied()
-        .take_while(|b| (0x20..0x7f).contains(b))
-        .collect();
+    let start =
+        bytes.windows(mark.len()).position(|w| w == mark).unwrap_or_else(|| panic!("{stream:?}: no options in it"));
+    let text: Vec<u8> = bytes[start + mark.len()..].iter().copied().take_while(|b| (0x20..0x7f).contains(b)).collect();
     let text = String::from_utf8(text).expect("ASCII");
     text.split(' ')
         .filter(|item| !item.is_empty())
-        .map(
-            |item| match (item.split_once('='), item.strip_prefix("no-")) {
-                (Some((key, value)), _) => (key.to_owned(), value.to_owned()),
-                (None, Some(key)) => (key.to_owned(), "0".to_owned()),
-                (None, None) => (item.to_owned(), "1".to_owned()),
-            },
-        )
+        .map(|item| match (item.split_once('='), item.strip_prefix("no-")) {
+            (Some((key, value)), _) => (key.to_owned(), value.to_owned()),
+            (None, Some(key)) => (key.to_owned(), "0".to_owned()),
+            (None, None) => (item.to_owned(), "1".to_owned()),
+        })
         .collect()
 }
 

@@ -20,10 +20,7 @@ pub(crate) struct Source {
 
 /// What the mapping makes of arguments.
 pub(crate) fn resolve(args: &str) -> Choice {
-    let typed = ["-i", "in.mkv"]
-        .into_iter()
-        .chain(args.split(' ').filter(|a| !a.is_empty()))
-        .chain(["out.mkv"]);
+    let typed = ["-i", "in.mkv"].into_iter().chain(args.split(' ').filter(|a| !a.is_empty())).chain(["out.mkv"]);
     let job = match cli::parse(typed.map(OsString::from)) {
         Ok(cli::Command::Encode(job)) => job,
         other => panic!("{args}: {other:?}"),
@@ -32,9 +29,7 @@ pub(crate) fn resolve(args: &str) -> Choice {
 }
 
 pub(crate) fn run(command: &mut Command) -> String {
-    let output = command
-        .output()
-        .unwrap_or_else(|e| panic!("{command:?}: {e}; apt install ffmpeg"));
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}; apt install ffmpeg"));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{command:?}: {told}");
     told
@@ -57,26 +52,9 @@ pub(crate) fn make(
 ) -> Source {
     let path = folder.join(format!("{}x{}-{}.yuv", size.0, size.1, format.0));
     run(ffmpeg()
-        .args([
-            "-f",
-            "lavfi",
-            "-i",
-            lavfi,
-            "-frames:v",
-            &frames.to_string(),
-            "-pix_fmt",
-            format.0,
-            "-f",
-            "rawvideo",
-        ])
+        .args(["-f", "lavfi", "-i", lavfi, "-frames:v", &frames.to_string(), "-pix_fmt", format.0, "-f", "rawvideo"])
         .arg(&path));
-    Source {
-        path,
-        width: size.0,
-        height: size.1,
-        rate,
-        format,
-    }
+    Source { path, width: size.0, height: size.1, rate, format }
 }
 
 impl Source {
@@ -100,10 +78,7 @@ impl Source {
     /// ffmpeg's output for the arguments, as Matroska or a raw stream by `name`.
     pub(crate) fn with_ffmpeg(&self, args: &str, name: &str) -> PathBuf {
         let output = self.path.with_file_name(format!("ffmpeg-{name}"));
-        run(ffmpeg()
-            .args(self.as_input())
-            .args(args.split(' ').filter(|a| !a.is_empty()))
-            .arg(&output));
+        run(ffmpeg().args(self.as_input()).args(args.split(' ').filter(|a| !a.is_empty())).arg(&output));
         output
     }
 
@@ -122,16 +97,10 @@ impl Source {
         );
         let pipeline = gst::parse::launch(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
         let bus = pipeline.bus().expect("a pipeline has a bus");
-        pipeline
-            .set_state(gst::State::Playing)
-            .unwrap_or_else(|e| panic!("{line}: {e}"));
-        let end = bus.timed_pop_filtered(
-            gst::ClockTime::from_seconds(300),
-            &[gst::MessageType::Eos, gst::MessageType::Error],
-        );
-        pipeline
-            .set_state(gst::State::Null)
-            .expect("a pipeline stops");
+        pipeline.set_state(gst::State::Playing).unwrap_or_else(|e| panic!("{line}: {e}"));
+        let end = bus
+            .timed_pop_filtered(gst::ClockTime::from_seconds(300), &[gst::MessageType::Eos, gst::MessageType::Error]);
+        pipeline.set_state(gst::State::Null).expect("a pipeline stops");
         match end.as_ref().map(|m| m.view()) {
             Some(gst::MessageView::Eos(_)) => output,
             Some(gst::MessageView::Error(e)) => panic!("{line}: {} {:?}", e.error(), e.debug()),

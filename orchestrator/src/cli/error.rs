@@ -74,9 +74,7 @@ pub enum UsageError {
         reason: &'static str,
     },
     /// A second input or output.
-    #[error(
-        "'{extra}' is a second {what}: several are not supported yet, run divien once for each"
-    )]
+    #[error("'{extra}' is a second {what}: several are not supported yet, run divien once for each")]
     Second {
         /// "input" or "output"
         what: &'static str,
@@ -109,18 +107,17 @@ impl UsageError {
     /// What to do next, where the message does not already say it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoInput | Self::NoOutput | Self::NoValue { .. } => Some(
-                "divien [options] -i INPUT [output options] OUTPUT; divien -h shows them".into(),
-            ),
+            Self::NoInput | Self::NoOutput | Self::NoValue { .. } => {
+                Some("divien [options] -i INPUT [output options] OUTPUT; divien -h shows them".into())
+            }
             Self::Unknown { .. } => {
                 Some("divien -h full lists the options, divien -h encoder=NAME an encoder's".into())
             }
-            Self::NotTheEncoders { encoder, .. } => Some(format!(
-                "divien -h encoder={encoder} lists the options it has"
-            )),
+            Self::NotTheEncoders { encoder, .. } => {
+                Some(format!("divien -h encoder={encoder} lists the options it has"))
+            }
             Self::Second { what: "output", .. } => Some(
-                "an argument without a dash is the output's name; put quotation marks around a name with spaces"
-                    .into(),
+                "an argument without a dash is the output's name; put quotation marks around a name with spaces".into(),
             ),
             _ => None,
         }
@@ -148,21 +145,12 @@ pub(crate) fn nearest(near: &[String]) -> String {
 pub(crate) fn nearest_names<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let typed = typed.to_ascii_lowercase();
     let mut scored: Vec<(f64, &str)> = names
-        .map(|name| {
-            (
-                strsim::jaro_winkler(&typed, &name.to_ascii_lowercase()),
-                name,
-            )
-        })
+        .map(|name| (strsim::jaro_winkler(&typed, &name.to_ascii_lowercase()), name))
         .filter(|(score, _)| *score > 0.8)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.dedup_by_key(|(_, name)| *name);
     let best = scored.first().map_or(0.0, |(score, _)| *score);
     scored.retain(|(score, _)| *score > best - 0.08);
-    scored
-        .into_iter()
-        .take(3)
-        .map(|(_, name)| name.to_owned())
-        .collect()
+    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }

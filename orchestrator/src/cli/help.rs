@@ -24,18 +24,13 @@ pub fn version() -> String {
     format!(
         "divien {}\n{}\n",
         env!("CARGO_PKG_VERSION"),
-        if gst::init().is_ok() {
-            gst::version_string().to_string()
-        } else {
-            String::new()
-        }
+        if gst::init().is_ok() { gst::version_string().to_string() } else { String::new() }
     )
 }
 
 /// The text of `-encoders`.
 pub fn encoders() -> String {
-    let mut text =
-        String::from("video encoders (-c:v NAME; -h encoder=NAME for the options of one):\n");
+    let mut text = String::from("video encoders (-c:v NAME; -h encoder=NAME for the options of one):\n");
     for def in codec::ENCODERS {
         let state = match (codec::installed(def.factory), def.package) {
             (true, _) => "installed".to_owned(),
@@ -43,26 +38,19 @@ pub fn encoders() -> String {
             (false, package) => format!("not installed: apt install {package}"),
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "  {:<12} {:<17} {:<32} {state}",
-            def.name, def.factory, def.title
-        );
+        let _ = writeln!(text, "  {:<12} {:<17} {:<32} {state}", def.name, def.factory, def.title);
     }
-    text.push_str("any other GStreamer video encoder can be named by its element, with its own properties as options\n");
+    text.push_str(
+        "any other GStreamer video encoder can be named by its element, with its own properties as options\n",
+    );
     text
 }
 
 fn options(wanted: impl Fn(&OptionDef) -> bool, brief: bool) -> String {
     let mut text = String::from(USAGE);
-    text.push_str(
-        "encodes the video of INPUT in chunks, several at the same time, and keeps the sound\n",
-    );
+    text.push_str("encodes the video of INPUT in chunks, several at the same time, and keeps the sound\n");
     for group in Group::ALL {
-        let mut listed = OPTIONS
-            .iter()
-            .filter(|o| o.group == group && wanted(o))
-            .peekable();
+        let mut listed = OPTIONS.iter().filter(|o| o.group == group && wanted(o)).peekable();
         if listed.peek().is_none() {
             continue;
         }
@@ -71,9 +59,7 @@ fn options(wanted: impl Fn(&OptionDef) -> bool, brief: bool) -> String {
             line(&mut text, &head(option), &tail(option, brief));
         }
     }
-    text.push_str(
-        "\nOptions of the output stand after -i. If one is given twice, the last counts.\n",
-    );
+    text.push_str("\nOptions of the output stand after -i. If one is given twice, the last counts.\n");
     if brief {
         text.push_str("-h full lists all options, -h encoder=libx264 an encoder's own, -encoders the encoders.\n");
     }
@@ -81,11 +67,7 @@ fn options(wanted: impl Fn(&OptionDef) -> bool, brief: bool) -> String {
 }
 
 fn head(option: &OptionDef) -> String {
-    let mut head = option
-        .names()
-        .map(|n| format!("-{n}"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut head = option.names().map(|n| format!("-{n}")).collect::<Vec<_>>().join(", ");
     if !option.kind.metavar().is_empty() {
         let _ = write!(head, " {}", option.kind.metavar());
     }
@@ -134,17 +116,12 @@ fn encoder(name: &str) -> Result<String, UsageError> {
     }
     let properties = codec::properties(name);
     if properties.is_empty() {
-        return Err(UsageError::NoSuchTopic {
-            topic: format!("encoder={name}"),
-        });
+        return Err(UsageError::NoSuchTopic { topic: format!("encoder={name}") });
     }
     let mut text = format!("{name}: a GStreamer element; its properties are its options\n\n");
     for property in properties {
-        let default = if property.default.is_empty() {
-            String::new()
-        } else {
-            format!(" (default: {})", property.default)
-        };
+        let default =
+            if property.default.is_empty() { String::new() } else { format!(" (default: {})", property.default) };
         line(
             &mut text,
             &format!("-{} VALUE", property.name),
@@ -155,10 +132,7 @@ fn encoder(name: &str) -> Result<String, UsageError> {
 }
 
 fn mapped_encoder(def: &EncoderDef) -> String {
-    let mut text = format!(
-        "{}: {}, by GStreamer's {}\n",
-        def.name, def.title, def.factory
-    );
+    let mut text = format!("{}: {}, by GStreamer's {}\n", def.name, def.title, def.factory);
     if !def.aliases.is_empty() {
         let _ = writeln!(text, "also called {}", def.aliases.join(", "));
     }
@@ -186,19 +160,11 @@ fn opt_head(opt: &Opt) -> String {
         "b" | "q" | "profile" => format!("-{name}:v"),
         _ => format!("-{name}"),
     };
-    std::iter::once(opt.name)
-        .chain(opt.aliases.iter().copied())
-        .map(typed)
-        .collect::<Vec<_>>()
-        .join(", ")
+    std::iter::once(opt.name).chain(opt.aliases.iter().copied()).map(typed).collect::<Vec<_>>().join(", ")
 }
 
 fn opt_tail(opt: &Opt) -> String {
-    let becomes = if opt.key.is_empty() {
-        String::new()
-    } else {
-        format!(" [{}]", opt.key)
-    };
+    let becomes = if opt.key.is_empty() { String::new() } else { format!(" [{}]", opt.key) };
     format!("{}; {}{becomes}", opt.help, opt.kind.range())
 }
 
@@ -213,18 +179,9 @@ pub fn docs() -> String {
          Rates take `k`, `M`, `G` (decimal) and `Ki`, `Mi`, `Gi` (binary); times are seconds, `h:m:s`, `250ms` or `40us`.\n",
     );
     for group in Group::ALL {
-        let _ = writeln!(
-            text,
-            "\n## {}\n\n| option | meaning |\n| --- | --- |",
-            capital(group.title())
-        );
+        let _ = writeln!(text, "\n## {}\n\n| option | meaning |\n| --- | --- |", capital(group.title()));
         for option in OPTIONS.iter().filter(|o| o.group == group) {
-            let _ = writeln!(
-                text,
-                "| `{}` | {} |",
-                escape(&head(option)),
-                escape(&tail(option, false))
-            );
+            let _ = writeln!(text, "| `{}` | {} |", escape(&head(option)), escape(&tail(option, false)));
         }
     }
     for def in codec::ENCODERS {
@@ -234,11 +191,7 @@ pub fn docs() -> String {
             def.name, def.title, def.factory, def.remark
         );
         for opt in def.options {
-            let key = if opt.key.is_empty() {
-                String::new()
-            } else {
-                format!("`{}`", opt.key)
-            };
+            let key = if opt.key.is_empty() { String::new() } else { format!("`{}`", opt.key) };
             let _ = writeln!(
                 text,
                 "| `{}` | {} | {} | {key} |",
@@ -257,8 +210,5 @@ fn escape(text: &str) -> String {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -3,38 +3,27 @@
 const RATE_CONTROL: &str =
     "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
 const FILTERS: &str = "filters are a later version's; filter with another tool before";
-const STREAMS: &str = "the first video, and with it sound and subtitles, are taken; choosing streams is a later version's";
+const STREAMS: &str =
+    "the first video, and with it sound and subtitles, are taken; choosing streams is a later version's";
 const SIZE: &str = "the picture keeps its size, shape and frame times; changing them is a filter of a later version";
 const INPUT: &str = "the input is recognised by its content, and each frame keeps its own time";
 const COPY: &str = "divien encodes the video; to copy streams use ffmpeg";
 const COLOUR: &str = "colour and shape are taken from the input and kept";
 const DECODER: &str = "how the input is decoded is divien's choice";
-const MUXER: &str = "the containers are written with their usual settings; of their options only -movflags +faststart is there";
+const MUXER: &str =
+    "the containers are written with their usual settings; of their options only -movflags +faststart is there";
 const LISTS: &str = "there are -h, -encoders and -version";
 const LOGS: &str = "there are -loglevel, -stats and -progress";
-const TAGS: &str =
-    "titles, chapters and languages are kept; -metadata KEY=VALUE sets a tag of the file";
-const AUDIO: &str =
-    "the sound is copied or encoded as it is; changing it is a filter of a later version";
+const TAGS: &str = "titles, chapters and languages are kept; -metadata KEY=VALUE sets a tag of the file";
+const AUDIO: &str = "the sound is copied or encoded as it is; changing it is a filter of a later version";
 const SUBTITLES: &str = "subtitles are kept where the container has them; -sn leaves them out";
-const FLAGS: &str = "interlacing is taken from the input, and groups of pictures are closed so that chunks can be joined";
+const FLAGS: &str =
+    "interlacing is taken from the input, and groups of pictures are closed so that chunks can be joined";
 
 /// Names that end in `:` stand for any stream specifier.
 const NOT_YET: &[(&[&str], &str)] = &[
-    (
-        &["maxrate", "minrate", "bufsize", "rc_init_occupancy"],
-        RATE_CONTROL,
-    ),
-    (
-        &[
-            "pass",
-            "passlogfile",
-            "fastfirstpass",
-            "stats_file",
-            "x264-stats",
-        ],
-        RATE_CONTROL,
-    ),
+    (&["maxrate", "minrate", "bufsize", "rc_init_occupancy"], RATE_CONTROL),
+    (&["pass", "passlogfile", "fastfirstpass", "stats_file", "x264-stats"], RATE_CONTROL),
     (
         &[
             "vf",
@@ -79,10 +68,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         STREAMS,
     ),
-    (
-        &["vn"],
-        "divien encodes video; to take the sound alone use ffmpeg",
-    ),
+    (&["vn"], "divien encodes video; to take the sound alone use ffmpeg"),
     (
         &[
             "r",
@@ -152,21 +138,10 @@ const NOT_YET: &[(&[&str], &str)] = &[
         INPUT,
     ),
     (
-        &[
-            "shortest",
-            "shortest_buf_duration",
-            "fs",
-            "to_end",
-            "target",
-            "timelimit",
-            "timestamp",
-        ],
+        &["shortest", "shortest_buf_duration", "fs", "to_end", "target", "timelimit", "timestamp"],
         "the output is as long as the input, or as -t, -to and -frames:v say",
     ),
-    (
-        &["c", "codec", "c:s", "codec:s", "scodec", "c:d", "c:t"],
-        COPY,
-    ),
+    (&["c", "codec", "c:s", "codec:s", "scodec", "c:d", "c:t"], COPY),
     (
         &[
             "color_range",
@@ -206,18 +181,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         DECODER,
     ),
     (
-        &[
-            "flags",
-            "flags:",
-            "flags:v",
-            "ilme",
-            "ildct",
-            "forced-idr",
-            "sc_factor",
-            "mpv_flags",
-            "a53cc",
-            "udu_sei",
-        ],
+        &["flags", "flags:", "flags:v", "ilme", "ildct", "forced-idr", "sc_factor", "mpv_flags", "a53cc", "udu_sei"],
         FLAGS,
     ),
     (
@@ -246,17 +210,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         MUXER,
     ),
-    (
-        &[
-            "map_metadata",
-            "map_metadata:",
-            "map_chapters",
-            "metadata:",
-            "chapter",
-            "timecode",
-        ],
-        TAGS,
-    ),
+    (&["map_metadata", "map_metadata:", "map_chapters", "metadata:", "chapter", "timecode"], TAGS),
     (
         &[
             "ar",
@@ -283,17 +237,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         AUDIO,
     ),
-    (
-        &[
-            "canvas_size",
-            "fix_sub_duration",
-            "fix_sub_duration_heartbeat",
-            "stag",
-            "charenc",
-            "sub_charenc",
-        ],
-        SUBTITLES,
-    ),
+    (&["canvas_size", "fix_sub_duration", "fix_sub_duration_heartbeat", "stag", "charenc", "sub_charenc"], SUBTITLES),
     (
         &[
             "formats",
@@ -342,25 +286,10 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         LOGS,
     ),
+    (&["nostdin", "stdin"], "stdin is read for the question about overwriting only: -y or -n answers it beforehand"),
+    (&["fpre", "vpre", "apre", "spre", "pre"], "preset files are ffmpeg's own; give the options"),
     (
-        &["nostdin", "stdin"],
-        "stdin is read for the question about overwriting only: -y or -n answers it beforehand",
-    ),
-    (
-        &["fpre", "vpre", "apre", "spre", "pre"],
-        "preset files are ffmpeg's own; give the options",
-    ),
-    (
-        &[
-            "workers",
-            "workers_file",
-            "token",
-            "verify",
-            "resume",
-            "cut",
-            "lane-timeout",
-            "worker-timeout",
-        ],
+        &["workers", "workers_file", "token", "verify", "resume", "cut", "lane-timeout", "worker-timeout"],
         "a later version of divien builds it",
     ),
 ];
@@ -368,46 +297,23 @@ const NOT_YET: &[(&[&str], &str)] = &[
 /// Why ffmpeg's option `name` is refused, if it is one of those.
 pub(super) fn reason(name: &str) -> Option<&'static str> {
     let matches = |known: &str| match known.strip_suffix(':') {
-        Some(base) => name
-            .strip_prefix(base)
-            .is_some_and(|rest| rest.starts_with(':')),
+        Some(base) => name.strip_prefix(base).is_some_and(|rest| rest.starts_with(':')),
         None => name == known,
     };
-    NOT_YET
-        .iter()
-        .find(|(names, _)| names.iter().any(|n| matches(n)))
-        .map(|(_, reason)| *reason)
+    NOT_YET.iter().find(|(names, _)| names.iter().any(|n| matches(n))).map(|(_, reason)| *reason)
 }
 
 /// Words that stand first on DiViEn's command lines and on those of later versions.
 const WORDS: &[(&str, &str)] = &[
-    (
-        "worker",
-        "it will encode for another machine; until then everything is encoded here",
-    ),
-    (
-        "workers",
-        "it will list the machines that encode; until then everything is encoded here",
-    ),
-    (
-        "server",
-        "it will be 'divien worker'; until then everything is encoded here",
-    ),
-    (
-        "client",
-        "it will be 'divien -workers HOST:PORT,… -i INPUT OUTPUT'; until then everything is encoded here",
-    ),
-    (
-        "standalone",
-        "encoding on this machine needs no word: divien -i INPUT OUTPUT",
-    ),
+    ("worker", "it will encode for another machine; until then everything is encoded here"),
+    ("workers", "it will list the machines that encode; until then everything is encoded here"),
+    ("server", "it will be 'divien worker'; until then everything is encoded here"),
+    ("client", "it will be 'divien -workers HOST:PORT,… -i INPUT OUTPUT'; until then everything is encoded here"),
+    ("standalone", "encoding on this machine needs no word: divien -i INPUT OUTPUT"),
     ("token", "it will make the secret of a fleet of workers"),
 ];
 
 /// Why `divien WORD` is refused.
 pub(super) fn word(word: &str) -> Option<&'static str> {
-    WORDS
-        .iter()
-        .find(|(w, _)| *w == word)
-        .map(|(_, reason)| *reason)
+    WORDS.iter().find(|(w, _)| *w == word).map(|(_, reason)| *reason)
 }

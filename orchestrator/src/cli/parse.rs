@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use super::error::{UsageError, nearest_names};
 use super::table::{self, Group, Id, Kind, OptionDef};
 use super::{
-    AudioArgs, AudioCodec, Command, End, Input, Job, LogLevel, Output, Overwrite, Range, Report,
-    Topic, VideoArgs, not_yet, value,
+    AudioArgs, AudioCodec, Command, End, Input, Job, LogLevel, Output, Overwrite, Range, Report, Topic, VideoArgs,
+    not_yet, value,
 };
 use crate::codec;
 
@@ -18,24 +18,15 @@ pub(super) fn parse(args: VecDeque<OsString>) -> Result<Command, UsageError> {
     if let Some(word) = args.front().and_then(|w| w.to_str())
         && let Some(reason) = not_yet::word(word)
     {
-        return Err(UsageError::NotBuilt {
-            word: word.into(),
-            reason,
-        });
+        return Err(UsageError::NotBuilt { word: word.into(), reason });
     }
-    let mut parser = Parser {
-        args,
-        typed: Typed::default(),
-    };
+    let mut parser = Parser { args, typed: Typed::default() };
     while let Some(arg) = parser.args.pop_front() {
         if let Some(command) = parser.argument(&arg)? {
             return Ok(command);
         }
     }
-    parser
-        .typed
-        .into_job()
-        .map(|job| Command::Encode(Box::new(job)))
+    parser.typed.into_job().map(|job| Command::Encode(Box::new(job)))
 }
 
 struct Parser {
@@ -105,11 +96,7 @@ impl Parser {
         }
     }
 
-    fn listed(
-        &mut self,
-        option: &'static OptionDef,
-        name: &str,
-    ) -> Result<Option<Command>, UsageError> {
+    fn listed(&mut self, option: &'static OptionDef, name: &str) -> Result<Option<Command>, UsageError> {
         match option.id {
             Id::Help => return self.help().map(|topic| Some(Command::Help(topic))),
             Id::Encoders => return Ok(Some(Command::Encoders)),
@@ -120,30 +107,20 @@ impl Parser {
         let misplaced = before_input && !matches!(option.group, Group::Global | Group::Input);
         // Encoder options wait for their check until the encoder is known.
         if misplaced && !matches!(option.id, Id::Encoder(_) | Id::Format) {
-            return Err(UsageError::BeforeInput {
-                name: name.into(),
-                group: option.group,
-            });
+            return Err(UsageError::BeforeInput { name: name.into(), group: option.group });
         }
         let value = match option.kind {
             Kind::Flag => OsString::new(),
-            kind => self.args.pop_front().ok_or_else(|| UsageError::NoValue {
-                name: name.into(),
-                metavar: kind.metavar().into(),
-            })?,
+            kind => self
+                .args
+                .pop_front()
+                .ok_or_else(|| UsageError::NoValue { name: name.into(), metavar: kind.metavar().into() })?,
         };
         if option.id == Id::Input {
             return self.typed.input(value).map(|()| None);
         }
         let text = value.to_str().ok_or_else(|| not_unicode(&value))?;
-        self.typed.apply(
-            option,
-            &Said {
-                name,
-                text,
-                before_input,
-            },
-        )?;
+        self.typed.apply(option, &Said { name, text, before_input })?;
         Ok(None)
     }
 
@@ -158,21 +135,11 @@ impl Parser {
             _ => None,
         };
         let value = match next {
-            Some(value) => Some(
-                value
-                    .to_str()
-                    .map(str::to_owned)
-                    .ok_or_else(|| not_unicode(&value))?,
-            ),
+            Some(value) => Some(value.to_str().map(str::to_owned).ok_or_else(|| not_unicode(&value))?),
             None => None,
         };
         let before_input = self.typed.input.is_none();
-        self.typed.options.push(EncoderOption {
-            name: name.into(),
-            value,
-            listed: false,
-            before_input,
-        });
+        self.typed.options.push(EncoderOption { name: name.into(), value, listed: false, before_input });
         Ok(())
     }
 
@@ -185,14 +152,9 @@ impl Parser {
             "full" | "long" => Ok(Topic::Full),
             "docs" => Ok(Topic::Docs),
             _ if topic.starts_with('-') => Ok(Topic::Basic),
-            _ => match topic
-                .strip_prefix("encoder=")
-                .filter(|name| !name.is_empty())
-            {
+            _ => match topic.strip_prefix("encoder=").filter(|name| !name.is_empty()) {
                 Some(name) => Ok(Topic::Encoder(name.into())),
-                None => Err(UsageError::NoSuchTopic {
-                    topic: topic.into(),
-                }),
+                None => Err(UsageError::NoSuchTopic { topic: topic.into() }),
             },
         }
     }
@@ -207,28 +169,19 @@ struct Said<'a> {
 
 impl Said<'_> {
     fn bad(&self, wanted: &str) -> UsageError {
-        UsageError::BadValue {
-            name: self.name.into(),
-            value: self.text.into(),
-            wanted: wanted.into(),
-        }
+        UsageError::BadValue { name: self.name.into(), value: self.text.into(), wanted: wanted.into() }
     }
 
     fn out_of_range(&self, kind: Kind) -> UsageError {
         let range = kind.range().unwrap_or_default();
-        UsageError::OutOfRange {
-            name: self.name.into(),
-            value: self.text.into(),
-            range,
-        }
+        UsageError::OutOfRange { name: self.name.into(), value: self.text.into(), range }
     }
 
     fn count(&self, kind: Kind) -> Result<u64, UsageError> {
         let Kind::Count { min, max, .. } = kind else {
             return Err(self.bad("not a number"));
         };
-        let number =
-            value::number(self.text).ok_or_else(|| self.bad("a whole number is wanted"))?;
+        let number = value::number(self.text).ok_or_else(|| self.bad("a whole number is wanted"))?;
         if number.fract() != 0.0 {
             return Err(self.bad("a whole number is wanted"));
         }
@@ -245,28 +198,18 @@ impl Said<'_> {
     }
 
     fn time(&self) -> Result<std::time::Duration, UsageError> {
-        value::time(self.text).ok_or_else(|| {
-            self.bad(
-                "a time is wanted: seconds (12.5), h:m:s (1:02:03.5), 250ms or 40us, not negative",
-            )
-        })
+        value::time(self.text)
+            .ok_or_else(|| self.bad("a time is wanted: seconds (12.5), h:m:s (1:02:03.5), 250ms or 40us, not negative"))
     }
 }
 
 impl Typed {
     fn input(&mut self, value: OsString) -> Result<(), UsageError> {
         if self.input.is_some() {
-            return Err(UsageError::Second {
-                what: "input",
-                extra: value.to_string_lossy().into_owned(),
-            });
+            return Err(UsageError::Second { what: "input", extra: value.to_string_lossy().into_owned() });
         }
         let stdin = value == "-" || value == "pipe:" || value == "pipe:0";
-        self.input = Some(if stdin {
-            Input::Stdin
-        } else {
-            Input::File(path(value))
-        });
+        self.input = Some(if stdin { Input::Stdin } else { Input::File(path(value)) });
         Ok(())
     }
 
@@ -277,11 +220,7 @@ impl Typed {
             return Ok(());
         }
         let stdout = value == "-" || value == "pipe:" || value == "pipe:1";
-        self.output = Some(if stdout {
-            Output::Stdout
-        } else {
-            Output::File(path(value.to_owned()))
-        });
+        self.output = Some(if stdout { Output::Stdout } else { Output::File(path(value.to_owned())) });
         Ok(())
     }
 
@@ -348,11 +287,7 @@ impl Typed {
     }
 
     fn side(&mut self, said: &Said) -> &mut Times {
-        if said.before_input {
-            &mut self.input_side
-        } else {
-            &mut self.output_side
-        }
+        if said.before_input { &mut self.input_side } else { &mut self.output_side }
     }
 
     fn movflags(&mut self, said: &Said) -> Result<(), UsageError> {
@@ -367,10 +302,7 @@ impl Typed {
                 "" => return Err(said.bad("+faststart is wanted")),
                 _ => {
                     let name = format!("movflags {flag}");
-                    return Err(UsageError::NotYet {
-                        name,
-                        reason: "of the flags only +faststart is there",
-                    });
+                    return Err(UsageError::NotYet { name, reason: "of the flags only +faststart is there" });
                 }
             }
             rest = next;
@@ -382,10 +314,7 @@ impl Typed {
         let encoder = self.encoder.unwrap_or_else(|| DEFAULT_ENCODER.into());
         let options = encoder_options(&encoder, self.options, self.input.is_some())?;
         if let Some(extra) = self.extra_output {
-            return Err(UsageError::Second {
-                what: "output",
-                extra,
-            });
+            return Err(UsageError::Second { what: "output", extra });
         }
         let input = self.input.ok_or(UsageError::NoInput)?;
         let output = self.output.ok_or(UsageError::NoOutput)?;
@@ -397,11 +326,7 @@ impl Typed {
             workers: self.workers,
             threads: self.threads,
             chunk_frames: self.chunk_frames.unwrap_or(table::CHUNK_FRAMES),
-            video: VideoArgs {
-                encoder,
-                options,
-                pix_fmt: self.pix_fmt,
-            },
+            video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
             audio: self.audio,
             subtitles: !self.no_subtitles,
             range: range(self.input_side, self.output_side, self.frames)?,
@@ -428,16 +353,10 @@ fn encoder_options(
             return Err(refusal(encoder, &option.name, name));
         }
         if option.before_input && has_input {
-            return Err(UsageError::BeforeInput {
-                name: option.name,
-                group: Group::Video,
-            });
+            return Err(UsageError::BeforeInput { name: option.name, group: Group::Video });
         }
         let Some(value) = option.value else {
-            return Err(UsageError::NoValue {
-                name: option.name,
-                metavar: "VALUE".into(),
-            });
+            return Err(UsageError::NoValue { name: option.name, metavar: "VALUE".into() });
         };
         options.retain(|(known, _)| known != name);
         options.push((name.to_owned(), value));
@@ -447,10 +366,7 @@ fn encoder_options(
 
 fn refusal(encoder: &str, typed: &str, name: &str) -> UsageError {
     if let Some(reason) = not_yet::reason(typed).or_else(|| not_yet::reason(name)) {
-        return UsageError::NotYet {
-            name: typed.into(),
-            reason,
-        };
+        return UsageError::NotYet { name: typed.into(), reason };
     }
     let of_encoder = codec::option_names(encoder);
     if codec::of_some_encoder(name) {
@@ -461,17 +377,9 @@ fn refusal(encoder: &str, typed: &str, name: &str) -> UsageError {
         };
     }
     let mut all = of_encoder;
-    all.extend(
-        table::OPTIONS
-            .iter()
-            .flat_map(OptionDef::names)
-            .map(str::to_owned),
-    );
+    all.extend(table::OPTIONS.iter().flat_map(OptionDef::names).map(str::to_owned));
     let near = nearest_names(name, all.iter().map(String::as_str));
-    UsageError::Unknown {
-        name: typed.into(),
-        near,
-    }
+    UsageError::Unknown { name: typed.into(), near }
 }
 
 /// ffmpeg's rules: `-to` after `-i` counts from where an `-ss` before `-i` put the start, and `-t` wins over `-to`.
@@ -489,11 +397,7 @@ fn range(input: Times, output: Times, frames: Option<u64>) -> Result<Range, Usag
             reason: "-t or -to stand on both sides of -i; give the shorter once",
         });
     }
-    let end = match (
-        input.duration.or(output.duration),
-        input.until,
-        output.until,
-    ) {
+    let end = match (input.duration.or(output.duration), input.until, output.until) {
         (Some(duration), _, _) => Some(End::After(duration)),
         (None, Some(until), _) => Some(End::At(until)),
         (None, None, Some(until)) if input.start.is_some() => Some(End::After(until)),
@@ -516,8 +420,7 @@ fn audio_rate(kind: Kind, said: &Said) -> Result<u64, UsageError> {
     let Kind::Rate { min, max } = kind else {
         return Err(said.bad("not a rate"));
     };
-    let rate = value::rate(said.text)
-        .ok_or_else(|| said.bad("a bit rate is wanted: 128k, 1.5M, 96000"))?;
+    let rate = value::rate(said.text).ok_or_else(|| said.bad("a bit rate is wanted: 128k, 1.5M, 96000"))?;
     if !(min..=max).contains(&rate) {
         return Err(said.out_of_range(kind));
     }
@@ -538,9 +441,7 @@ fn log_level(said: &Said) -> Result<LogLevel, UsageError> {
         "debug" | "48" => LogLevel::Debug,
         "trace" | "56" => LogLevel::Trace,
         _ => {
-            return Err(said.bad(
-                "quiet, panic, fatal, error, warning, info, verbose, debug or trace is wanted",
-            ));
+            return Err(said.bad("quiet, panic, fatal, error, warning, info, verbose, debug or trace is wanted"));
         }
     })
 }
@@ -553,7 +454,5 @@ fn path(value: OsString) -> PathBuf {
 }
 
 fn not_unicode(arg: &OsStr) -> UsageError {
-    UsageError::NotUnicode {
-        shown: arg.to_string_lossy().into_owned(),
-    }
+    UsageError::NotUnicode { shown: arg.to_string_lossy().into_owned() }
 }

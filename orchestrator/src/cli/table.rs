@@ -16,13 +16,7 @@ pub enum Group {
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Global,
-        Self::Input,
-        Self::Output,
-        Self::Video,
-        Self::Audio,
-    ];
+    pub(crate) const ALL: [Self; 5] = [Self::Global, Self::Input, Self::Output, Self::Video, Self::Audio];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -41,11 +35,7 @@ pub(crate) enum Kind {
     /// Nothing.
     Flag,
     /// A whole number in a range.
-    Count {
-        metavar: &'static str,
-        min: u64,
-        max: u64,
-    },
+    Count { metavar: &'static str, min: u64, max: u64 },
     /// A time.
     Time,
     /// Bits a second.
@@ -126,24 +116,8 @@ pub(crate) struct OptionDef {
     pub(crate) basic: bool,
 }
 
-const fn def(
-    id: Id,
-    name: &'static str,
-    kind: Kind,
-    group: Group,
-    help: &'static str,
-) -> OptionDef {
-    OptionDef {
-        id,
-        name,
-        aliases: &[],
-        kind,
-        default: "",
-        group,
-        help,
-        ffmpeg: "",
-        basic: false,
-    }
+const fn def(id: Id, name: &'static str, kind: Kind, group: Group, help: &'static str) -> OptionDef {
+    OptionDef { id, name, aliases: &[], kind, default: "", group, help, ffmpeg: "", basic: false }
 }
 
 impl OptionDef {
@@ -173,86 +147,29 @@ impl OptionDef {
     }
 }
 
-const WORKERS: Kind = Kind::Count {
-    metavar: "N",
-    min: 1,
-    max: 1024,
-};
-const THREADS: Kind = Kind::Count {
-    metavar: "N",
-    min: 0,
-    max: 256,
-};
-const CHUNK: Kind = Kind::Count {
-    metavar: "FRAMES",
-    min: 1,
-    max: 1_000_000,
-};
-const FRAMES: Kind = Kind::Count {
-    metavar: "N",
-    min: 1,
-    max: u64::MAX,
-};
-const AUDIO_RATE: Kind = Kind::Rate {
-    min: 500,
-    max: 10_000_000,
-};
+const WORKERS: Kind = Kind::Count { metavar: "N", min: 1, max: 1024 };
+const THREADS: Kind = Kind::Count { metavar: "N", min: 0, max: 256 };
+const CHUNK: Kind = Kind::Count { metavar: "FRAMES", min: 1, max: 1_000_000 };
+const FRAMES: Kind = Kind::Count { metavar: "N", min: 1, max: u64::MAX };
+const AUDIO_RATE: Kind = Kind::Rate { min: 500, max: 10_000_000 };
 
 /// The frames of a chunk where nothing else is said.
 pub(crate) const CHUNK_FRAMES: u32 = 250;
 
 /// Every option, in the order of the help.
 pub(crate) const OPTIONS: &[OptionDef] = &[
-    def(
-        Id::Help,
-        "h",
-        Kind::Flag,
-        Group::Global,
-        "help; -h full: all options; -h encoder=NAME: an encoder's options",
-    )
-    .or(&["help", "-help", "?"])
-    .basic(),
-    def(
-        Id::Encoders,
-        "encoders",
-        Kind::Flag,
-        Group::Global,
-        "list the video encoders and whether they are installed",
-    )
-    .basic(),
-    def(
-        Id::Version,
-        "version",
-        Kind::Flag,
-        Group::Global,
-        "show the version",
-    )
-    .or(&["-version"]),
-    def(
-        Id::Yes,
-        "y",
-        Kind::Flag,
-        Group::Global,
-        "overwrite the output without asking",
-    )
-    .basic(),
-    def(
-        Id::No,
-        "n",
-        Kind::Flag,
-        Group::Global,
-        "never overwrite: an output that exists is an error",
-    ),
-    def(
-        Id::Workers,
-        "w",
-        WORKERS,
-        Group::Global,
-        "encoders that run at the same time",
-    )
-    .default("from the machine's cores")
-    .ffmpeg("divien's own; no byte of the output depends on it")
-    .basic(),
+    def(Id::Help, "h", Kind::Flag, Group::Global, "help; -h full: all options; -h encoder=NAME: an encoder's options")
+        .or(&["help", "-help", "?"])
+        .basic(),
+    def(Id::Encoders, "encoders", Kind::Flag, Group::Global, "list the video encoders and whether they are installed")
+        .basic(),
+    def(Id::Version, "version", Kind::Flag, Group::Global, "show the version").or(&["-version"]),
+    def(Id::Yes, "y", Kind::Flag, Group::Global, "overwrite the output without asking").basic(),
+    def(Id::No, "n", Kind::Flag, Group::Global, "never overwrite: an output that exists is an error"),
+    def(Id::Workers, "w", WORKERS, Group::Global, "encoders that run at the same time")
+        .default("from the machine's cores")
+        .ffmpeg("divien's own; no byte of the output depends on it")
+        .basic(),
     def(
         Id::Progress,
         "progress",
@@ -260,21 +177,8 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         Group::Global,
         "write key=value progress to a file, - (stdout) or pipe:2 (stderr)",
     ),
-    def(
-        Id::Stats,
-        "stats",
-        Kind::Flag,
-        Group::Global,
-        "show progress while encoding",
-    )
-    .default("on"),
-    def(
-        Id::NoStats,
-        "nostats",
-        Kind::Flag,
-        Group::Global,
-        "show no progress",
-    ),
+    def(Id::Stats, "stats", Kind::Flag, Group::Global, "show progress while encoding").default("on"),
+    def(Id::NoStats, "nostats", Kind::Flag, Group::Global, "show no progress"),
     def(
         Id::LogLevel,
         "loglevel",
@@ -284,39 +188,12 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     )
     .or(&["v"])
     .default("info"),
-    def(
-        Id::HideBanner,
-        "hide_banner",
-        Kind::Flag,
-        Group::Global,
-        "do not print the version line",
-    ),
-    def(
-        Id::Input,
-        "i",
-        Kind::Text("INPUT"),
-        Group::Input,
-        "the input, recognised by its content; - is stdin",
-    )
-    .ffmpeg("one only")
-    .basic(),
-    def(
-        Id::Start,
-        "ss",
-        Kind::Time,
-        Group::Input,
-        "start at this time of the input",
-    )
-    .basic(),
-    def(
-        Id::Duration,
-        "t",
-        Kind::Time,
-        Group::Input,
-        "encode so much time",
-    )
-    .ffmpeg("wins over -to, as there")
-    .basic(),
+    def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "do not print the version line"),
+    def(Id::Input, "i", Kind::Text("INPUT"), Group::Input, "the input, recognised by its content; - is stdin")
+        .ffmpeg("one only")
+        .basic(),
+    def(Id::Start, "ss", Kind::Time, Group::Input, "start at this time of the input").basic(),
+    def(Id::Duration, "t", Kind::Time, Group::Input, "encode so much time").ffmpeg("wins over -to, as there").basic(),
     def(
         Id::Until,
         "to",
@@ -325,14 +202,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "stop at this time; counted from -ss where -ss alone stands before -i",
     )
     .basic(),
-    def(
-        Id::Frames,
-        "frames:v",
-        FRAMES,
-        Group::Output,
-        "stop after so many frames of video",
-    )
-    .or(&["vframes", "frames"]),
+    def(Id::Frames, "frames:v", FRAMES, Group::Output, "stop after so many frames of video").or(&["vframes", "frames"]),
     def(
         Id::Format,
         "f",
@@ -357,13 +227,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         Group::Output,
         "set a tag of the file; may be given several times",
     ),
-    def(
-        Id::NoSubtitles,
-        "sn",
-        Kind::Flag,
-        Group::Output,
-        "leave subtitles out",
-    ),
+    def(Id::NoSubtitles, "sn", Kind::Flag, Group::Output, "leave subtitles out"),
     def(
         Id::VideoEncoder,
         "c:v",
@@ -374,15 +238,9 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     .or(&["vcodec", "codec:v", "c:V", "codec:V"])
     .default("libx264")
     .basic(),
-    def(
-        Id::Threads,
-        "threads",
-        THREADS,
-        Group::Video,
-        "threads of each encoder; 0 is the default",
-    )
-    .default("a constant for each encoder")
-    .ffmpeg("never taken from the number of cores: the output would depend on it"),
+    def(Id::Threads, "threads", THREADS, Group::Video, "threads of each encoder; 0 is the default")
+        .default("a constant for each encoder")
+        .ffmpeg("never taken from the number of cores: the output would depend on it"),
     def(
         Id::ChunkFrames,
         "bsize",
@@ -392,21 +250,8 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     )
     .default("250")
     .ffmpeg("divien's own"),
-    def(
-        Id::Encoder("crf"),
-        "crf",
-        Kind::Codec("QUALITY"),
-        Group::Video,
-        "constant quality, less is better",
-    )
-    .basic(),
-    def(
-        Id::Encoder("qp"),
-        "qp",
-        Kind::Codec("QP"),
-        Group::Video,
-        "constant quantizer; 0 is lossless in libx264",
-    ),
+    def(Id::Encoder("crf"), "crf", Kind::Codec("QUALITY"), Group::Video, "constant quality, less is better").basic(),
+    def(Id::Encoder("qp"), "qp", Kind::Codec("QP"), Group::Video, "constant quantizer; 0 is lossless in libx264"),
     def(
         Id::Encoder("q"),
         "q:v",
@@ -415,74 +260,25 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "quality scale of mpeg4, mpeg2video and mjpeg, less is better",
     )
     .or(&["q", "qscale", "qscale:v"]),
-    def(
-        Id::Encoder("b"),
-        "b:v",
-        Kind::Codec("RATE"),
-        Group::Video,
-        "average bit rate: 2M, 800k",
-    )
-    .or(&["b", "vb"])
-    .ffmpeg("kept in each chunk for now, the whole file within 5%")
-    .basic(),
-    def(
-        Id::Encoder("preset"),
-        "preset",
-        Kind::Codec("NAME"),
-        Group::Video,
-        "the encoder's trade of speed for size",
-    )
-    .basic(),
-    def(
-        Id::Encoder("tune"),
-        "tune",
-        Kind::Codec("NAME"),
-        Group::Video,
-        "film, animation, grain … of the encoder",
-    ),
-    def(
-        Id::Encoder("profile"),
-        "profile:v",
-        Kind::Codec("NAME"),
-        Group::Video,
-        "the codec's profile",
-    )
-    .or(&["profile", "vprofile"]),
-    def(
-        Id::Encoder("level"),
-        "level",
-        Kind::Codec("LEVEL"),
-        Group::Video,
-        "the codec's level",
-    )
-    .or(&["level:v"]),
-    def(
-        Id::Encoder("g"),
-        "g",
-        Kind::Codec("FRAMES"),
-        Group::Video,
-        "largest distance of key frames",
-    )
-    .or(&["g:v"])
-    .default("the encoder's"),
-    def(
-        Id::Encoder("bf"),
-        "bf",
-        Kind::Codec("N"),
-        Group::Video,
-        "most B-frames in a row",
-    )
-    .or(&["bf:v"])
-    .default("the encoder's"),
-    def(
-        Id::PixFmt,
-        "pix_fmt",
-        Kind::Text("FORMAT"),
-        Group::Video,
-        "pixel format: yuv420p, yuv422p10le …",
-    )
-    .or(&["pix_fmt:v"])
-    .default("the input's"),
+    def(Id::Encoder("b"), "b:v", Kind::Codec("RATE"), Group::Video, "average bit rate: 2M, 800k")
+        .or(&["b", "vb"])
+        .ffmpeg("kept in each chunk for now, the whole file within 5%")
+        .basic(),
+    def(Id::Encoder("preset"), "preset", Kind::Codec("NAME"), Group::Video, "the encoder's trade of speed for size")
+        .basic(),
+    def(Id::Encoder("tune"), "tune", Kind::Codec("NAME"), Group::Video, "film, animation, grain … of the encoder"),
+    def(Id::Encoder("profile"), "profile:v", Kind::Codec("NAME"), Group::Video, "the codec's profile")
+        .or(&["profile", "vprofile"]),
+    def(Id::Encoder("level"), "level", Kind::Codec("LEVEL"), Group::Video, "the codec's level").or(&["level:v"]),
+    def(Id::Encoder("g"), "g", Kind::Codec("FRAMES"), Group::Video, "largest distance of key frames")
+        .or(&["g:v"])
+        .default("the encoder's"),
+    def(Id::Encoder("bf"), "bf", Kind::Codec("N"), Group::Video, "most B-frames in a row")
+        .or(&["bf:v"])
+        .default("the encoder's"),
+    def(Id::PixFmt, "pix_fmt", Kind::Text("FORMAT"), Group::Video, "pixel format: yuv420p, yuv422p10le …")
+        .or(&["pix_fmt:v"])
+        .default("the input's"),
     def(
         Id::Encoder("x264-params"),
         "x264-params",
@@ -507,23 +303,8 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     .or(&["acodec", "codec:a"])
     .default("copy where the container takes it")
     .basic(),
-    def(
-        Id::AudioRate,
-        "b:a",
-        AUDIO_RATE,
-        Group::Audio,
-        "bit rate of the sound",
-    )
-    .or(&["ab"])
-    .basic(),
-    def(
-        Id::NoAudio,
-        "an",
-        Kind::Flag,
-        Group::Audio,
-        "leave the sound out",
-    )
-    .basic(),
+    def(Id::AudioRate, "b:a", AUDIO_RATE, Group::Audio, "bit rate of the sound").or(&["ab"]).basic(),
+    def(Id::NoAudio, "an", Kind::Flag, Group::Audio, "leave the sound out").basic(),
 ];
 
 /// The option of this name, stream specifiers as `:v:0` taken into account.

@@ -7,11 +7,7 @@ use super::table::{Kind, OPTIONS};
 use super::*;
 
 fn parse_line(line: &str) -> Result<Command, UsageError> {
-    parse(
-        line.split(' ')
-            .filter(|a| !a.is_empty())
-            .map(OsString::from),
-    )
+    parse(line.split(' ').filter(|a| !a.is_empty()).map(OsString::from))
 }
 
 fn job(line: &str) -> Job {
@@ -33,19 +29,9 @@ fn a_bare_line_is_x264_with_everything_kept() {
     let job = job("-i in.mkv out.mp4");
     assert_eq!(job.input, Input::File("in.mkv".into()));
     assert_eq!(job.output, Output::File("out.mp4".into()));
-    assert_eq!(
-        job.video,
-        VideoArgs {
-            encoder: "libx264".into(),
-            options: vec![],
-            pix_fmt: None
-        }
-    );
+    assert_eq!(job.video, VideoArgs { encoder: "libx264".into(), options: vec![], pix_fmt: None });
     assert_eq!(job.audio, AudioArgs::default());
-    assert_eq!(
-        (job.chunk_frames, job.workers, job.threads, job.subtitles),
-        (250, None, None, true)
-    );
+    assert_eq!((job.chunk_frames, job.workers, job.threads, job.subtitles), (250, None, None, true));
     assert_eq!(job.overwrite, Overwrite::Ask);
 }
 
@@ -58,63 +44,28 @@ fn every_option_reaches_the_job() {
     );
     assert_eq!((job.input, job.output), (Input::Stdin, Output::Stdout));
     assert_eq!(job.overwrite, Overwrite::Always);
-    assert_eq!(
-        (job.workers, job.threads, job.chunk_frames),
-        (Some(3), Some(2), 100)
-    );
+    assert_eq!((job.workers, job.threads, job.chunk_frames), (Some(3), Some(2), 100));
     assert_eq!(job.video.encoder, "libx265");
-    let options: Vec<(&str, &str)> = job
-        .video
-        .options
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
-    assert_eq!(
-        options,
-        [("crf", "22.5"), ("preset", "slow"), ("x265-params", "rd=4")]
-    );
+    let options: Vec<(&str, &str)> = job.video.options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(options, [("crf", "22.5"), ("preset", "slow"), ("x265-params", "rd=4")]);
     assert_eq!(job.video.pix_fmt.as_deref(), Some("yuv420p10le"));
-    assert_eq!(
-        job.audio,
-        AudioArgs {
-            codec: AudioCodec::Encoder("aac".into()),
-            bit_rate: Some(128_000)
-        }
-    );
+    assert_eq!(job.audio, AudioArgs { codec: AudioCodec::Encoder("aac".into()), bit_rate: Some(128_000) });
     assert!(!job.subtitles && job.faststart);
     assert_eq!(job.range.start, Some(Duration::from_secs(62)));
     assert_eq!(job.range.end, Some(End::After(Duration::from_secs(90))));
     assert_eq!(job.range.frames, Some(10));
-    assert_eq!(
-        job.metadata,
-        [
-            ("title".into(), "a".into()),
-            ("artist".into(), "b=c".into())
-        ]
-    );
+    assert_eq!(job.metadata, [("title".into(), "a".into()), ("artist".into(), "b=c".into())]);
     assert_eq!(job.format.as_deref(), Some("mp4"));
     assert_eq!(job.report.progress.as_deref(), Some("pipe:2"));
-    assert_eq!(
-        (job.report.stats, job.report.level, job.report.hide_banner),
-        (Some(false), LogLevel::Error, true)
-    );
+    assert_eq!((job.report.stats, job.report.level, job.report.hide_banner), (Some(false), LogLevel::Error, true));
 }
 
 #[test]
 fn options_stand_in_any_order_and_the_last_of_a_name_counts() {
     let first = job("-i a -crf 20 -c:v libx264 -an out.mp4 -y");
-    assert_eq!(
-        first,
-        job("-y -i a out.mp4 -an -vcodec libx264 -crf 30 -crf 20")
-    );
-    assert_eq!(
-        job("-i a -c:a copy -an o.mp4").audio.codec,
-        AudioCodec::None
-    );
-    assert_eq!(
-        job("-i a -an -c:a copy o.mp4").audio.codec,
-        AudioCodec::Copy
-    );
+    assert_eq!(first, job("-y -i a out.mp4 -an -vcodec libx264 -crf 30 -crf 20"));
+    assert_eq!(job("-i a -c:a copy -an o.mp4").audio.codec, AudioCodec::None);
+    assert_eq!(job("-i a -an -c:a copy o.mp4").audio.codec, AudioCodec::Copy);
     assert_eq!(job("-y -n -i a o.mp4").overwrite, Overwrite::Never);
 }
 
@@ -122,35 +73,17 @@ fn options_stand_in_any_order_and_the_last_of_a_name_counts() {
 fn a_value_may_begin_with_a_dash() {
     assert_eq!(
         job("-i a -deblock -1:-1 -b-bias -10 o.mp4").video.options,
-        [
-            ("deblock".into(), "-1:-1".into()),
-            ("b-bias".into(), "-10".into())
-        ]
+        [("deblock".into(), "-1:-1".into()), ("b-bias".into(), "-10".into())]
     );
-    assert_eq!(
-        job("-i a -metadata -c:v=-an o.mp4").metadata,
-        [("-c:v".into(), "-an".into())]
-    );
-    assert_eq!(
-        job("-i -odd.mkv o.mp4").input,
-        Input::File("-odd.mkv".into())
-    );
-    assert_eq!(
-        job("-i a -- -odd.mp4").output,
-        Output::File("-odd.mp4".into())
-    );
+    assert_eq!(job("-i a -metadata -c:v=-an o.mp4").metadata, [("-c:v".into(), "-an".into())]);
+    assert_eq!(job("-i -odd.mkv o.mp4").input, Input::File("-odd.mkv".into()));
+    assert_eq!(job("-i a -- -odd.mp4").output, Output::File("-odd.mp4".into()));
 }
 
 #[test]
 fn stream_specifiers_of_the_one_video_stream_are_taken() {
-    assert_eq!(
-        job("-i a -b:v:0 2M -c:v:0 libx264 o.mp4").video.options,
-        [("b".into(), "2M".into())]
-    );
-    assert_eq!(
-        job("-i a -refs:v 4 o.mp4").video.options,
-        [("refs".into(), "4".into())]
-    );
+    assert_eq!(job("-i a -b:v:0 2M -c:v:0 libx264 o.mp4").video.options, [("b".into(), "2M".into())]);
+    assert_eq!(job("-i a -refs:v 4 o.mp4").video.options, [("refs".into(), "4".into())]);
 }
 
 #[test]
@@ -159,22 +92,14 @@ fn times_on_each_side_of_the_input_mean_what_they_mean_to_ffmpeg() {
     let cases = [
         ("-ss 5 -i a -t 10 o", Some(5), Some(End::After(seconds(10)))),
         ("-i a -ss 5 -to 10 o", Some(5), Some(End::At(seconds(10)))),
-        (
-            "-ss 5 -i a -to 10 o",
-            Some(5),
-            Some(End::After(seconds(10))),
-        ),
+        ("-ss 5 -i a -to 10 o", Some(5), Some(End::After(seconds(10)))),
         ("-ss 5 -to 10 -i a o", Some(5), Some(End::At(seconds(10)))),
         ("-i a -to 10 o", None, Some(End::At(seconds(10)))),
         ("-i a -t 3 -to 10 o", None, Some(End::After(seconds(3)))),
     ];
     for (line, start, end) in cases {
         let range = job(line).range;
-        assert_eq!(
-            (range.start, range.end),
-            (start.map(seconds), end),
-            "{line}"
-        );
+        assert_eq!((range.start, range.end), (start.map(seconds), end), "{line}");
     }
     assert!(error("-i a -ss 10 -to 5 o").contains("after -ss 10"));
     assert!(error("-ss 1 -i a -ss 2 o").contains("both sides"));
@@ -196,10 +121,7 @@ fn errors_say_what_is_wrong_and_what_there_is() {
         ("-nosuch -i a o", "unknown option '-nosuch'"),
         ("-i a -nosuch 1 2 3", "unknown option '-nosuch'"),
         ("-i a", "no output"),
-        (
-            "-i a -crff 3 o",
-            "unknown option '-crff': did you mean -crf?",
-        ),
+        ("-i a -crff 3 o", "unknown option '-crff': did you mean -crf?"),
         ("-i a -presets fast o", "did you mean -preset?"),
         ("-i a -row-mt 1 o", "libx264 has no option '-row-mt'"),
         ("-i a o -crf", "'-crf' wants a value (QUALITY)"),
@@ -275,25 +197,9 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
 
 #[test]
 fn the_words_of_later_versions_are_no_outputs() {
-    for word in [
-        "worker",
-        "workers",
-        "server",
-        "client",
-        "standalone",
-        "token",
-    ] {
-        assert!(
-            matches!(parse_line(word), Err(UsageError::NotBuilt { .. })),
-            "{word}"
-        );
-        assert!(
-            matches!(
-                parse_line(&format!("{word} -i a o")),
-                Err(UsageError::NotBuilt { .. })
-            ),
-            "{word}"
-        );
+    for word in ["worker", "workers", "server", "client", "standalone", "token"] {
+        assert!(matches!(parse_line(word), Err(UsageError::NotBuilt { .. })), "{word}");
+        assert!(matches!(parse_line(&format!("{word} -i a o")), Err(UsageError::NotBuilt { .. })), "{word}");
     }
     assert_eq!(job("-i worker token").output, Output::File("token".into()));
 }
@@ -304,10 +210,7 @@ fn help_is_found_by_every_name() {
         assert_eq!(parse_line(line), Ok(Command::Help(Topic::Basic)), "{line}");
     }
     assert_eq!(parse_line("-h full"), Ok(Command::Help(Topic::Full)));
-    assert_eq!(
-        parse_line("-h encoder=vp9enc"),
-        Ok(Command::Help(Topic::Encoder("vp9enc".into())))
-    );
+    assert_eq!(parse_line("-h encoder=vp9enc"), Ok(Command::Help(Topic::Encoder("vp9enc".into()))));
     assert_eq!(parse_line("-encoders"), Ok(Command::Encoders));
     assert_eq!(parse_line("--version"), Ok(Command::Version));
 }
@@ -317,25 +220,12 @@ fn the_help_and_the_docs_know_every_option() {
     let full = help(&Topic::Full).expect("there is help");
     let page = docs();
     for name in OPTIONS.iter().flat_map(|o| o.names()) {
-        assert!(
-            full.contains(&format!("-{name}")),
-            "-{name} is not in -h full"
-        );
-        assert!(
-            page.contains(&format!("-{name}")),
-            "-{name} is not in the docs"
-        );
+        assert!(full.contains(&format!("-{name}")), "-{name} is not in -h full");
+        assert!(page.contains(&format!("-{name}")), "-{name} is not in the docs");
     }
     let x264 = help(&Topic::Encoder("libx264".into())).expect("there is help");
-    assert!(
-        x264.contains("-crf") && x264.contains("0 to 51") && x264.contains("[ref]"),
-        "{x264}"
-    );
-    assert!(
-        help(&Topic::Encoder("x264enc".into()))
-            .expect("there is help")
-            .contains("-speed-preset")
-    );
+    assert!(x264.contains("-crf") && x264.contains("0 to 51") && x264.contains("[ref]"), "{x264}");
+    assert!(help(&Topic::Encoder("x264enc".into())).expect("there is help").contains("-speed-preset"));
     assert!(help(&Topic::Encoder("nosuch".into())).is_err());
 }
 
@@ -363,11 +253,7 @@ fn names_of_files_need_not_be_unicode() {
 
 /// Words that lines are made of: every option, values good and bad, and noise.
 fn word() -> impl Strategy<Value = String> {
-    let names: Vec<String> = OPTIONS
-        .iter()
-        .flat_map(|o| o.names())
-        .map(|n| format!("-{n}"))
-        .collect();
+    let names: Vec<String> = OPTIONS.iter().flat_map(|o| o.names()).map(|n| format!("-{n}")).collect();
     prop_oneof![
         4 => proptest::sample::select(names),
         2 => proptest::sample::select(vec!["23", "-1", "2M", "1:02:03", "a=b", "libx265", "libvpx-vp9", "x264enc", "nosuchenc", "out.mp4", "-", "--", "+faststart", "-vf", "-refs", "9e99", "18446744073709551616"])
@@ -411,11 +297,6 @@ proptest! {
 #[test]
 fn a_metavar_stands_for_every_value() {
     for option in OPTIONS {
-        assert_eq!(
-            option.kind == Kind::Flag,
-            option.kind.metavar().is_empty(),
-            "-{}",
-            option.name
-        );
+        assert_eq!(option.kind == Kind::Flag, option.kind.metavar().is_empty(), "-{}", option.name);
     }
 }

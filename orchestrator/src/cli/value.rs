@@ -37,11 +37,7 @@ pub(crate) fn number(text: &str) -> Option<f64> {
 fn exponent(text: &str) -> Option<usize> {
     let rest = text.strip_prefix(['e', 'E'])?;
     let sign = usize::from(rest.starts_with(['-', '+']));
-    let digits = rest
-        .get(sign..)?
-        .bytes()
-        .take_while(u8::is_ascii_digit)
-        .count();
+    let digits = rest.get(sign..)?.bytes().take_while(u8::is_ascii_digit).count();
     (digits > 0).then_some(1 + sign + digits)
 }
 
@@ -49,9 +45,7 @@ fn exponent(text: &str) -> Option<usize> {
 pub(crate) fn rate(text: &str) -> Option<u64> {
     let value = number(text)?;
     // Beyond 2^53 a double no longer holds each integer; no encoder goes near it.
-    (0.0..=9.0e15)
-        .contains(&value)
-        .then(|| value.round() as u64)
+    (0.0..=9.0e15).contains(&value).then(|| value.round() as u64)
 }
 
 /// A time: `12.5`, `90s`, `250ms`, `40us`, `1:02`, `1:02:03.5`.
@@ -79,11 +73,7 @@ pub(super) fn time(text: &str) -> Option<Duration> {
     let (hours, minutes) = (whole(hours)?, whole(minutes)?);
     let (seconds, micros) = match seconds.split_once('.') {
         Some((s, fraction)) => {
-            let s = if s.is_empty() && !fraction.is_empty() {
-                0
-            } else {
-                whole(s)?
-            };
+            let s = if s.is_empty() && !fraction.is_empty() { 0 } else { whole(s)? };
             let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
             whole(if fraction.is_empty() { "0" } else { fraction })?;
             (s, whole(&digits)?)
@@ -93,10 +83,7 @@ pub(super) fn time(text: &str) -> Option<Duration> {
     if parts.len() > 1 && (seconds > 59 || minutes > 59) {
         return None;
     }
-    let seconds = hours
-        .checked_mul(3600)?
-        .checked_add(minutes.checked_mul(60)?)?
-        .checked_add(seconds)?;
+    let seconds = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_add(seconds)?;
     let total = u128::from(seconds) * unit + u128::from(micros) * unit / 1_000_000;
     u64::try_from(total).ok().map(Duration::from_micros)
 }
@@ -123,9 +110,7 @@ mod tests {
         ] {
             assert_eq!(number(text), Some(value), "{text}");
         }
-        for text in [
-            "", "k", "2X", "1i", "1 M", "M2", "--1", "1.2.3", "nan", "inf", "e3",
-        ] {
+        for text in ["", "k", "2X", "1i", "1 M", "M2", "--1", "1.2.3", "nan", "inf", "e3"] {
             assert_eq!(number(text), None, "{text}");
         }
         assert_eq!(rate("2.5M"), Some(2_500_000));

@@ -172,33 +172,15 @@ pub(crate) const ENCODERS: &[EncoderDef] = &[
 
 /// Encoders of ffmpeg's that have no element here, and what to do instead.
 const WITHOUT: &[(&str, &str)] = &[
-    (
-        "copy",
-        "divien encodes the video; to copy streams use ffmpeg",
-    ),
+    ("copy", "divien encodes the video; to copy streams use ffmpeg"),
     ("libxvid", "use mpeg4"),
-    (
-        "libtheora",
-        "use GStreamer's theoraenc with its own properties",
-    ),
-    (
-        "theora",
-        "use GStreamer's theoraenc with its own properties",
-    ),
-    (
-        "libx264rgb",
-        "x264enc takes no RGB; use libx264 with -pix_fmt yuv444p",
-    ),
+    ("libtheora", "use GStreamer's theoraenc with its own properties"),
+    ("theora", "use GStreamer's theoraenc with its own properties"),
+    ("libx264rgb", "x264enc takes no RGB; use libx264 with -pix_fmt yuv444p"),
     ("prores_aw", "use prores_ks"),
     ("mpeg1video", "use mpeg2video"),
-    (
-        "png",
-        "pictures are not a video stream that can be joined here; use ffv1 for lossless video",
-    ),
-    (
-        "rawvideo",
-        "divien encodes; there is nothing to gain for raw video",
-    ),
+    ("png", "pictures are not a video stream that can be joined here; use ffv1 for lossless video"),
+    ("rawvideo", "divien encodes; there is nothing to gain for raw video"),
     ("gif", "use a video codec"),
 ];
 
@@ -215,9 +197,7 @@ const FACTORY_PACKAGES: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static EncoderDef> {
-    ENCODERS
-        .iter()
-        .find(|def| def.name == name || def.aliases.contains(&name))
+    ENCODERS.iter().find(|def| def.name == name || def.aliases.contains(&name))
 }
 
 /// Whether the element is there.
@@ -233,11 +213,7 @@ pub(super) fn require(def: &EncoderDef) -> Result<(), Error> {
         "" => "Debian 12 has no package of it; libaom-av1 is its AV1 encoder".into(),
         package => format!("apt install {package}"),
     };
-    Err(Error::NotInstalled {
-        name: def.name.into(),
-        factory: def.factory.into(),
-        remedy,
-    })
+    Err(Error::NotInstalled { name: def.name.into(), factory: def.factory.into(), remedy })
 }
 
 pub(super) fn check_threads(def: &EncoderDef, threads: Option<u32>) -> Result<(), Error> {
@@ -255,29 +231,14 @@ pub(super) fn check_threads(def: &EncoderDef, threads: Option<u32>) -> Result<()
 /// The error for a name that is neither an encoder of ffmpeg's nor an element that is installed.
 pub(super) fn unknown(name: &str) -> Error {
     if let Some((_, reason)) = WITHOUT.iter().find(|(known, _)| *known == name) {
-        return Error::NotSupported {
-            name: name.into(),
-            reason,
-        };
+        return Error::NotSupported { name: name.into(), reason };
     }
-    let package = FACTORY_PACKAGES
-        .iter()
-        .find(|(factory, _)| *factory == name)
-        .map(|(_, package)| *package);
+    let package = FACTORY_PACKAGES.iter().find(|(factory, _)| *factory == name).map(|(_, package)| *package);
     let package = package.or_else(|| name.starts_with("avenc_").then_some(LIBAV));
     if let Some(package) = package {
         let remedy = format!("apt install {package}");
-        return Error::NotInstalled {
-            name: name.into(),
-            factory: name.into(),
-            remedy,
-        };
+        return Error::NotInstalled { name: name.into(), factory: name.into(), remedy };
     }
-    let names = ENCODERS
-        .iter()
-        .flat_map(|def| std::iter::once(def.name).chain(std::iter::once(def.factory)));
-    Error::UnknownEncoder {
-        name: name.into(),
-        near: nearest_names(name, names),
-    }
+    let names = ENCODERS.iter().flat_map(|def| std::iter::once(def.name).chain(std::iter::once(def.factory)));
+    Error::UnknownEncoder { name: name.into(), near: nearest_names(name, names) }
 }

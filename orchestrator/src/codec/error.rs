@@ -23,9 +23,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The element exists but not on this machine.
-    #[error(
-        "encoder '{name}' is not installed: its GStreamer element {factory} is missing; {remedy}"
-    )]
+    #[error("encoder '{name}' is not installed: its GStreamer element {factory} is missing; {remedy}")]
     NotInstalled {
         /// As typed.
         name: String,
@@ -114,22 +112,17 @@ impl Error {
     /// What to do next, where the message does not already say it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownEncoder { .. } | Self::NotAnEncoder { .. } => Some(
-                "divien -encoders lists the encoders; any GStreamer video encoder can be named too"
-                    .into(),
-            ),
-            Self::UnknownOption { encoder, .. } => Some(format!(
-                "divien -h encoder={encoder} lists the options it has"
-            )),
+            Self::UnknownEncoder { .. } | Self::NotAnEncoder { .. } => {
+                Some("divien -encoders lists the encoders; any GStreamer video encoder can be named too".into())
+            }
+            Self::UnknownOption { encoder, .. } => {
+                Some(format!("divien -h encoder={encoder} lists the options it has"))
+            }
             _ => None,
         }
     }
 }
 
 fn nearest_encoders(near: &[String]) -> String {
-    if near.is_empty() {
-        String::new()
-    } else {
-        format!(": did you mean {}?", near.join(" or "))
-    }
+    if near.is_empty() { String::new() } else { format!(": did you mean {}?", near.join(" or ")) }
 }

@@ -18,44 +18,20 @@ pub(crate) struct Property {
 
 /// Properties that divien sets itself, or that would write files.
 const REFUSED: &[(&str, &str)] = &[
-    (
-        "threads",
-        "use -threads, which also keeps the output the same on every machine",
-    ),
-    (
-        "multi-thread",
-        "use -threads, which also keeps the output the same on every machine",
-    ),
-    (
-        "multipass-cache-file",
-        "it writes a file; rate control over the whole file is a later version's",
-    ),
-    (
-        "multipass-mode",
-        "rate control over the whole file is a later version's",
-    ),
-    (
-        "enc-pass",
-        "rate control over the whole file is a later version's",
-    ),
+    ("threads", "use -threads, which also keeps the output the same on every machine"),
+    ("multi-thread", "use -threads, which also keeps the output the same on every machine"),
+    ("multipass-cache-file", "it writes a file; rate control over the whole file is a later version's"),
+    ("multipass-mode", "rate control over the whole file is a later version's"),
+    ("enc-pass", "rate control over the whole file is a later version's"),
     ("name", "divien names its elements"),
     ("parent", "divien builds its own pipelines"),
     ("qos", "every frame is encoded"),
-    (
-        "min-force-key-unit-interval",
-        "divien places the key frames at which chunks start",
-    ),
+    ("min-force-key-unit-interval", "divien places the key frames at which chunks start"),
 ];
 
 /// Names of properties for the distance of key frames.
-const GOP: &[&str] = &[
-    "key-int-max",
-    "keyframe-max-dist",
-    "gop-size",
-    "max-keyframe-interval",
-    "keyframe-force",
-    "intra-period-length",
-];
+const GOP: &[&str] =
+    &["key-int-max", "keyframe-max-dist", "gop-size", "max-keyframe-interval", "keyframe-force", "intra-period-length"];
 
 fn factory(name: &str) -> Option<gst::ElementFactory> {
     gst::init().ok()?;
@@ -65,9 +41,7 @@ fn factory(name: &str) -> Option<gst::ElementFactory> {
 /// The version of the plugin that the element is from.
 pub(super) fn plugin_version(name: &str) -> Option<(u32, u32, u32)> {
     let version = factory(name)?.plugin()?.version();
-    let mut parts = version
-        .split('.')
-        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     Some((parts.next()?, parts.next()?, parts.next().unwrap_or(0)))
 }
 
@@ -76,22 +50,13 @@ fn specs(name: &str) -> Vec<glib::ParamSpec> {
         return Vec::new();
     };
     let writable = |p: &glib::ParamSpec| p.flags().contains(glib::ParamFlags::WRITABLE);
-    element
-        .list_properties()
-        .iter()
-        .filter(|p| writable(p))
-        .cloned()
-        .collect()
+    element.list_properties().iter().filter(|p| writable(p)).cloned().collect()
 }
 
 /// The properties of an element that can be set from the command line.
 pub(crate) fn properties(name: &str) -> Vec<Property> {
     let refused = |p: &glib::ParamSpec| REFUSED.iter().any(|(known, _)| *known == p.name());
-    let mut properties: Vec<Property> = specs(name)
-        .iter()
-        .filter(|p| !refused(p))
-        .map(describe)
-        .collect();
+    let mut properties: Vec<Property> = specs(name).iter().filter(|p| !refused(p)).map(describe).collect();
     properties.sort_by(|a, b| a.name.cmp(&b.name));
     properties
 }
@@ -99,11 +64,7 @@ pub(crate) fn properties(name: &str) -> Vec<Property> {
 fn describe(spec: &glib::ParamSpec) -> Property {
     let default = spec.default_value();
     let shown = match default.transform::<String>() {
-        Ok(text) => text
-            .get::<Option<String>>()
-            .ok()
-            .flatten()
-            .unwrap_or_default(),
+        Ok(text) => text.get::<Option<String>>().ok().flatten().unwrap_or_default(),
         Err(_) => String::new(),
     };
     Property {
@@ -130,20 +91,10 @@ fn range(spec: &glib::ParamSpec) -> String {
         return "true or false".into();
     }
     if let Some(enumeration) = glib::EnumClass::with_type(spec.value_type()) {
-        return enumeration
-            .values()
-            .iter()
-            .map(|v| v.nick().to_owned())
-            .collect::<Vec<_>>()
-            .join(", ");
+        return enumeration.values().iter().map(|v| v.nick().to_owned()).collect::<Vec<_>>().join(", ");
     }
     if let Some(flags) = glib::FlagsClass::with_type(spec.value_type()) {
-        return flags
-            .values()
-            .iter()
-            .map(|v| v.nick().to_owned())
-            .collect::<Vec<_>>()
-            .join("+");
+        return flags.values().iter().map(|v| v.nick().to_owned()).collect::<Vec<_>>().join("+");
     }
     spec.value_type().name().to_owned()
 }
@@ -154,11 +105,7 @@ pub(super) fn sink_formats(name: &str) -> Vec<String> {
         return Vec::new();
     };
     let mut formats = Vec::new();
-    for template in factory
-        .static_pad_templates()
-        .iter()
-        .filter(|t| t.direction() == gst::PadDirection::Sink)
-    {
+    for template in factory.static_pad_templates().iter().filter(|t| t.direction() == gst::PadDirection::Sink) {
         for structure in template.caps().iter().filter(|s| s.name() == "video/x-raw") {
             if let Ok(one) = structure.get::<String>("format") {
                 formats.push(one);
@@ -182,30 +129,19 @@ pub(super) fn map(video: &VideoArgs) -> Result<Mapped, Error> {
     let class = factory.metadata("klass").unwrap_or_default().to_owned();
     let parts: Vec<&str> = class.split('/').collect();
     if !(parts.contains(&"Encoder") && (parts.contains(&"Video") || parts.contains(&"Image"))) {
-        return Err(Error::NotAnEncoder {
-            name: name.into(),
-            class,
-        });
+        return Err(Error::NotAnEncoder { name: name.into(), class });
     }
     let known = specs(name);
     let mut mapped = Mapped::new(Spec::new(name));
     for (option, text) in &video.options {
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| refused == option) {
-            return Err(Error::Refused {
-                encoder: name.into(),
-                what: format!("-{option}"),
-                reason: (*reason).into(),
-            });
+            return Err(Error::Refused { encoder: name.into(), what: format!("-{option}"), reason: (*reason).into() });
         }
-        let spec =
-            known
-                .iter()
-                .find(|p| p.name() == option)
-                .ok_or_else(|| Error::UnknownOption {
-                    encoder: name.into(),
-                    name: option.clone(),
-                    near: nearest_names(option, known.iter().map(|p| p.name())),
-                })?;
+        let spec = known.iter().find(|p| p.name() == option).ok_or_else(|| Error::UnknownOption {
+            encoder: name.into(),
+            name: option.clone(),
+            near: nearest_names(option, known.iter().map(|p| p.name())),
+        })?;
         check(name, spec, text)?;
         refuse_files(name, option, text)?;
         if GOP.contains(&option.as_str()) {
@@ -218,19 +154,9 @@ pub(super) fn map(video: &VideoArgs) -> Result<Mapped, Error> {
 
 /// Values by which a harmless property writes files, or takes over what divien sets.
 fn refuse_files(encoder: &str, option: &str, text: &str) -> Result<(), Error> {
-    let refused = |what: String, reason: &str| {
-        Err(Error::Refused {
-            encoder: encoder.into(),
-            what,
-            reason: reason.into(),
-        })
-    };
-    if option == "pass"
-        && matches!(
-            text,
-            "pass1" | "pass2" | "pass3" | "17" | "18" | "19" | "512" | "1024"
-        )
-    {
+    let refused =
+        |what: String, reason: &str| Err(Error::Refused { encoder: encoder.into(), what, reason: reason.into() });
+    if option == "pass" && matches!(text, "pass1" | "pass2" | "pass3" | "17" | "18" | "19" | "512" | "1024") {
         return refused(
             format!("-pass {text}"),
             "it keeps a file between passes; rate control over the whole file is a later version's",

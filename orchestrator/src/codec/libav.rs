@@ -8,94 +8,29 @@ use super::{Error, Mapped};
 const INT_MAX: i64 = i32::MAX as i64;
 const MBD: &[&str] = &["simple", "bits", "rd"];
 const MBD_NAMED: &[(&str, i64)] = &[("simple", 0), ("bits", 1), ("rd", 2)];
-const PRORES: &[(&str, i64)] = &[
-    ("auto", -1),
-    ("proxy", 0),
-    ("lt", 1),
-    ("standard", 2),
-    ("hq", 3),
-    ("4444", 4),
-    ("4444xq", 5),
-];
+const PRORES: &[(&str, i64)] =
+    &[("auto", -1), ("proxy", 0), ("lt", 1), ("standard", 2), ("hq", 3), ("4444", 4), ("4444xq", 5)];
 const QUANT_MAT: &[&str] = &["auto", "proxy", "lt", "standard", "hq", "default"];
 const FFV1_CODER: &[(&str, i64)] = &[("rice", 0), ("ac", 1), ("range_tab", 2), ("range_def", -2)];
 const HUFFMAN: &[&str] = &["default", "optimal"];
 
 pub(super) const MPEG_OPTIONS: &[Opt] = &[
-    own(
-        "q",
-        Kind::Float(1.0, 31.0),
-        "constant quality scale, less is better",
-    ),
-    own(
-        "b",
-        Kind::Rate(1000, 2_000_000_000),
-        "average bit rate; the default is 200 kbit/s",
-    ),
-    pass(
-        "g",
-        Kind::Int(0, INT_MAX),
-        "gop-size",
-        "largest distance of key frames; the default is 12",
-    ),
-    pass(
-        "bf",
-        Kind::Int(0, 16),
-        "max-bframes",
-        "most B-frames in a row; the default is 0",
-    ),
+    own("q", Kind::Float(1.0, 31.0), "constant quality scale, less is better"),
+    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
+    pass("g", Kind::Int(0, INT_MAX), "gop-size", "largest distance of key frames; the default is 12"),
+    pass("bf", Kind::Int(0, 16), "max-bframes", "most B-frames in a row; the default is 0"),
     pass("qmin", Kind::Int(-1, 69), "qmin", "smallest quantizer"),
     pass("qmax", Kind::Int(-1, 1024), "qmax", "largest quantizer"),
-    pass(
-        "qdiff",
-        Kind::Int(0, INT_MAX),
-        "qdiff",
-        "largest step of the quantizer",
-    ),
+    pass("qdiff", Kind::Int(0, INT_MAX), "qdiff", "largest step of the quantizer"),
     pass("qcomp", Kind::Float(0.0, 1.0), "qcomp", "curve compression"),
-    pass(
-        "qblur",
-        Kind::Float(0.0, 1e6),
-        "qblur",
-        "blur of the quantizer",
-    ),
-    pass(
-        "bt",
-        Kind::Rate(1, 2_000_000_000),
-        "bitrate-tolerance",
-        "how far from the rate, in bits a second",
-    ),
-    pass(
-        "sc_threshold",
-        Kind::Int(-1_000_000_000, 1_000_000_000),
-        "sc-threshold",
-        "how easily a scene change is seen",
-    ),
-    pass(
-        "b_strategy",
-        Kind::Int(0, 2),
-        "b-strategy",
-        "how B-frames are chosen",
-    ),
+    pass("qblur", Kind::Float(0.0, 1e6), "qblur", "blur of the quantizer"),
+    pass("bt", Kind::Rate(1, 2_000_000_000), "bitrate-tolerance", "how far from the rate, in bits a second"),
+    pass("sc_threshold", Kind::Int(-1_000_000_000, 1_000_000_000), "sc-threshold", "how easily a scene change is seen"),
+    pass("b_strategy", Kind::Int(0, 2), "b-strategy", "how B-frames are chosen"),
     own("mbd", Kind::Named(MBD_NAMED, 0, 2), "macroblock decision"),
-    pass(
-        "me_range",
-        Kind::Int(0, INT_MAX),
-        "me-range",
-        "range of the motion search",
-    ),
-    pass(
-        "trellis",
-        Kind::Int(0, 2),
-        "trellis",
-        "trellis quantization",
-    ),
-    pass(
-        "keyint_min",
-        Kind::Int(0, INT_MAX),
-        "keyint-min",
-        "smallest distance of key frames",
-    ),
+    pass("me_range", Kind::Int(0, INT_MAX), "me-range", "range of the motion search"),
+    pass("trellis", Kind::Int(0, 2), "trellis", "trellis quantization"),
+    pass("keyint_min", Kind::Int(0, INT_MAX), "keyint-min", "smallest distance of key frames"),
 ];
 
 pub(super) fn map_mpeg(args: &Args) -> Result<Mapped, Error> {
@@ -130,16 +65,8 @@ fn gop(args: &Args) -> Option<u32> {
 }
 
 pub(super) const MJPEG_OPTIONS: &[Opt] = &[
-    own(
-        "q",
-        Kind::Float(1.0, 31.0),
-        "constant quality scale, less is better",
-    ),
-    own(
-        "b",
-        Kind::Rate(1000, 2_000_000_000),
-        "average bit rate; the default is 200 kbit/s",
-    ),
+    own("q", Kind::Float(1.0, 31.0), "constant quality scale, less is better"),
+    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
     pass("qmin", Kind::Int(-1, 69), "qmin", "smallest quantizer"),
     pass("qmax", Kind::Int(-1, 1024), "qmax", "largest quantizer"),
     pass("huffman", Kind::Word(HUFFMAN), "huffman", "Huffman tables"),
@@ -175,17 +102,15 @@ fn quality_or_rate(args: &Args) -> Result<Mapped, Error> {
         (None, rate) => {
             if counts_nanoseconds(args) {
                 let what = rate.map_or("a bit rate (the default, 200 kbit/s)", |_| "-b:v");
-                return Err(args.cannot(what, "before GStreamer 1.24 the element's rate control counts nanoseconds as frames; -q:v 1 to 31 works"));
+                return Err(args.cannot(
+                    what,
+                    "before GStreamer 1.24 the element's rate control counts nanoseconds as frames; -q:v 1 to 31 works",
+                ));
             }
             spec.set("bitrate", rate.unwrap_or(DEFAULT_RATE));
             notes.push(match rate {
-                Some(_) => {
-                    "-b:v is kept in each chunk for now; the whole file comes within 5%".to_owned()
-                }
-                None => format!(
-                    "neither -q:v nor -b:v given: {} kbit/s, as in ffmpeg",
-                    DEFAULT_RATE / 1000
-                ),
+                Some(_) => "-b:v is kept in each chunk for now; the whole file comes within 5%".to_owned(),
+                None => format!("neither -q:v nor -b:v given: {} kbit/s, as in ffmpeg", DEFAULT_RATE / 1000),
             });
         }
     }
@@ -198,41 +123,13 @@ fn quality_or_rate(args: &Args) -> Result<Mapped, Error> {
 }
 
 pub(super) const PRORES_OPTIONS: &[Opt] = &[
-    own(
-        "profile",
-        Kind::Named(PRORES, -1, 5),
-        "proxy, lt, standard, hq, 4444 or 4444xq",
-    ),
+    own("profile", Kind::Named(PRORES, -1, 5), "proxy, lt, standard, hq, 4444 or 4444xq"),
     pass("qmin", Kind::Int(-1, 69), "qmin", "smallest quantizer"),
-    own(
-        "q",
-        Kind::Float(0.01, 30.0),
-        "constant quality scale, less is better",
-    ),
-    pass(
-        "bits_per_mb",
-        Kind::Int(0, 8192),
-        "bits-per-mb",
-        "bits wanted for a macroblock",
-    ),
-    pass(
-        "mbs_per_slice",
-        Kind::Int(1, 8),
-        "mbs-per-slice",
-        "macroblocks in a slice",
-    ),
-    pass(
-        "quant_mat",
-        Kind::Word(QUANT_MAT),
-        "quant-mat",
-        "quantization matrix",
-    ),
-    pass(
-        "alpha_bits",
-        Kind::Int(0, 16),
-        "alpha-bits",
-        "bits of the alpha plane: 0, 8 or 16",
-    ),
+    own("q", Kind::Float(0.01, 30.0), "constant quality scale, less is better"),
+    pass("bits_per_mb", Kind::Int(0, 8192), "bits-per-mb", "bits wanted for a macroblock"),
+    pass("mbs_per_slice", Kind::Int(1, 8), "mbs-per-slice", "macroblocks in a slice"),
+    pass("quant_mat", Kind::Word(QUANT_MAT), "quant-mat", "quantization matrix"),
+    pass("alpha_bits", Kind::Int(0, 16), "alpha-bits", "bits of the alpha plane: 0, 8 or 16"),
     own("vendor", Kind::Text("four letters"), "vendor of the stream"),
 ];
 
@@ -264,18 +161,10 @@ pub(super) fn map_prores(args: &Args) -> Result<Mapped, Error> {
 }
 
 pub(super) const FFV1_OPTIONS: &[Opt] = &[
-    own(
-        "level",
-        Kind::Int(0, 3),
-        "version of the format: 3, or none for libavcodec's choice",
-    ),
+    own("level", Kind::Int(0, 3), "version of the format: 3, or none for libavcodec's choice"),
     own("coder", Kind::Named(FFV1_CODER, -2, 2), "entropy coder"),
     pass("context", Kind::Int(0, 1), "context", "context model"),
-    own(
-        "slices",
-        Kind::Int(0, 1024),
-        "slices in a picture: 4, 6, 9, 12, 16, 20, 24, 30 …",
-    ),
+    own("slices", Kind::Int(0, 1024), "slices in a picture: 4, 6, 9, 12, 16, 20, 24, 30 …"),
     own("slicecrc", Kind::Bool, "check sums of slices"),
     pass(
         "g",

@@ -44,11 +44,7 @@ impl Choice {
     /// The text of `divienenc`'s property `encoder` for pictures of this size: `-level` of libx264 limits
     /// the reference frames by it, as ffmpeg does.
     pub fn spec_for(&self, width: u32, height: u32) -> String {
-        match self
-            .refs
-            .as_ref()
-            .and_then(|refs| refs.limit(width, height))
-        {
+        match self.refs.as_ref().and_then(|refs| refs.limit(width, height)) {
             Some(spec) => spec,
             None => self.spec.clone(),
         }
@@ -68,13 +64,7 @@ struct Mapped {
 
 impl Mapped {
     fn new(spec: spec::Spec) -> Self {
-        Self {
-            spec,
-            gop: None,
-            formats: Vec::new(),
-            notes: Vec::new(),
-            refs: None,
-        }
+        Self { spec, gop: None, formats: Vec::new(), notes: Vec::new(), refs: None }
     }
 }
 
@@ -91,12 +81,7 @@ pub fn resolve(video: &VideoArgs, threads: Option<u32>) -> Result<Choice, Error>
         }
         None => (video.encoder.clone(), gst_element::map(video)?),
     };
-    let raw_formats = pixfmt::allowed(
-        &video.encoder,
-        &factory,
-        video.pix_fmt.as_deref(),
-        &mapped.formats,
-    )?;
+    let raw_formats = pixfmt::allowed(&video.encoder, &factory, video.pix_fmt.as_deref(), &mapped.formats)?;
     Ok(Choice {
         spec: mapped.spec.to_string(),
         factory,
@@ -117,9 +102,7 @@ pub(crate) fn accepts(encoder: &str, name: &str) -> bool {
 
 /// Whether any of ffmpeg's encoders that we map has this option.
 pub(crate) fn of_some_encoder(name: &str) -> bool {
-    ENCODERS
-        .iter()
-        .any(|def| def.options.iter().any(|o| o.named(name)))
+    ENCODERS.iter().any(|def| def.options.iter().any(|o| o.named(name)))
 }
 
 /// The names of the encoder's options.

@@ -30,22 +30,16 @@ impl Kind {
             Self::Bool => "0 or 1".into(),
             Self::Rate(min, max) => format!("{min} to {max} bits a second"),
             Self::Word(words) => words.join(", "),
-            Self::Named(words, ..) => words
-                .iter()
-                .map(|(word, value)| format!("{word} ({value})"))
-                .collect::<Vec<_>>()
-                .join(", "),
+            Self::Named(words, ..) => {
+                words.iter().map(|(word, value)| format!("{word} ({value})")).collect::<Vec<_>>().join(", ")
+            }
             Self::Text(shape) => shape.into(),
         }
     }
 }
 
 fn limit(max: i64) -> String {
-    if max >= i64::from(i32::MAX) {
-        "2147483647".into()
-    } else {
-        max.to_string()
-    }
+    if max >= i64::from(i32::MAX) { "2147483647".into() } else { max.to_string() }
 }
 
 /// One option of one encoder.
@@ -60,30 +54,13 @@ pub(crate) struct Opt {
 }
 
 /// An option whose value goes on unchanged under `key`.
-pub(crate) const fn pass(
-    name: &'static str,
-    kind: Kind,
-    key: &'static str,
-    help: &'static str,
-) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        key,
-        help,
-    }
+pub(crate) const fn pass(name: &'static str, kind: Kind, key: &'static str, help: &'static str) -> Opt {
+    Opt { name, aliases: &[], kind, key, help }
 }
 
 /// An option that the encoder's code acts on.
 pub(crate) const fn own(name: &'static str, kind: Kind, help: &'static str) -> Opt {
-    Opt {
-        name,
-        aliases: &[],
-        kind,
-        key: "",
-        help,
-    }
+    Opt { name, aliases: &[], kind, key: "", help }
 }
 
 impl Opt {
@@ -127,38 +104,24 @@ pub(crate) struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    pub(crate) fn read(
-        video: &'a VideoArgs,
-        factory: &'static str,
-        known: &'static [Opt],
-    ) -> Result<Self, Error> {
+    pub(crate) fn read(video: &'a VideoArgs, factory: &'static str, known: &'static [Opt]) -> Result<Self, Error> {
         let encoder = video.encoder.as_str();
         let mut given: Vec<(&'static Opt, Value)> = Vec::new();
         for (name, text) in &video.options {
-            let opt = known
-                .iter()
-                .find(|o| o.named(name))
-                .ok_or_else(|| Error::UnknownOption {
-                    encoder: encoder.into(),
-                    name: name.clone(),
-                    near: nearest_names(name, known.iter().map(|o| o.name)),
-                })?;
+            let opt = known.iter().find(|o| o.named(name)).ok_or_else(|| Error::UnknownOption {
+                encoder: encoder.into(),
+                name: name.clone(),
+                near: nearest_names(name, known.iter().map(|o| o.name)),
+            })?;
             let value = read_value(encoder, name, opt.kind, text)?;
             given.retain(|(before, _)| before.name != opt.name);
             given.push((opt, value));
         }
-        Ok(Self {
-            encoder,
-            factory,
-            given,
-        })
+        Ok(Self { encoder, factory, given })
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.given
-            .iter()
-            .find(|(opt, _)| opt.name == name)
-            .map(|(_, value)| value)
+        self.given.iter().find(|(opt, _)| opt.name == name).map(|(_, value)| value)
     }
 
     pub(crate) fn int(&self, name: &str) -> Option<i64> {
@@ -192,27 +155,14 @@ impl<'a> Args<'a> {
 
     /// Those that go on unchanged, with their key.
     pub(crate) fn passed(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        self.given
-            .iter()
-            .filter(|(opt, _)| !opt.key.is_empty())
-            .map(|(opt, value)| (opt.key, value))
+        self.given.iter().filter(|(opt, _)| !opt.key.is_empty()).map(|(opt, value)| (opt.key, value))
     }
 
     pub(crate) fn bad(&self, name: &str, value: &str, wanted: impl Into<String>) -> Error {
-        Error::BadValue {
-            encoder: self.encoder.into(),
-            name: name.into(),
-            value: value.into(),
-            wanted: wanted.into(),
-        }
+        Error::BadValue { encoder: self.encoder.into(), name: name.into(), value: value.into(), wanted: wanted.into() }
     }
 
-    pub(crate) fn out_of_range(
-        &self,
-        name: &str,
-        value: impl ToString,
-        range: impl Into<String>,
-    ) -> Error {
+    pub(crate) fn out_of_range(&self, name: &str, value: impl ToString, range: impl Into<String>) -> Error {
         Error::OutOfRange {
             encoder: self.encoder.into(),
             name: name.into(),
@@ -231,46 +181,27 @@ impl<'a> Args<'a> {
     }
 
     pub(crate) fn refused(&self, what: impl Into<String>, reason: impl Into<String>) -> Error {
-        Error::Refused {
-            encoder: self.encoder.into(),
-            what: what.into(),
-            reason: reason.into(),
-        }
+        Error::Refused { encoder: self.encoder.into(), what: what.into(), reason: reason.into() }
     }
 }
 
 fn read_value(encoder: &str, name: &str, kind: Kind, text: &str) -> Result<Value, Error> {
-    let bad = |wanted: String| Error::BadValue {
-        encoder: encoder.into(),
-        name: name.into(),
-        value: text.into(),
-        wanted,
-    };
-    let out = || Error::OutOfRange {
-        encoder: encoder.into(),
-        name: name.into(),
-        value: text.into(),
-        range: kind.range(),
-    };
+    let bad =
+        |wanted: String| Error::BadValue { encoder: encoder.into(), name: name.into(), value: text.into(), wanted };
+    let out =
+        || Error::OutOfRange { encoder: encoder.into(), name: name.into(), value: text.into(), range: kind.range() };
     let whole = |min: i64, max: i64| -> Result<Value, Error> {
         let number = number(text)
             .filter(|n| n.fract() == 0.0)
             .ok_or_else(|| bad(format!("a whole number is wanted, {}", kind.range())))?;
         let whole = number as i64;
-        (min..=max)
-            .contains(&whole)
-            .then_some(Value::Int(whole))
-            .ok_or_else(out)
+        (min..=max).contains(&whole).then_some(Value::Int(whole)).ok_or_else(out)
     };
     match kind {
         Kind::Int(min, max) => whole(min, max),
         Kind::Float(min, max) => {
-            let number =
-                number(text).ok_or_else(|| bad(format!("a number is wanted, {}", kind.range())))?;
-            (min..=max)
-                .contains(&number)
-                .then_some(Value::Float(number))
-                .ok_or_else(out)
+            let number = number(text).ok_or_else(|| bad(format!("a number is wanted, {}", kind.range())))?;
+            (min..=max).contains(&number).then_some(Value::Float(number)).ok_or_else(out)
         }
         Kind::Bool => match text {
             "1" | "true" | "yes" | "on" | "y" => Ok(Value::Int(1)),
@@ -278,18 +209,12 @@ fn read_value(encoder: &str, name: &str, kind: Kind, text: &str) -> Result<Value
             _ => Err(bad("0 or 1 is wanted".into())),
         },
         Kind::Rate(min, max) => {
-            let bits =
-                rate(text).ok_or_else(|| bad("a bit rate is wanted: 2M, 800k, 96000".into()))?;
-            (min..=max)
-                .contains(&bits)
-                .then_some(Value::Rate(bits))
-                .ok_or_else(out)
+            let bits = rate(text).ok_or_else(|| bad("a bit rate is wanted: 2M, 800k, 96000".into()))?;
+            (min..=max).contains(&bits).then_some(Value::Rate(bits)).ok_or_else(out)
         }
         Kind::Word(words) => {
             let known = words.contains(&text);
-            known
-                .then(|| Value::Text(text.into()))
-                .ok_or_else(|| bad(format!("one of {} is wanted", kind.range())))
+            known.then(|| Value::Text(text.into())).ok_or_else(|| bad(format!("one of {} is wanted", kind.range())))
         }
         Kind::Named(words, min, max) => match words.iter().find(|(word, _)| *word == text) {
             Some((_, value)) => Ok(Value::Int(*value)),

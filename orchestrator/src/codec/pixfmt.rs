@@ -39,12 +39,7 @@ const FORMATS: &[(&str, &str)] = &[
 
 /// GStreamer's name; ffmpeg's names without `le` are the machine's order, little-endian on every machine we build for.
 fn to_gst(ffmpeg: &str) -> Option<&'static str> {
-    let find = |name: &str| {
-        FORMATS
-            .iter()
-            .find(|(f, _)| *f == name)
-            .map(|(_, gst)| *gst)
-    };
+    let find = |name: &str| FORMATS.iter().find(|(f, _)| *f == name).map(|(_, gst)| *gst);
     find(ffmpeg).or_else(|| find(&format!("{ffmpeg}le")))
 }
 
@@ -61,28 +56,16 @@ pub(super) fn allowed(
 ) -> Result<Vec<String>, Error> {
     let of_element = sink_formats(factory);
     let takes = |gst: &str| of_element.is_empty() || of_element.iter().any(|f| f == gst);
-    let of_profile: Vec<&str> = profile
-        .iter()
-        .filter_map(|f| to_gst(f))
-        .filter(|f| takes(f))
-        .collect();
+    let of_profile: Vec<&str> = profile.iter().filter_map(|f| to_gst(f)).filter(|f| takes(f)).collect();
     let Some(wanted) = pix_fmt else {
         return Ok(of_profile.into_iter().map(str::to_owned).collect());
     };
-    let refusal = |takes: String| Error::PixelFormat {
-        encoder: encoder.into(),
-        pix_fmt: wanted.into(),
-        takes,
-    };
+    let refusal = |takes: String| Error::PixelFormat { encoder: encoder.into(), pix_fmt: wanted.into(), takes };
     if let Some(base) = wanted.strip_prefix("yuvj") {
-        return Err(refusal(format!(
-            "-pix_fmt yuv{base}; whether the range is full is taken from the input"
-        )));
+        return Err(refusal(format!("-pix_fmt yuv{base}; whether the range is full is taken from the input")));
     }
     match to_gst(wanted) {
-        Some(gst) if takes(gst) && (profile.is_empty() || of_profile.contains(&gst)) => {
-            Ok(vec![gst.to_owned()])
-        }
+        Some(gst) if takes(gst) && (profile.is_empty() || of_profile.contains(&gst)) => Ok(vec![gst.to_owned()]),
         _ if !profile.is_empty() => {
             let names: Vec<&str> = of_profile.iter().filter_map(|f| to_ffmpeg(f)).collect();
             Err(refusal(format!("{} with this profile", names.join(", "))))

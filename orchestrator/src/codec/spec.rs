@@ -9,10 +9,7 @@ pub(crate) struct Spec {
 
 impl Spec {
     pub(crate) fn new(factory: &str) -> Self {
-        Self {
-            factory: factory.into(),
-            properties: Vec::new(),
-        }
+        Self { factory: factory.into(), properties: Vec::new() }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: impl ToString) -> &mut Self {
@@ -30,9 +27,7 @@ impl std::fmt::Display for Spec {
         f.write_str(&self.factory)?;
         for (name, value) in &self.properties {
             let bare = !value.is_empty()
-                && value
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+'));
+                && value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+'));
             if bare {
                 write!(f, " {name}={value}")?;
             } else {
@@ -90,11 +85,7 @@ pub(crate) fn parse_params(text: &str) -> Result<Vec<(String, String)>, String> 
                     let (key, value) = item
                         .split_once('=')
                         .filter(|(k, v)| !k.is_empty() && !v.is_empty())
-                        .ok_or_else(|| {
-                            format!(
-                                "'{item}' is not KEY=VALUE; in a value, write a colon as a comma"
-                            )
-                        })?;
+                        .ok_or_else(|| format!("'{item}' is not KEY=VALUE; in a value, write a colon as a comma"))?;
                     pairs.push((key.replace('_', "-"), value.to_owned()));
                 }
                 item.clear();

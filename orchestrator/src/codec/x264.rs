@@ -33,10 +33,7 @@ struct State {
 pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     let preset = preset(args);
     let mut spec = Spec::new(args.factory);
-    spec.set(
-        "speed-preset",
-        PRESETS.get(preset).copied().unwrap_or("medium"),
-    );
+    spec.set("speed-preset", PRESETS.get(preset).copied().unwrap_or("medium"));
     let animation = tune(args, &mut spec)?;
 
     let mut state = State {
@@ -64,29 +61,17 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
 
     let mut mapped = Mapped::new(spec);
     mapped.formats = formats(profile);
-    mapped.gop = (state.keyint_given && state.keyint < 1 << 30)
-        .then(|| u32::try_from(state.keyint.max(1)).ok())
-        .flatten();
+    mapped.gop =
+        (state.keyint_given && state.keyint < 1 << 30).then(|| u32::try_from(state.keyint.max(1)).ok()).flatten();
     if matches!(state.rate, Rate::Kbit(_)) {
-        mapped.notes.push(
-            "-b:v is the average of each chunk for now; the whole file comes within 5%".into(),
-        );
+        mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());
     }
     if !state.refs_given
         && let Some(level) = level
     {
         let preset_refs = PRESET_REFS.get(preset).copied().unwrap_or(3);
-        let refs = if animation && preset_refs > 1 {
-            preset_refs * 2
-        } else {
-            preset_refs
-        };
-        mapped.refs = Some(LevelRefs {
-            level,
-            refs,
-            spec: mapped.spec.clone(),
-            options: state.options.clone(),
-        });
+        let refs = if animation && preset_refs > 1 { preset_refs * 2 } else { preset_refs };
+        mapped.refs = Some(LevelRefs { level, refs, spec: mapped.spec.clone(), options: state.options.clone() });
     }
     if !state.options.is_empty() {
         mapped.spec.set("option-string", &state.options);
@@ -97,9 +82,7 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
 fn preset(args: &Args) -> usize {
     let name = args.text("preset").unwrap_or("medium");
     let number = name.parse::<usize>().ok();
-    number
-        .or_else(|| PRESETS.iter().position(|p| *p == name))
-        .unwrap_or(5)
+    number.or_else(|| PRESETS.iter().position(|p| *p == name)).unwrap_or(5)
 }
 
 /// Sets the tunings; true for animation, which doubles the reference frames.
@@ -108,10 +91,7 @@ fn tune(args: &Args, spec: &mut Spec) -> Result<bool, Error> {
         return Ok(false);
     };
     let (mut psy, mut flags) = (None, Vec::new());
-    for name in text
-        .split([',', '.', '-', '+', '/'])
-        .filter(|n| !n.is_empty())
-    {
+    for name in text.split([',', '.', '-', '+', '/']).filter(|n| !n.is_empty()) {
         if PSY_TUNES.contains(&name) || name == "stillimage" {
             if psy.replace(name).is_some_and(|before| before != name) {
                 return Err(args.bad(
@@ -122,11 +102,7 @@ fn tune(args: &Args, spec: &mut Spec) -> Result<bool, Error> {
             }
         } else if !TUNES.contains(&name) {
             let all: Vec<&str> = PSY_TUNES.iter().chain(TUNES).copied().collect();
-            return Err(args.bad(
-                "tune",
-                text,
-                format!("x264's tunings are {}", all.join(", ")),
-            ));
+            return Err(args.bad("tune", text, format!("x264's tunings are {}", all.join(", "))));
         }
         if TUNES.contains(&name) {
             flags.push(name);
@@ -176,18 +152,9 @@ fn typed_options(args: &Args, state: &mut State) -> Result<(), Error> {
         }
     }
     if let Some(text) = args.text("partitions") {
-        let known = |p: &str| {
-            matches!(
-                p,
-                "p8x8" | "p4x4" | "b8x8" | "i8x8" | "i4x4" | "none" | "all"
-            )
-        };
+        let known = |p: &str| matches!(p, "p8x8" | "p4x4" | "b8x8" | "i8x8" | "i4x4" | "none" | "all");
         if !text.split([',', '+']).all(known) {
-            return Err(args.bad(
-                "partitions",
-                text,
-                "p8x8, p4x4, b8x8, i8x8, i4x4, none or all are wanted",
-            ));
+            return Err(args.bad("partitions", text, "p8x8, p4x4, b8x8, i8x8, i4x4, none or all are wanted"));
         }
         options.push("partitions", text.replace('+', ","));
     }
@@ -198,10 +165,7 @@ fn typed_options(args: &Args, state: &mut State) -> Result<(), Error> {
 }
 
 fn named(names: &[(&'static str, i64)], value: i64) -> &'static str {
-    names
-        .iter()
-        .find(|(_, number)| *number == value)
-        .map_or("auto", |(name, _)| name)
+    names.iter().find(|(_, number)| *number == value).map_or("auto", |(name, _)| name)
 }
 
 /// What x264's own profile restriction sets; high and above only restrict the input's format.
@@ -245,38 +209,25 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
         return Ok(());
     };
     let bare_is_true = |item: String| {
-        if item.contains('=') {
-            item
-        } else {
-            format!("{item}=1")
-        }
+        if item.contains('=') { item } else { format!("{item}=1") }
     };
     let text = match name {
-        "x264opts" => text
-            .split(':')
-            .filter(|i| !i.is_empty())
-            .map(|i| bare_is_true(i.into()))
-            .collect::<Vec<_>>()
-            .join(":"),
+        "x264opts" => {
+            text.split(':').filter(|i| !i.is_empty()).map(|i| bare_is_true(i.into())).collect::<Vec<_>>().join(":")
+        }
         _ => text.to_owned(),
     };
     for (key, value) in parse_params(&text).map_err(|wanted| args.bad(name, &text, wanted))? {
-        let number = || {
-            value
-                .parse::<f64>()
-                .map_err(|_| args.bad(name, &format!("{key}={value}"), "a number is wanted"))
-        };
+        let number =
+            || value.parse::<f64>().map_err(|_| args.bad(name, &format!("{key}={value}"), "a number is wanted"));
         match x264_keys::usage(&key) {
             Some(Use::Pass) => {
-                x264_keys::check(&key, &value)
-                    .map_err(|wanted| args.bad(name, &format!("{key}={value}"), wanted))?;
+                x264_keys::check(&key, &value).map_err(|wanted| args.bad(name, &format!("{key}={value}"), wanted))?;
                 match key.as_str() {
                     "ref" | "frameref" => state.refs_given = true,
                     "zones" => state.zones_given = true,
                     // x264's own parser raises the largest distance to the smallest.
-                    "min-keyint" | "keyint-min" => {
-                        state.keyint = state.keyint.max(number()? as i64)
-                    }
+                    "min-keyint" | "keyint-min" => state.keyint = state.keyint.max(number()? as i64),
                     _ => {}
                 }
                 state.options.push(key, value);
@@ -299,26 +250,19 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
             Some(Use::Bitrate) => {
                 let kbit = number()?;
                 let fits = (1.0..=2_048_000.0).contains(&kbit);
-                state.rate = fits.then_some(Rate::Kbit(kbit as u64)).ok_or_else(|| {
-                    args.out_of_range(name, &value, "bitrate is 1 to 2048000 kbit/s")
-                })?;
+                state.rate = fits
+                    .then_some(Rate::Kbit(kbit as u64))
+                    .ok_or_else(|| args.out_of_range(name, &value, "bitrate is 1 to 2048000 kbit/s"))?;
             }
             Some(Use::Keyint) => {
-                state.keyint = if value.contains("infinite") {
-                    1 << 30
-                } else {
-                    number()?.clamp(0.0, 1e9) as i64
-                };
+                state.keyint = if value.contains("infinite") { 1 << 30 } else { number()?.clamp(0.0, 1e9) as i64 };
                 state.keyint_given = true;
             }
             Some(Use::Aud) => state.aud = matches!(value.as_str(), "1" | "true" | "yes"),
             None => {
                 let near = crate::cli::nearest_names(&key, x264_keys::names());
-                let near = if near.is_empty() {
-                    String::new()
-                } else {
-                    format!(", did you mean {}?", near.join(" or "))
-                };
+                let near =
+                    if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) };
                 return Err(args.bad(name, &key, format!("x264 has no such option{near}")));
             }
         }
@@ -339,9 +283,7 @@ fn write_rate(args: &Args, state: &mut State, spec: &mut Spec) -> Result<(), Err
                 ));
             }
             let base = crf.floor().min(50.0);
-            spec.set("pass", "qual")
-                .set("quantizer", base as i64)
-                .set("vbv-buf-capacity", 0);
+            spec.set("pass", "qual").set("quantizer", base as i64).set("vbv-buf-capacity", 0);
             if crf != base {
                 if state.zones_given {
                     return Err(args.cannot(
@@ -349,19 +291,14 @@ fn write_rate(args: &Args, state: &mut State, spec: &mut Spec) -> Result<(), Err
                         "a fractional CRF is made by a zone of its own; take a whole -crf",
                     ));
                 }
-                state.options.push(
-                    "zones",
-                    format!("0,{},b={:.6}", i32::MAX, ((base - crf) / 6.0).exp2()),
-                );
+                state.options.push("zones", format!("0,{},b={:.6}", i32::MAX, ((base - crf) / 6.0).exp2()));
             }
         }
         Rate::Qp(qp) => {
             spec.set("pass", "quant").set("quantizer", qp);
         }
         Rate::Kbit(kbit) => {
-            spec.set("pass", "cbr")
-                .set("bitrate", kbit)
-                .set("vbv-buf-capacity", 0);
+            spec.set("pass", "cbr").set("bitrate", kbit).set("vbv-buf-capacity", 0);
         }
     }
     Ok(())
@@ -400,22 +337,12 @@ fn level(args: &Args) -> Result<Option<u32>, Error> {
         _ => text
             .parse::<f64>()
             .ok()
-            .map(|level| {
-                if level < 7.0 {
-                    level * 10.0 + 0.5
-                } else {
-                    level
-                }
-            })
+            .map(|level| if level < 7.0 { level * 10.0 + 0.5 } else { level })
             .map(|idc| idc as u32),
     };
     let idc = idc.filter(|idc| DPB.iter().any(|(known, _)| known == idc));
     idc.map(Some).ok_or_else(|| {
-        args.out_of_range(
-            "level",
-            text,
-            "1, 1b, 1.1 to 1.3, 2 to 2.2, 3 to 3.2, 4 to 4.2, 5 to 5.2, 6 to 6.2",
-        )
+        args.out_of_range("level", text, "1, 1b, 1.1 to 1.3, 2 to 2.2, 3 to 3.2, 4 to 4.2, 5 to 5.2, 6 to 6.2")
     })
 }
 
@@ -431,10 +358,7 @@ pub(super) struct LevelRefs {
 impl LevelRefs {
     /// The settings for pictures of this size, where the level limits anything.
     pub(super) fn limit(&self, width: u32, height: u32) -> Option<String> {
-        let macroblocks = width
-            .div_ceil(16)
-            .checked_mul(height.div_ceil(16))
-            .filter(|n| *n > 0)?;
+        let macroblocks = width.div_ceil(16).checked_mul(height.div_ceil(16)).filter(|n| *n > 0)?;
         let (_, buffer) = DPB.iter().find(|(idc, _)| *idc == self.level)?;
         let refs = (buffer / macroblocks).clamp(1, self.refs.max(1));
         if refs == self.refs {
@@ -454,16 +378,8 @@ mod tests {
 
     #[test]
     fn a_level_limits_references_by_the_size_of_the_picture() {
-        let refs = LevelRefs {
-            level: 41,
-            refs: 16,
-            spec: Spec::new("x264enc"),
-            options: OptionString::default(),
-        };
-        assert_eq!(
-            refs.limit(1920, 1080).as_deref(),
-            Some("x264enc option-string=\"ref=4\"")
-        );
+        let refs = LevelRefs { level: 41, refs: 16, spec: Spec::new("x264enc"), options: OptionString::default() };
+        assert_eq!(refs.limit(1920, 1080).as_deref(), Some("x264enc option-string=\"ref=4\""));
         assert_eq!(refs.limit(320, 240), None);
         assert_eq!(refs.limit(0, 0), None);
     }

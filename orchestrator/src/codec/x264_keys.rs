@@ -107,37 +107,15 @@ const PASS: &[&str] = &[
     "ssim",
 ];
 
-const VBV: &str =
-    "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
+const VBV: &str = "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
 const FILES: &str = "it reads or writes a file of its own";
 const THREADS: &str = "use -threads, which keeps the output the same on every machine";
 const CAPS: &str = "it is taken from the input, and x264enc overwrites it";
 const JOIN: &str = "divien sets it so that chunks can be joined";
 
 const REFUSE: &[(&[&str], &str)] = &[
-    (
-        &[
-            "vbv-maxrate",
-            "vbv-bufsize",
-            "vbv-init",
-            "nal-hrd",
-            "filler",
-            "pass",
-        ],
-        VBV,
-    ),
-    (
-        &[
-            "stats",
-            "dump-yuv",
-            "cqmfile",
-            "opencl-clbin",
-            "qpfile",
-            "log-file",
-            "log-file-level",
-        ],
-        FILES,
-    ),
+    (&["vbv-maxrate", "vbv-bufsize", "vbv-init", "nal-hrd", "filler", "pass"], VBV),
+    (&["stats", "dump-yuv", "cqmfile", "opencl-clbin", "qpfile", "log-file", "log-file-level"], FILES),
     (
         &[
             "threads",
@@ -194,9 +172,7 @@ const REFUSE: &[(&[&str], &str)] = &[
 
 /// The option without the `no` that x264 allows before any of them.
 fn base(key: &str) -> &str {
-    let known = |k: &str| {
-        PASS.contains(&k) || REFUSE.iter().any(|(keys, _)| keys.contains(&k)) || matches!(k, "aud")
-    };
+    let known = |k: &str| PASS.contains(&k) || REFUSE.iter().any(|(keys, _)| keys.contains(&k)) || matches!(k, "aud");
     match key.strip_prefix("no") {
         Some(rest) if !known(key) => rest.strip_prefix('-').unwrap_or(rest),
         _ => key,
@@ -238,17 +214,10 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
         "b-pyramid" if !is_number(value) => one_of(PYRAMID),
         "overscan" => one_of(&["undef", "show", "crop"]),
         "zones" if value.split('/').all(is_zone) => Ok(()),
-        "zones" => {
-            Err("START,END,q=QP or START,END,b=FACTOR is wanted, with slashes between zones".into())
-        }
+        "zones" => Err("START,END,q=QP or START,END,b=FACTOR is wanted, with slashes between zones".into()),
         "ratetol" if value.starts_with("inf") => Ok(()),
         "level" | "level-idc" if value == "1b" => Ok(()),
-        "analyse"
-        | "partitions"
-        | "avcintra-flavor"
-        | "mastering-display"
-        | "cll"
-        | "alternative-transfer" => Ok(()),
+        "analyse" | "partitions" | "avcintra-flavor" | "mastering-display" | "cll" | "alternative-transfer" => Ok(()),
         _ if SWITCH.contains(&value) || value.split(',').all(is_number) => Ok(()),
         _ => Err("a number is wanted".into()),
     }
@@ -260,10 +229,7 @@ fn is_zone(zone: &str) -> bool {
         [start, end, change] => {
             number(start)
                 && number(end)
-                && change
-                    .strip_prefix(['q', 'b'])
-                    .and_then(|c| c.strip_prefix('='))
-                    .is_some_and(number)
+                && change.strip_prefix(['q', 'b']).and_then(|c| c.strip_prefix('=')).is_some_and(number)
         }
         _ => false,
     }
@@ -271,7 +237,5 @@ fn is_zone(zone: &str) -> bool {
 
 /// Every option, for the nearest one to a typo.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PASS.iter()
-        .copied()
-        .chain(["crf", "qp", "bitrate", "keyint", "aud"])
+    PASS.iter().copied().chain(["crf", "qp", "bitrate", "keyint", "aud"])
 }

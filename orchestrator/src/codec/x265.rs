@@ -9,18 +9,8 @@ use super::spec::{OptionString, Spec, parse_params};
 use super::x265_keys::{self, Use};
 use super::{Error, Mapped};
 
-const PRESETS: &[&str] = &[
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-];
+const PRESETS: &[&str] =
+    &["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"];
 const PRESETS_OR_NUMBERS: &[&str] = &[
     "ultrafast",
     "superfast",
@@ -43,14 +33,7 @@ const PRESETS_OR_NUMBERS: &[&str] = &[
     "8",
     "9",
 ];
-const TUNES: &[&str] = &[
-    "psnr",
-    "ssim",
-    "grain",
-    "zerolatency",
-    "fastdecode",
-    "animation",
-];
+const TUNES: &[&str] = &["psnr", "ssim", "grain", "zerolatency", "fastdecode", "animation"];
 const PROFILES: &[&str] = &[
     "main",
     "main10",
@@ -72,71 +55,24 @@ const PROFILES: &[&str] = &[
 const INT_MAX: i64 = i32::MAX as i64;
 
 pub(super) const OPTIONS: &[Opt] = &[
-    own(
-        "crf",
-        Kind::Float(0.0, 51.0),
-        "constant quality, the default: 28",
-    ),
+    own("crf", Kind::Float(0.0, 51.0), "constant quality, the default: 28"),
     own("qp", Kind::Int(0, 51), "constant quantizer"),
     own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate"),
-    own(
-        "preset",
-        Kind::Word(PRESETS_OR_NUMBERS),
-        "speed against size; the default is medium",
-    ),
-    own(
-        "tune",
-        Kind::Word(TUNES),
-        "what to tune for; the default is none of them",
-    ),
-    own(
-        "profile",
-        Kind::Word(PROFILES),
-        "restrict the stream to a profile",
-    ),
-    own(
-        "g",
-        Kind::Int(0, INT_MAX),
-        "largest distance of key frames; the default is 250",
-    ),
-    pass(
-        "keyint_min",
-        Kind::Int(0, INT_MAX),
-        "min-keyint",
-        "smallest distance of key frames",
-    ),
-    pass(
-        "bf",
-        Kind::Int(0, 16),
-        "bframes",
-        "most B-frames in a row; the default is the preset's",
-    ),
+    own("preset", Kind::Word(PRESETS_OR_NUMBERS), "speed against size; the default is medium"),
+    own("tune", Kind::Word(TUNES), "what to tune for; the default is none of them"),
+    own("profile", Kind::Word(PROFILES), "restrict the stream to a profile"),
+    own("g", Kind::Int(0, INT_MAX), "largest distance of key frames; the default is 250"),
+    pass("keyint_min", Kind::Int(0, INT_MAX), "min-keyint", "smallest distance of key frames"),
+    pass("bf", Kind::Int(0, 16), "bframes", "most B-frames in a row; the default is the preset's"),
     pass("refs", Kind::Int(1, 16), "ref", "reference frames"),
     pass("qmin", Kind::Int(0, 51), "qpmin", "smallest quantizer"),
     pass("qmax", Kind::Int(0, 51), "qpmax", "largest quantizer"),
-    pass(
-        "qdiff",
-        Kind::Int(0, INT_MAX),
-        "qpstep",
-        "largest step of the quantizer",
-    ),
+    pass("qdiff", Kind::Int(0, INT_MAX), "qpstep", "largest step of the quantizer"),
     own("qcomp", Kind::Float(0.0, 1.0), "curve compression"),
     own("qblur", Kind::Float(0.0, 1000.0), "blur of the quantizer"),
-    own(
-        "i_qfactor",
-        Kind::Float(0.0, 100.0),
-        "quantizer of I-frames against P-frames",
-    ),
-    own(
-        "b_qfactor",
-        Kind::Float(0.0, 100.0),
-        "quantizer of B-frames against P-frames",
-    ),
-    own(
-        "x265-params",
-        Kind::Text("KEY=VALUE:KEY=VALUE"),
-        "x265's own options, after all others",
-    ),
+    own("i_qfactor", Kind::Float(0.0, 100.0), "quantizer of I-frames against P-frames"),
+    own("b_qfactor", Kind::Float(0.0, 100.0), "quantizer of B-frames against P-frames"),
+    own("x265-params", Kind::Text("KEY=VALUE:KEY=VALUE"), "x265's own options, after all others"),
 ];
 
 pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
@@ -166,12 +102,7 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
             options.push(key, value.plain());
         }
     }
-    for (name, key) in [
-        ("qcomp", "qcomp"),
-        ("qblur", "qblur"),
-        ("i_qfactor", "ipratio"),
-        ("b_qfactor", "pbratio"),
-    ] {
+    for (name, key) in [("qcomp", "qcomp"), ("qblur", "qblur"), ("i_qfactor", "ipratio"), ("b_qfactor", "pbratio")] {
         // Two digits are what ffmpeg passes.
         if let Some(value) = args.float(name) {
             options.push(key, format!("{value:.2}"));
@@ -190,15 +121,10 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     spec.set("option-string", &options);
 
     let mut mapped = Mapped::new(spec);
-    mapped.gop = gop
-        .filter(|g| *g < INT_MAX)
-        .map(|g| g.max(1))
-        .and_then(|g| u32::try_from(g).ok());
+    mapped.gop = gop.filter(|g| *g < INT_MAX).map(|g| g.max(1)).and_then(|g| u32::try_from(g).ok());
     mapped.formats = profile.map(formats).unwrap_or_default();
     if abr {
-        mapped.notes.push(
-            "-b:v is the average of each chunk for now; the whole file comes within 5%".into(),
-        );
+        mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());
     }
     Ok(mapped)
 }
@@ -223,12 +149,7 @@ fn write_rate(args: &Args, options: &mut OptionString) -> bool {
     args.float("crf").is_none() && args.rate("b").is_some()
 }
 
-fn params(
-    args: &Args,
-    options: &mut OptionString,
-    gop: &mut Option<i64>,
-    abr: &mut bool,
-) -> Result<(), Error> {
+fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &mut bool) -> Result<(), Error> {
     const NAME: &str = "x265-params";
     let Some(text) = args.text(NAME) else {
         return Ok(());
@@ -238,9 +159,9 @@ fn params(
             Some(Use::Pass) => {
                 match key.as_str() {
                     "keyint" => {
-                        let distance = value.parse::<i64>().map_err(|_| {
-                            args.bad(NAME, &format!("keyint={value}"), "a whole number is wanted")
-                        })?;
+                        let distance = value
+                            .parse::<i64>()
+                            .map_err(|_| args.bad(NAME, &format!("keyint={value}"), "a whole number is wanted"))?;
                         // Less than 0 is x265's "no limit".
                         *gop = Some(if distance < 0 { INT_MAX } else { distance });
                     }
@@ -253,11 +174,8 @@ fn params(
             Some(Use::Refuse(reason)) => return Err(args.refused(format!("-{NAME} {key}"), reason)),
             None => {
                 let near = crate::cli::nearest_names(&key, x265_keys::names());
-                let near = if near.is_empty() {
-                    String::new()
-                } else {
-                    format!(", did you mean {}?", near.join(" or "))
-                };
+                let near =
+                    if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) };
                 return Err(args.bad(NAME, &key, format!("x265 has no such option{near}")));
             }
         }
@@ -289,8 +207,5 @@ fn formats(profile: &str) -> Vec<&'static str> {
         ("yuv422p12le", "422", 12),
         ("yuv444p12le", "444", 12),
     ];
-    all.iter()
-        .filter(|(_, c, d)| *c <= chroma && *d <= depth)
-        .map(|(name, ..)| *name)
-        .collect()
+    all.iter().filter(|(_, c, d)| *c <= chroma && *d <= depth).map(|(name, ..)| *name).collect()
 }

@@ -143,8 +143,7 @@ const PASS: &[&str] = &[
     "vui-hrd-info",
 ];
 
-const VBV: &str =
-    "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
+const VBV: &str = "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
 const FILES: &str = "it reads or writes a file of its own";
 const THREADS: &str = "use -threads, which keeps the output the same on every machine";
 const INPUT: &str = "it is taken from the input";

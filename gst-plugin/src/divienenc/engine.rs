@@ -1,0 +1,586 @@
+//! Drives the pure stages: frames in from the sink pad, chunks out to lanes and back, results out to the source pad.
+//!
+//! Threads: the sink pad's (`push`, `mark`, `section`, `eos`), one a lane, the source pad's task (`next`, `delivered`).
+//! Lock order: `state`, then a chunk's input or the budget. `state` is never held over a notice or a lane's work.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::chunk::{ChunkId, Cut, Cutter, FrameTime};
+use crate::dispatch::{Action, Dispatch, Event, LaneId};
+use crate::lane::{Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane, LaneError, Progress, Reservation};
+
+/// How the engine runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Config {
+    pub(super) chunk_frames: u64,
+    pub(super) max_buffered_bytes: u64,
+}
+
+/// What the engine has to say besides its output.
+#[derive(Debug)]
+pub(super) enum Notice {
+    ChunkDone {
+        id: ChunkId,
+        frames: u64,
+        bytes: u64,
+        lane: LaneId,
+        time: Duration,
+    },
+    /// Memory for frames is short, so fewer lanes work than there are.
+    Short {
+        most: u64,
+    },
+    /// A chunk cannot be done.
+    Failed {
+        id: ChunkId,
+        first_frame: u64,
+        frames: u64,
+        lane: LaneId,
+        error: LaneError,
+    },
+}
+
+/// What travels in place among the frames.
+#[derive(Debug)]
+pub(super) enum Mark {
+    Event(gst::Event),
+    /// A key frame was asked for here.
+    ForceKeyUnit {
+        all_headers: bool,
+        count: u32,
+    },
+}
+
+/// A stretch of frames that share caps and segment.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) format: Arc<Format>,
+    pub(super) frame_bytes: u64,
+    /// Time stamps rise within one epoch.
+    pub(super) epoch: u64,
+    /// Counted over the stream.
+    pub(super) number: u64,
+}
+
+/// A frame of a chunk, as the joiner needs it.
+#[derive(Debug)]
+pub(super) struct FrameInfo {
+    pub(super) time: FrameTime,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// A chunk with its result.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) id: ChunkId,
+    pub(super) lane: LaneId,
+    pub(super) first_frame: u64,
+    pub(super) section: Arc<Section>,
+    pub(super) frames: Vec<FrameInfo>,
+    pub(super) encoded: Encoded,
+}
+
+/// What comes next on the source pad.
+#[derive(Debug)]
+pub(super) enum Output {
+    Mark(Mark),
+    Chunk(Box<Finished>),
+    Eos,
+    /// The engine has stopped.
+    Stopped,
+}
+
+struct Frame {
+    buffer: gst::Buffer,
+    info: FrameInfo,
+    reservation: Reservation,
+}
+
+struct Chunk {
+    section: Arc<Section>,
+    first_frame: u64,
+    frames: Vec<FrameInfo>,
+    input: Arc<ChunkInput>,
+    cancel: Arc<Cancel>,
+    result: Option<(Encoded, LaneId)>,
+}
+
+enum Item {
+    Mark(Mark),
+    Chunk(ChunkId),
+    Eos,
+}
+
+#[derive(Default)]
+struct LaneState {
+    mail: Option<ChunkId>,
+    chunks: u64,
+    frames: u64,
+    busy: Duration,
+    current: Option<(Arc<Progress>, Instant)>,
+}
+
+/// What `stats` shows of a lane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LaneStats {
+    pub(super) chunks: u64,
+    pub(super) frames: u64,
+    pub(super) busy: Duration,
+    /// Frames of the chunk it works on.
+    pub(super) current: Option<u64>,
+}
+
+/// What `stats` shows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stats {
+    pub(super) chunks_done: u64,
+    pub(super) chunks_in_flight: u64,
+    pub(super) frames_in: u64,
+    pub(super) frames_out: u64,
+    pub(super) bytes_out: u64,
+    pub(super) bytes_buffered: u64,
+    pub(super) lanes: Vec<LaneStats>,
+}
+
+struct State {
+    flow: Result<(), gst::FlowError>,
+    section: Option<Arc<Section>>,
+    cutter: Option<Cutter<Frame>>,
+    dispatch: Dispatch,
+    chunks: BTreeMap<ChunkId, Chunk>,
+    open: Option<ChunkId>,
+    next_chunk: ChunkId,
+    order: VecDeque<Item>,
+    pending: Vec<Mark>,
+    lanes: Vec<LaneState>,
+    result_bytes: u64,
+    frames_cut: u64,
+    frames_in: u64,
+    frames_out: u64,
+    bytes_out: u64,
+    said_short: bool,
+}
+
+struct Shared {
+    config: Config,
+    budget: Arc<Budget>,
+    state: Mutex<State>,
+    /// A chunk may be opened.
+    room: Condvar,
+    /// A lane has mail.
+    work: Condvar,
+    /// The source pad has something to do.
+    due: Condvar,
+    notify: Box<dyn Fn(Notice) + Send + Sync>,
+}
+
+/// One run, from start or flush to stop or flush.
+pub(super) struct Engine {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts a thread for each lane.
+    pub(super) fn start(
+        config: Config,
+        lanes: Vec<Box<dyn Lane>>,
+        notify: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let window = 2 * lanes.len() as u64 + 2;
+        let shared = Arc::new(Shared {
+            config,
+            budget: Budget::new(config.max_buffered_bytes),
+            state: Mutex::new(State {
+                flow: Ok(()),
+                section: None,
+                cutter: None,
+                dispatch: Dispatch::new(window),
+                chunks: BTreeMap::new(),
+                open: None,
+                next_chunk: ChunkId::default(),
+                order: VecDeque::new(),
+                pending: Vec::new(),
+                lanes: lanes.iter().map(|_| LaneState::default()).collect(),
+                result_bytes: 0,
+                frames_cut: 0,
+                frames_in: 0,
+                frames_out: 0,
+                bytes_out: 0,
+                said_short: false,
+            }),
+            room: Condvar::new(),
+            work: Condvar::new(),
+            due: Condvar::new(),
+            notify: Box::new(notify),
+        });
+        let engine = Self { shared, threads: Mutex::default() };
+        for (n, lane) in (0u32..).zip(lanes) {
+            let shared = engine.shared.clone();
+            let run = move || shared.run_lane(LaneId(n), lane);
+            let thread = thread::Builder::new().name(format!("divien-lane-{n}")).spawn(run)?;
+            engine.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(engine)
+    }
+
+    /// The frames that follow have this format. Ends the open chunk.
+    pub(super) fn section(&self, format: Arc<Format>, frame_bytes: u64, new_epoch: bool) -> Result<(), gst::FlowError> {
+        let mut state = self.shared.end_chunk(self.shared.state())?;
+        let (number, epoch) = state.section.as_ref().map_or((0, 0), |s| (s.number + 1, s.epoch + u64::from(new_epoch)));
+        let most_held = self.shared.config.max_buffered_bytes / 2 / frame_bytes.max(1);
+        state.cutter = Some(Cutter::new(self.shared.config.chunk_frames, most_held));
+        state.section = Some(Arc::new(Section { format, frame_bytes, epoch, number }));
+        Ok(())
+    }
+
+    /// The format of the frames at present.
+    pub(super) fn current_section(&self) -> Option<Arc<Section>> {
+        self.shared.state().section.clone()
+    }
+
+    /// Takes a frame; waits while memory is short or too many chunks are open.
+    pub(super) fn push(
+        &self,
+        buffer: gst::Buffer,
+        time: FrameTime,
+        forced: Option<Mark>,
+    ) -> Result<(), gst::FlowError> {
+        let reservation = self.shared.reserve(buffer.size() as u64)?;
+        let mut state = self.shared.state();
+        state.flow?;
+        let mut marks = std::mem::take(&mut state.pending);
+        let is_forced = forced.is_some();
+        marks.extend(forced);
+        state.frames_in += 1;
+        let frame = Frame { buffer, info: FrameInfo { time, marks }, reservation };
+        let Some(cutter) = &mut state.cutter else { return Err(gst::FlowError::NotNegotiated) };
+        let cuts = cutter.push(frame, is_forced);
+        self.shared.apply(state, cuts).map(drop)
+    }
+
+    /// Takes something that keeps its place among the frames.
+    pub(super) fn mark(&self, mark: Mark) -> Result<(), gst::FlowError> {
+        let mut state = self.shared.state();
+        state.flow?;
+        if state.open.is_some() {
+            state.pending.push(mark);
+        } else {
+            state.order.push_back(Item::Mark(mark));
+            self.shared.due.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Ends the open chunk: what follows goes after it.
+    pub(super) fn end_chunk(&self) -> Result<(), gst::FlowError> {
+        self.shared.end_chunk(self.shared.state()).map(drop)
+    }
+
+    /// No more frames come.
+    pub(super) fn eos(&self) -> Result<(), gst::FlowError> {
+        let mut state = self.shared.end_chunk(self.shared.state())?;
+        state.order.push_back(Item::Eos);
+        self.shared.due.notify_all();
+        Ok(())
+    }
+
+    /// Waits for what comes next on the source pad.
+    pub(super) fn next(&self) -> Output {
+        let mut state = self.shared.state();
+        loop {
+            if state.flow.is_err() {
+                return Output::Stopped;
+            }
+            match state.order.front() {
+                Some(Item::Chunk(id)) if state.dispatch.due() == Some(*id) => {
+                    let id = *id;
+                    state.order.pop_front();
+                    if let Some(finished) = finished(&mut state, id) {
+                        return Output::Chunk(Box::new(finished));
+                    }
+                }
+                Some(Item::Chunk(_)) | None => {
+                    state = self.shared.due.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Some(Item::Mark(_) | Item::Eos) => match state.order.pop_front() {
+                    Some(Item::Mark(mark)) => return Output::Mark(mark),
+                    _ => return Output::Eos,
+                },
+            }
+        }
+    }
+
+    /// The chunk's units are out: others may take its place.
+    pub(super) fn delivered(&self, id: ChunkId, frames: u64, result_bytes: u64, bytes: u64) {
+        let mut state = self.shared.state();
+        state.result_bytes = state.result_bytes.saturating_sub(result_bytes);
+        state.frames_out += frames;
+        state.bytes_out += bytes;
+        let actions = state.dispatch.handle(Event::Delivered(id));
+        self.shared.act(&mut state, &actions);
+        self.shared.room.notify_all();
+        self.shared.due.notify_all();
+    }
+
+    /// Stops everything for this reason, unless it has stopped before. Returns at once.
+    pub(super) fn stop(&self, flow: gst::FlowError) {
+        self.shared.stop(flow);
+    }
+
+    /// Why the engine stopped, if it has.
+    pub(super) fn flow(&self) -> Result<(), gst::FlowError> {
+        self.shared.state().flow
+    }
+
+    /// After [`Self::stop`]: waits until no lane's thread is left.
+    pub(super) fn join(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A lane that panicked has been reported as failed.
+            let _ = thread.join();
+        }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let state = self.shared.state();
+        let lane = |l: &LaneState| LaneStats {
+            chunks: l.chunks,
+            frames: l.frames + l.current.as_ref().map_or(0, |(p, _)| p.units()),
+            busy: l.busy + l.current.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed()),
+            current: l.current.as_ref().map(|(p, _)| p.units()),
+        };
+        Stats {
+            chunks_done: state.dispatch.delivered(),
+            chunks_in_flight: state.dispatch.in_flight(),
+            frames_in: state.frames_in,
+            frames_out: state.frames_out,
+            bytes_out: state.bytes_out,
+            bytes_buffered: self.shared.budget.bytes(),
+            lanes: state.lanes.iter().map(lane).collect(),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop(gst::FlowError::Flushing);
+        self.join();
+    }
+}
+
+fn finished(state: &mut State, id: ChunkId) -> Option<Finished> {
+    let chunk = state.chunks.remove(&id)?;
+    let (encoded, lane) = chunk.result?;
+    let (section, frames, first_frame) = (chunk.section, chunk.frames, chunk.first_frame);
+    Some(Finished { id, lane, first_frame, section, frames, encoded })
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reserve(&self, bytes: u64) -> Result<Reservation, gst::FlowError> {
+        if let Some(reservation) = self.budget.try_reserve(bytes) {
+            return Ok(reservation);
+        }
+        let short = {
+            let mut state = self.state();
+            let short = !state.said_short && state.dispatch.has_idle_lane();
+            state.said_short |= short;
+            short
+        };
+        if short {
+            (self.notify)(Notice::Short { most: self.config.max_buffered_bytes });
+        }
+        self.budget.reserve(bytes).map_err(|_| self.state().flow.err().unwrap_or(gst::FlowError::Flushing))
+    }
+
+    fn end_chunk<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, gst::FlowError> {
+        state.flow?;
+        let cuts = state.cutter.as_mut().map(Cutter::finish).unwrap_or_default();
+        let mut state = self.apply(state, cuts)?;
+        let pending = std::mem::take(&mut state.pending);
+        state.order.extend(pending.into_iter().map(Item::Mark));
+        self.due.notify_all();
+        Ok(state)
+    }
+
+    fn apply<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        cuts: Vec<Cut<Frame>>,
+    ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
+        for cut in cuts {
+            match cut {
+                Cut::Open => {
+                    // Finished results have a budget of their own, as large as that of the frames.
+                    let full = |s: &mut State| {
+                        let room = s.dispatch.has_room() && s.result_bytes < self.config.max_buffered_bytes;
+                        s.flow.is_ok() && !room
+                    };
+                    state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+                    state.flow?;
+                    self.open(&mut state)?;
+                }
+                Cut::Frame(frame) => {
+                    let Some(chunk) = state.open.and_then(|id| state.chunks.get_mut(&id)) else { continue };
+                    chunk.add(frame);
+                    state.frames_cut += 1;
+                }
+                Cut::Close => {
+                    if let Some(chunk) = state.open.take().and_then(|id| state.chunks.get(&id)) {
+                        chunk.input.end();
+                    }
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    fn open(&self, state: &mut State) -> Result<(), gst::FlowError> {
+        let section = state.section.clone().ok_or(gst::FlowError::NotNegotiated)?;
+        let id = state.next_chunk;
+        state.next_chunk = id.next();
+        let chunk = Chunk {
+            section,
+            first_frame: state.frames_cut,
+            frames: Vec::new(),
+            input: Arc::default(),
+            cancel: Arc::default(),
+            result: None,
+        };
+        state.chunks.insert(id, chunk);
+        state.open = Some(id);
+        state.order.push_back(Item::Chunk(id));
+        let actions = state.dispatch.handle(Event::Opened(id));
+        self.act(state, &actions);
+        Ok(())
+    }
+
+    fn act(&self, state: &mut State, actions: &[Action]) {
+        for &Action::Start(chunk, LaneId(lane)) in actions {
+            if let Some(lane) = state.lanes.get_mut(lane as usize) {
+                lane.mail = Some(chunk);
+            }
+        }
+        if !actions.is_empty() {
+            self.work.notify_all();
+        }
+    }
+
+    fn stop(&self, flow: gst::FlowError) {
+        let cancels: Vec<_> = {
+            let mut state = self.state();
+            if state.flow.is_ok() {
+                state.flow = Err(flow);
+            }
+            state.chunks.values().map(|chunk| (chunk.cancel.clone(), chunk.input.clone())).collect()
+        };
+        self.budget.cancel();
+        self.room.notify_all();
+        self.work.notify_all();
+        self.due.notify_all();
+        for (cancel, input) in cancels {
+            input.cancel();
+            cancel.cancel();
+        }
+    }
+
+    fn run_lane(&self, id: LaneId, mut lane: Box<dyn Lane>) {
+        while let Some((chunk, attempt, started)) = self.next_attempt(id) {
+            let encode = AssertUnwindSafe(|| lane.encode(&attempt));
+            let outcome = panic::catch_unwind(encode).unwrap_or(Err(LaneError::Panicked));
+            // Told before the result is handed on, so that whoever sees the end has heard of every chunk.
+            if let Ok(encoded) = &outcome {
+                let (frames, bytes, time) = (self.frames_of(chunk), encoded.bytes(), started.elapsed());
+                (self.notify)(Notice::ChunkDone { id: chunk, frames, bytes, lane: id, time });
+            }
+            if let Some(failed) = self.settle(id, chunk, started, &attempt, outcome) {
+                (self.notify)(failed);
+                self.stop(gst::FlowError::Error);
+            }
+        }
+    }
+
+    fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
+        let index = id.0 as usize;
+        let mut state = self.state();
+        let actions = state.dispatch.handle(Event::LaneIdle(id));
+        self.act(&mut state, &actions);
+        let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(index).is_some_and(|l| l.mail.is_none());
+        let mut state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        state.flow.ok()?;
+        let chunk_id = state.lanes.get_mut(index)?.mail.take()?;
+        let chunk = state.chunks.get(&chunk_id)?;
+        let progress = Arc::<Progress>::default();
+        let attempt = Attempt {
+            format: chunk.section.format.clone(),
+            input: chunk.input.clone(),
+            cancel: chunk.cancel.clone(),
+            progress: progress.clone(),
+        };
+        let started = Instant::now();
+        state.lanes.get_mut(index)?.current = Some((progress, started));
+        Some((chunk_id, attempt, started))
+    }
+
+    fn frames_of(&self, chunk: ChunkId) -> u64 {
+        self.state().chunks.get(&chunk).map_or(0, |chunk| chunk.frames.len() as u64)
+    }
+
+    /// Records how an attempt ended; returns what to say when it failed.
+    fn settle(
+        &self,
+        lane: LaneId,
+        id: ChunkId,
+        started: Instant,
+        attempt: &Attempt,
+        outcome: Result<Encoded, LaneError>,
+    ) -> Option<Notice> {
+        let mut state = self.state();
+        let time = started.elapsed();
+        if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
+            lane.current = None;
+            lane.busy += time;
+            lane.frames += attempt.progress.units();
+            lane.chunks += u64::from(outcome.is_ok());
+        }
+        let stopped = state.flow.is_err();
+        let chunk = state.chunks.get_mut(&id)?;
+        let (first_frame, frames) = (chunk.first_frame, chunk.frames.len() as u64);
+        match outcome {
+            Ok(encoded) => {
+                let bytes = encoded.bytes();
+                chunk.result = Some((encoded, lane));
+                state.result_bytes += bytes;
+                let actions = state.dispatch.handle(Event::Done(id, lane));
+                self.act(&mut state, &actions);
+                self.due.notify_all();
+                None
+            }
+            Err(LaneError::Cancelled) => None,
+            Err(error) => (!stopped).then_some(Notice::Failed { id, first_frame, frames, lane, error }),
+        }
+    }
+}
+
+impl Chunk {
+    /// The lane's time stamps count from the chunk's first frame, so that its bytes do not depend on where it stands.
+    fn add(&mut self, frame: Frame) {
+        let Frame { mut buffer, info, reservation } = frame;
+        let base = self.frames.first().map_or(info.time.pts, |first| first.time.pts);
+        let pts = gst::ClockTime::from_nseconds(info.time.pts.saturating_sub(base));
+        let writable = buffer.make_mut();
+        writable.set_pts(pts);
+        writable.set_dts(gst::ClockTime::NONE);
+        writable.set_duration(info.time.duration.map(gst::ClockTime::from_nseconds));
+        self.frames.push(info);
+        self.input.push(buffer, reservation);
+    }
+}

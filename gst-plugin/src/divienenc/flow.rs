@@ -1,0 +1,434 @@
+//! What passes the pads.
+
+use std::sync::Arc;
+
+use glib::subclass::prelude::*;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::engine::{Engine, Finished, Mark, Output};
+use super::imp::{CAT, DivienEnc, KeyRequest};
+use super::output::{Out, Writer};
+use crate::chunk::FrameTime;
+use crate::lane::Format;
+
+/// A frame's duration where nothing tells, for the latency.
+const UNKNOWN_FRAME_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
+impl DivienEnc {
+    pub(super) fn build_sinkpad(template: &gst::PadTemplate) -> gst::Pad {
+        gst::Pad::builder_from_template(template)
+            .chain_function(|_, parent, buffer| {
+                Self::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |imp| imp.chain(buffer))
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))
+            })
+            .flags(gst::PadFlags::PROXY_SCHEDULING)
+            .build()
+    }
+
+    pub(super) fn build_srcpad(template: &gst::PadTemplate) -> gst::Pad {
+        gst::Pad::builder_from_template(template)
+            .activatemode_function(|_, parent, mode, active| {
+                let failed = || Err(gst::loggable_error!(CAT, "panic while activating the source pad"));
+                Self::catch_panic_pad_function(parent, failed, |imp| imp.activate_src(mode, active))
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_query(pad, query))
+            })
+            .build()
+    }
+
+    fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let (engine, time, forced) = {
+            let mut state = self.state();
+            let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            run.engine.flow()?;
+            let number = run.frames;
+            run.frames += 1;
+            let Some(segment) = &run.segment else {
+                drop(state);
+                return self.bad_frame(number, "came before any segment");
+            };
+            let Some(pts) = buffer.pts() else {
+                drop(state);
+                return self.bad_frame(number, "has no presentation time");
+            };
+            let end = buffer.duration().map(|d| pts + d);
+            let Some((start, stop)) = segment.clip(pts, end) else {
+                gst::debug!(CAT, imp = self, "frame {number} at {pts} is outside of the segment");
+                return Ok(gst::FlowSuccess::Ok);
+            };
+            let start = start.unwrap_or(pts);
+            if let Some(last) = run.last_pts.filter(|&last| start <= last) {
+                drop(state);
+                let what = if start == last { "the same presentation time as" } else { "a presentation time before" };
+                return self.bad_frame(number, &format!("has {what} the frame before it ({start} after {last})"));
+            }
+            let running_time = segment.to_running_time(start);
+            let duration = buffer.duration().and_then(|d| stop.map_or(Some(d), |stop| stop.checked_sub(start)));
+            if run.frame_duration.is_none() {
+                run.frame_duration = run.last_pts.map(|last| start - last);
+            }
+            run.last_pts = Some(start);
+            let is_due = |r: &KeyRequest| r.running_time.is_none_or(|at| running_time.is_some_and(|now| now >= at));
+            let mut forced = None;
+            run.key_requests.retain(|request| {
+                let due = is_due(request);
+                if due {
+                    let all = matches!(forced, Some(Mark::ForceKeyUnit { all_headers: true, .. }));
+                    let all_headers = all || request.all_headers;
+                    forced = Some(Mark::ForceKeyUnit { all_headers, count: request.count });
+                }
+                !due
+            });
+            let time = FrameTime { pts: start.nseconds(), duration: duration.map(gst::ClockTime::nseconds) };
+            (run.engine.clone(), time, forced)
+        };
+        engine.push(buffer, time, forced).map(|()| gst::FlowSuccess::Ok)
+    }
+
+    fn bad_frame(&self, number: u64, what: &str) -> Result<gst::FlowSuccess, gst::FlowError> {
+        gst::element_imp_error!(
+            self,
+            gst::StreamError::Format,
+            ("frame {number} {what}; raw frames need rising presentation times")
+        );
+        Err(gst::FlowError::Error)
+    }
+
+    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        use gst::EventView;
+        gst::trace!(CAT, imp = self, "sink event {event:?}");
+        match event.view() {
+            EventView::FlushStart(_) => {
+                let forwarded = gst::Pad::event_default(pad, Some(&*self.obj()), event);
+                if let Some(engine) = self.engine() {
+                    engine.stop(gst::FlowError::Flushing);
+                }
+                let _ = self.srcpad.pause_task();
+                return forwarded;
+            }
+            EventView::FlushStop(_) => {
+                let restarted = self.restart();
+                let forwarded = gst::Pad::event_default(pad, Some(&*self.obj()), event);
+                return restarted && self.start_task().is_ok() && forwarded;
+            }
+            _ if !event.is_serialized() => return gst::Pad::event_default(pad, Some(&*self.obj()), event),
+            _ => {}
+        }
+        let Some(engine) = self.engine() else { return false };
+        let is_format = matches!(event.type_(), gst::EventType::Caps | gst::EventType::Segment);
+        let done = match event.view() {
+            EventView::Eos(_) => engine.eos(),
+            EventView::Caps(caps) => self.new_caps(&engine, caps.caps_owned()),
+            EventView::Segment(segment) => self.new_segment(&engine, &event, segment.segment()),
+            EventView::StreamStart(_) | EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
+                engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
+            }
+            EventView::CustomDownstream(_) if gst_video::ForceKeyUnitEvent::is(&event) => {
+                self.downstream_key_request(&event)
+            }
+            _ => engine.mark(Mark::Event(event)),
+        };
+        if let (true, Err(flow)) = (is_format, done) {
+            // What follows cannot be encoded, and a refused sticky event alone would not stop it.
+            engine.stop(flow);
+        }
+        done.is_ok()
+    }
+
+    fn new_caps(&self, engine: &Engine, caps: gst::Caps) -> Result<(), gst::FlowError> {
+        let negotiation = self.state().as_ref().map(|run| (run.negotiation.clone(), run.encoder.clone()));
+        let (negotiation, encoder) = negotiation.ok_or(gst::FlowError::Flushing)?;
+        if engine.current_section().is_some_and(|s| s.format.input == caps) {
+            return Ok(());
+        }
+        let info = gst_video::VideoInfo::from_caps(&caps).map_err(|_| {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("these caps are no raw video: {caps}"));
+            gst::FlowError::NotNegotiated
+        })?;
+        let output = negotiation.output(&self.srcpad);
+        if output.is_empty() {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                ("{} gives nothing that the element downstream takes", encoder.factory_name())
+            );
+            return Err(gst::FlowError::NotNegotiated);
+        }
+        let fps = info.fps();
+        let duration = (fps.numer() > 0).then(|| {
+            gst::ClockTime::SECOND.mul_div_floor(fps.denom().unsigned_abs().into(), fps.numer().unsigned_abs().into())
+        });
+        if let Some(run) = self.state().as_mut() {
+            run.frame_duration = duration.flatten();
+        }
+        let format = Format { encoder, input: caps, output };
+        engine.section(Arc::new(format), info.size() as u64, false)?;
+        self.post(gst::message::Latency::builder().src(&*self.obj()).build());
+        Ok(())
+    }
+
+    fn new_segment(&self, engine: &Engine, event: &gst::Event, segment: &gst::Segment) -> Result<(), gst::FlowError> {
+        let Some(time) = segment.downcast_ref::<gst::ClockTime>().filter(|s| s.rate() > 0.0) else {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                (
+                    "a segment in {:?} at rate {}: only forward segments in time can be encoded",
+                    segment.format(),
+                    segment.rate()
+                )
+            );
+            return Err(gst::FlowError::Error);
+        };
+        let is_first = {
+            let mut state = self.state();
+            let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            let is_first = run.segment.is_none();
+            run.segment = Some(time.clone());
+            run.last_pts = None;
+            is_first
+        };
+        // Time stamps may start over, so what follows shares neither chunk nor decode times with what came before.
+        match engine.current_section() {
+            Some(section) if !is_first => engine.section(section.format.clone(), section.frame_bytes, true)?,
+            _ => engine.end_chunk()?,
+        }
+        engine.mark(Mark::Event(event.clone()))
+    }
+
+    fn downstream_key_request(&self, event: &gst::Event) -> Result<(), gst::FlowError> {
+        let request = gst_video::DownstreamForceKeyUnitEvent::parse(event);
+        if let (Ok(request), Some(run)) = (request, self.state().as_mut()) {
+            let running_time = request.running_time;
+            run.key_requests.push(KeyRequest { running_time, all_headers: request.all_headers, count: request.count });
+        }
+        Ok(())
+    }
+
+    fn restart(&self) -> bool {
+        let Some(old) = self.engine() else { return false };
+        old.join();
+        let settings = self.settings().clone();
+        match self.start_engine(&settings) {
+            Ok(engine) => {
+                // A flush keeps the caps and what else is sticky, which may not have left yet. A new engine refuses none
+                // of it.
+                if let Some(section) = old.current_section() {
+                    let _ = engine.section(section.format.clone(), section.frame_bytes, true);
+                }
+                let mut sent = Vec::new();
+                self.srcpad.sticky_events_foreach(|event| {
+                    sent.push(event.type_());
+                    std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+                });
+                self.sinkpad.sticky_events_foreach(|event| {
+                    let again =
+                        !matches!(event.type_(), gst::EventType::Caps | gst::EventType::Segment | gst::EventType::Eos);
+                    if again && !sent.contains(&event.type_()) {
+                        let _ = engine.mark(Mark::Event(event.clone()));
+                    }
+                    std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+                });
+                if let Some(run) = self.state().as_mut() {
+                    run.engine = Arc::new(engine);
+                    run.segment = None;
+                    run.last_pts = None;
+                    run.frames = 0;
+                    run.key_requests.clear();
+                }
+                *self.writer() = Writer::default();
+                true
+            }
+            Err(error) => {
+                self.post_error_message(error);
+                false
+            }
+        }
+    }
+
+    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        use gst::QueryViewMut;
+        let negotiation = self.state().as_ref().map(|run| run.negotiation.clone());
+        match (query.view_mut(), negotiation) {
+            (QueryViewMut::Caps(q), Some(negotiation)) => {
+                let caps = negotiation.input(q.filter());
+                q.set_result(&caps);
+                true
+            }
+            (QueryViewMut::Allocation(q), _) => {
+                // Encoders read frames through their video meta, whatever their strides: no copy is needed.
+                q.add_allocation_meta::<gst_video::VideoMeta>(None);
+                if let Some(info) = q.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok()) {
+                    q.add_allocation_pool(gst::BufferPool::NONE, info.size() as u32, 0, 0);
+                }
+                true
+            }
+            (QueryViewMut::Drain(_), _) => false,
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        use gst::QueryViewMut;
+        match query.view_mut() {
+            QueryViewMut::Latency(q) => {
+                let mut upstream = gst::query::Latency::new();
+                if !self.sinkpad.peer_query(&mut upstream) {
+                    return false;
+                }
+                let (live, min, _) = upstream.result();
+                // Frames wait as long as they have to, so there is no upper bound.
+                q.set(live, min + self.own_latency(), gst::ClockTime::NONE);
+                true
+            }
+            QueryViewMut::Caps(q) => {
+                let negotiation = self.state().as_ref().map(|run| run.negotiation.clone());
+                let Some(negotiation) = negotiation else {
+                    return gst::Pad::query_default(pad, Some(&*self.obj()), query);
+                };
+                let caps = match (pad.current_caps(), q.filter()) {
+                    (Some(current), _) => current,
+                    (None, Some(filter)) => {
+                        filter.intersect_with_mode(negotiation.output_template(), gst::CapsIntersectMode::First)
+                    }
+                    (None, None) => negotiation.output_template().clone(),
+                };
+                q.set_result(&caps);
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    /// `workers` + 1 chunks, each a quarter longer for the tail that may join it.
+    fn own_latency(&self) -> gst::ClockTime {
+        let settings = self.settings().clone();
+        let frame = self.state().as_ref().and_then(|run| run.frame_duration).unwrap_or(UNKNOWN_FRAME_DURATION);
+        let chunk = u64::from(settings.chunk_frames) + u64::from(settings.chunk_frames).div_ceil(4);
+        let frames = chunk.saturating_mul(u64::from(settings.lanes()) + 1);
+        gst::ClockTime::from_nseconds(frame.nseconds().saturating_mul(frames).min(u64::MAX / 2))
+    }
+
+    fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        if let gst::EventView::CustomUpstream(_) = event.view()
+            && gst_video::ForceKeyUnitEvent::is(&event)
+        {
+            let Ok(request) = gst_video::UpstreamForceKeyUnitEvent::parse(&event) else { return false };
+            let mut state = self.state();
+            let Some(run) = state.as_mut() else { return false };
+            run.key_requests.push(KeyRequest {
+                running_time: request.running_time,
+                all_headers: request.all_headers,
+                count: request.count,
+            });
+            return true;
+        }
+        gst::Pad::event_default(pad, Some(&*self.obj()), event)
+    }
+
+    fn activate_src(&self, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
+        if mode != gst::PadMode::Push {
+            return Err(gst::loggable_error!(CAT, "the source pad only pushes"));
+        }
+        if active {
+            self.start_task().map_err(|_| gst::loggable_error!(CAT, "the source pad's task did not start"))
+        } else {
+            if let Some(engine) = self.engine() {
+                engine.stop(gst::FlowError::Flushing);
+            }
+            self.srcpad.stop_task().map_err(|_| gst::loggable_error!(CAT, "the source pad's task did not stop"))
+        }
+    }
+
+    fn start_task(&self) -> Result<(), glib::BoolError> {
+        let element = self.obj().downgrade();
+        self.srcpad.start_task(move || {
+            if let Some(element) = element.upgrade() {
+                element.imp().produce();
+            }
+        })
+    }
+
+    /// One turn of the source pad's task.
+    fn produce(&self) {
+        let Some(engine) = self.engine() else {
+            let _ = self.srcpad.pause_task();
+            return;
+        };
+        let pushed = match engine.next() {
+            Output::Mark(mark) => {
+                let out = self.writer().mark(mark);
+                self.push(out)
+            }
+            Output::Chunk(finished) => self.push_chunk(&engine, *finished),
+            Output::Eos => {
+                let out = self.writer().finish();
+                let pushed = self.push(out);
+                self.srcpad.push_event(gst::event::Eos::new());
+                let _ = self.srcpad.pause_task();
+                pushed
+            }
+            Output::Stopped => {
+                let _ = self.srcpad.pause_task();
+                return;
+            }
+        };
+        if let Err(flow) = pushed {
+            gst::debug!(CAT, imp = self, "pushing stopped: {flow}");
+            engine.stop(flow);
+            let _ = self.srcpad.pause_task();
+            if matches!(flow, gst::FlowError::NotLinked | gst::FlowError::NotNegotiated | gst::FlowError::Error) {
+                gst::element_imp_error!(
+                    self,
+                    gst::StreamError::Failed,
+                    ("the element downstream stopped taking units: {flow}")
+                );
+            }
+        }
+    }
+
+    fn push_chunk(&self, engine: &Engine, finished: Finished) -> Result<(), gst::FlowError> {
+        let (id, lane, first) = (finished.id, finished.lane, finished.first_frame);
+        let frames = finished.frames.len() as u64;
+        let taken = finished.encoded.bytes();
+        let out = self.writer().chunk(finished).map_err(|error| {
+            let last = (first + frames).saturating_sub(1);
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Encode,
+                ("{id} (frames {first} to {last}) from lane {} cannot be joined: {error}", lane.0)
+            );
+            gst::FlowError::Flushing
+        });
+        let out = out.inspect_err(|_| engine.stop(gst::FlowError::Error))?;
+        let bytes = out.iter().map(|o| if let Out::Unit(u) = o { u.size() as u64 } else { 0 }).sum();
+        let pushed = self.push(out);
+        engine.delivered(id, frames, taken, bytes);
+        pushed
+    }
+
+    fn push(&self, out: Vec<Out>) -> Result<(), gst::FlowError> {
+        for item in out {
+            match item {
+                Out::Event(event) => {
+                    // A refused event shows when the next unit is pushed.
+                    self.srcpad.push_event(event);
+                }
+                Out::Unit(unit) => {
+                    self.srcpad.push(unit)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

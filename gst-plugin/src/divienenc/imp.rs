@@ -1,0 +1,265 @@
+//! The GObject side of `divienenc`.
+//!
+//! Lock order: `settings`, then `state`, then `writer`. None of them is held over a pad push, a posted message, a query
+//! to a peer, an encoder's state change, or the engine's own waiting.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use glib::subclass::prelude::*;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::engine::{Config, Engine, Notice, Stats};
+use super::negotiation::Negotiation;
+use super::output::Writer;
+use super::settings::{PROPERTIES, Settings};
+use crate::lane::{EncoderSpec, Lane, LocalLane};
+
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("divienenc", gst::DebugColorFlags::empty(), Some("divien chunked encoder"))
+});
+
+/// A key frame that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyRequest {
+    /// At the first frame of this running time or later; at the next frame when `None`.
+    pub(super) running_time: Option<gst::ClockTime>,
+    pub(super) all_headers: bool,
+    pub(super) count: u32,
+}
+
+/// Everything between start and stop.
+pub(super) struct Run {
+    pub(super) engine: Arc<Engine>,
+    pub(super) encoder: EncoderSpec,
+    pub(super) negotiation: Arc<Negotiation>,
+    pub(super) segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    pub(super) last_pts: Option<gst::ClockTime>,
+    /// Frames that came in since start or flush.
+    pub(super) frames: u64,
+    pub(super) key_requests: Vec<KeyRequest>,
+    pub(super) frame_duration: Option<gst::ClockTime>,
+}
+
+/// The element's private side.
+pub struct DivienEnc {
+    pub(super) sinkpad: gst::Pad,
+    pub(super) srcpad: gst::Pad,
+    pub(super) settings: Mutex<Settings>,
+    pub(super) state: Mutex<Option<Run>>,
+    pub(super) writer: Mutex<Writer>,
+}
+
+impl DivienEnc {
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, Option<Run>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn engine(&self) -> Option<Arc<Engine>> {
+        self.state().as_ref().map(|run| run.engine.clone())
+    }
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings().clone();
+        let encoder = EncoderSpec::parse(&settings.encoder, settings.threads)
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("encoder: {e}")))?;
+        let negotiation =
+            Negotiation::new(&encoder, &self.srcpad).map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
+        let engine = self.start_engine(&settings)?;
+        *self.writer() = Writer::default();
+        *self.state() = Some(Run {
+            engine: Arc::new(engine),
+            encoder,
+            negotiation: Arc::new(negotiation),
+            segment: None,
+            last_pts: None,
+            frames: 0,
+            key_requests: Vec::new(),
+            frame_duration: None,
+        });
+        Ok(())
+    }
+
+    pub(super) fn start_engine(&self, settings: &Settings) -> Result<Engine, gst::ErrorMessage> {
+        let config =
+            Config { chunk_frames: settings.chunk_frames.into(), max_buffered_bytes: settings.max_buffered_bytes };
+        let lanes = (0..settings.lanes()).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
+        let element = self.obj().downgrade();
+        Engine::start(config, lanes, move |notice| {
+            if let Some(element) = element.upgrade() {
+                element.imp().notice(notice);
+            }
+        })
+        .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("the lanes' threads could not be started: {e}")))
+    }
+
+    fn stop(&self) {
+        let run = self.state().take();
+        if let Some(run) = run {
+            run.engine.stop(gst::FlowError::Flushing);
+            run.engine.join();
+        }
+        *self.writer() = Writer::default();
+    }
+
+    fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::ChunkDone { id, frames, bytes, lane, time } => {
+                gst::debug!(CAT, imp = self, "{id} done on lane {}: {frames} frames, {bytes} bytes, {time:?}", lane.0);
+                let structure = gst::Structure::builder("divien-chunk-done")
+                    .field("id", id.0)
+                    .field("frames", frames)
+                    .field("bytes", bytes)
+                    .field("lane", lane.0)
+                    .field("seconds", time.as_secs_f64())
+                    .build();
+                self.post(gst::message::Element::builder(structure).src(&*self.obj()).build());
+            }
+            Notice::Short { most } => {
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::NoSpaceLeft,
+                    ("raw frames fill max-buffered-bytes ({most}), so fewer encoders work at once; a larger value or fewer chunk-frames let all of them work")
+                );
+            }
+            Notice::Failed { id, first_frame, frames, lane, error } => {
+                let last = (first_frame + frames).saturating_sub(1);
+                gst::element_imp_error!(
+                    self,
+                    gst::StreamError::Encode,
+                    ("{id} (frames {first_frame} to {last}) failed on lane {}: {error}", lane.0)
+                );
+            }
+        }
+    }
+
+    pub(super) fn post(&self, message: gst::Message) {
+        // Fails only without a bus, and then nobody listens.
+        let _ = self.obj().post_message(message);
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let stats = self.engine().map_or_else(Stats::default, |engine| engine.stats());
+        let lanes = stats.lanes.iter().map(|lane| {
+            let busy = lane.busy.as_secs_f64();
+            gst::Structure::builder("lane")
+                .field("chunks", lane.chunks)
+                .field("frames", lane.frames)
+                .field("busy", busy)
+                .field("fps", if busy > 0.0 { lane.frames as f64 / busy } else { 0.0 })
+                .field("current", lane.current.map_or(-1, |frames| i64::try_from(frames).unwrap_or(i64::MAX)))
+                .build()
+        });
+        gst::Structure::builder("divienenc-stats")
+            .field("chunks-done", stats.chunks_done)
+            .field("chunks-in-flight", stats.chunks_in_flight)
+            .field("frames-in", stats.frames_in)
+            .field("frames-out", stats.frames_out)
+            .field("bytes-out", stats.bytes_out)
+            .field("bytes-buffered", stats.bytes_buffered)
+            .field("lanes", gst::Array::new(lanes))
+            .build()
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for DivienEnc {
+    const NAME: &'static str = "DivienEnc";
+    type Type = super::DivienEnc;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let template = |name| class.pad_template(name).unwrap_or_else(|| unreachable!("template {name} is static"));
+        Self {
+            sinkpad: Self::build_sinkpad(&template("sink")),
+            srcpad: Self::build_srcpad(&template("src")),
+            settings: Mutex::default(),
+            state: Mutex::default(),
+            writer: Mutex::default(),
+        }
+    }
+}
+
+impl ObjectImpl for DivienEnc {
+    fn properties() -> &'static [glib::ParamSpec] {
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.settings().set(pspec.name(), value);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            "stats" => self.stats().to_value(),
+            name => self.settings().value(name),
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        // Fails only for pads that have a parent or a name that is taken.
+        let _ = obj.add_pad(&self.sinkpad);
+        let _ = obj.add_pad(&self.srcpad);
+    }
+}
+
+impl GstObjectImpl for DivienEnc {}
+
+impl ElementImpl for DivienEnc {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Chunked video encoder",
+                "Codec/Encoder/Video",
+                "Encodes a video in chunks with many encoders at once and joins them into one stream",
+                "The divien developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let raw = gst::Caps::new_empty_simple("video/x-raw");
+            [
+                gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &raw),
+                gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &gst::Caps::new_any()),
+            ]
+            .into_iter()
+            .filter_map(Result::ok)
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::ReadyToPaused => self.start().map_err(|error| {
+                self.post_error_message(error);
+                gst::StateChangeError
+            })?,
+            gst::StateChange::PausedToReady => {
+                // Wakes both pads' threads, so that they can be deactivated.
+                if let Some(engine) = self.engine() {
+                    engine.stop(gst::FlowError::Flushing);
+                }
+            }
+            _ => {}
+        }
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            self.stop();
+        }
+        Ok(success)
+    }
+}

@@ -1,0 +1,37 @@
+//! The element `divienenc`.
+//!
+//! # SECTION: element-divienenc
+//!
+//! Encodes raw video with many encoders at once. The video is cut into chunks of `chunk-frames` frames, each chunk is
+//! encoded by a fresh encoder, and the results are joined into one stream that a single encoder could have written.
+//!
+//! ```sh
+//! gst-launch-1.0 videotestsrc num-buffers=1000 ! video/x-raw,format=I420,width=1280,height=720 \
+//!   ! divienenc encoder="x264enc speed-preset=slow pass=qual quantizer=23" workers=4 chunk-frames=100 \
+//!   ! h264parse ! mp4mux ! filesink location=o.mp4
+//! ```
+//!
+//! For every chunk done the element posts an element message `divien-chunk-done` with the fields `id`, `frames`,
+//! `bytes` (uint64), `lane` (uint) and `seconds` (double).
+//!
+//! Output comes a whole chunk at a time, so the latency is that of `workers` + 1 chunks. When the encoders lag, the
+//! element blocks; it never drops a frame. A chunk starts at every frame for which a force-key-unit event asks.
+
+mod engine;
+mod flow;
+mod imp;
+mod negotiation;
+mod output;
+mod settings;
+
+use gst::prelude::*;
+
+glib::wrapper! {
+    /// The element: a [`gst::Element`] with one sink and one source pad.
+    pub struct DivienEnc(ObjectSubclass<imp::DivienEnc>) @extends gst::Element, gst::Object;
+}
+
+/// Registers the element with a plugin.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "divienenc", gst::Rank::NONE, DivienEnc::static_type())
+}

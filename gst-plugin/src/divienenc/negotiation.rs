@@ -1,0 +1,72 @@
+//! What a single encoder in this place would accept.
+//!
+//! An encoder that never sees a frame is asked, with its source pad's peer answering for the element's own, so that
+//! what is downstream restricts what is upstream just as it would without chunks.
+
+use gst::prelude::*;
+
+use crate::lane::{EncoderSpec, SpecError};
+
+/// The encoder that is asked.
+#[derive(Debug)]
+pub(super) struct Negotiation {
+    encoder: gst::Element,
+    /// Owned here because a link holds no reference.
+    peer: gst::Pad,
+    output: gst::Caps,
+}
+
+impl Negotiation {
+    pub(super) fn new(spec: &EncoderSpec, srcpad: &gst::Pad) -> Result<Self, SpecError> {
+        let encoder = spec.build()?;
+        let output = spec.output_caps();
+        let srcpad = srcpad.downgrade();
+        let peer = gst::Pad::builder(gst::PadDirection::Sink)
+            .query_function(move |pad, parent, query| match srcpad.upgrade() {
+                Some(srcpad) if query.type_() == gst::QueryType::Caps => srcpad.peer_query(query),
+                _ => gst::Pad::query_default(pad, parent, query),
+            })
+            .build();
+        if let Some(src) = encoder.static_pad("src") {
+            // Without a link the encoder answers with what it can do itself, which is right as well.
+            let _ = src.link_full(&peer, gst::PadLinkCheck::empty());
+        }
+        Ok(Self { encoder, peer, output })
+    }
+
+    /// What may come in.
+    pub(super) fn input(&self, filter: Option<&gst::CapsRef>) -> gst::Caps {
+        let filter = filter.map(gst::CapsRef::to_owned);
+        let sink = self.encoder.static_pad("sink");
+        let caps = sink.map_or_else(gst::Caps::new_any, |pad| pad.query_caps(filter.as_ref()));
+        // Frames have to be readable by every lane, so they are in system memory.
+        caps.iter_with_features()
+            .filter(|(s, f)| s.name() == "video/x-raw" && f.is_equal(&gst::CapsFeatures::new_empty()) || is_system(f))
+            .map(|(s, f)| (s.to_owned(), f.to_owned()))
+            .collect()
+    }
+
+    /// What may go out.
+    pub(super) fn output(&self, srcpad: &gst::Pad) -> gst::Caps {
+        let wanted = srcpad.peer_query_caps(Some(&self.output));
+        wanted.intersect_with_mode(&self.output, gst::CapsIntersectMode::First)
+    }
+
+    /// What the encoder could give, whoever is downstream.
+    pub(super) fn output_template(&self) -> &gst::Caps {
+        &self.output
+    }
+}
+
+impl Drop for Negotiation {
+    fn drop(&mut self) {
+        if let Some(src) = self.encoder.static_pad("src") {
+            let _ = src.unlink(&self.peer);
+        }
+        let _ = self.encoder.set_state(gst::State::Null);
+    }
+}
+
+fn is_system(features: &gst::CapsFeaturesRef) -> bool {
+    features.is_equal(gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY.as_ref())
+}

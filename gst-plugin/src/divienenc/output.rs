@@ -1,0 +1,348 @@
+//! From chunks' results to what leaves the source pad: stitched times, mended units, events in their places.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::engine::{Finished, FrameInfo, Mark, Section};
+use crate::lane::Encoded;
+use crate::stitch::headers::{Codec, Framing, HeaderError, Joiner, Position};
+use crate::stitch::{Place, Timeline, TimelineError, UnitTime};
+
+/// GStreamer encoders that reorder shift their time stamps by this, so that no decode time is negative.
+const SHIFT: u64 = 1000 * 3600 * 1_000_000_000;
+
+/// No codec here reorders further; a larger value of an encoder's time stamps is nonsense.
+const MOST_DEPTH: u64 = 32;
+
+/// Why a result cannot be joined to the stream.
+#[derive(Debug, Error)]
+pub(super) enum JoinError {
+    #[error(transparent)]
+    Timeline(#[from] TimelineError),
+    #[error(transparent)]
+    Headers(#[from] HeaderError),
+    #[error("its caps are {0}, those of the first chunk {1}")]
+    Caps(gst::Caps, gst::Caps),
+    #[error("its first unit is no key frame")]
+    NoKeyFrame,
+    #[error("a unit could not be read")]
+    Unreadable,
+}
+
+/// One thing to push.
+#[derive(Debug)]
+pub(super) enum Out {
+    Event(gst::Event),
+    Unit(gst::Buffer),
+}
+
+/// Writes the stream, chunk after chunk.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    section: Option<Current>,
+    timeline: Timeline,
+    epoch: u64,
+    shift: u64,
+    segment: Option<(gst::FormattedSegment<gst::ClockTime>, gst::Seqnum)>,
+    segment_sent: bool,
+    /// Marks that came before the caps and segment they have to follow.
+    deferred: Vec<Mark>,
+    upstream_tags: Option<gst::TagList>,
+    encoder_tags: Option<gst::TagList>,
+    started: bool,
+}
+
+#[derive(Debug)]
+struct Current {
+    section: Arc<Section>,
+    caps: gst::Caps,
+    codec: Codec,
+    joiner: Joiner,
+    headers: Vec<Vec<u8>>,
+    declared: usize,
+    frames: u64,
+}
+
+impl Writer {
+    /// What a mark between chunks becomes.
+    pub(super) fn mark(&mut self, mark: Mark) -> Vec<Out> {
+        if let Mark::Event(event) = &mark {
+            match event.view() {
+                gst::EventView::StreamStart(_) => return vec![Out::Event(event.clone())],
+                gst::EventView::Segment(segment) => {
+                    if let Some(time) = segment.segment().downcast_ref::<gst::ClockTime>() {
+                        self.segment = Some((time.clone(), event.seqnum()));
+                        self.segment_sent = false;
+                    }
+                    return Vec::new();
+                }
+                _ => {}
+            }
+        }
+        if self.segment_sent && self.section.is_some() {
+            self.place_mark(mark, None).into_iter().map(Out::Event).collect()
+        } else {
+            self.deferred.push(mark);
+            Vec::new()
+        }
+    }
+
+    /// What is left to say before EOS.
+    pub(super) fn finish(&mut self) -> Vec<Out> {
+        let mut out = Vec::new();
+        self.push_segment(&mut out);
+        self.push_deferred(&mut out);
+        out
+    }
+
+    /// A chunk's units and the events among them.
+    pub(super) fn chunk(&mut self, finished: Finished) -> Result<Vec<Out>, JoinError> {
+        let Finished { section, frames, encoded, .. } = finished;
+        if section.epoch != self.epoch {
+            self.timeline = Timeline::default();
+            self.epoch = section.epoch;
+        }
+        let is_new = self.section.as_ref().is_none_or(|c| c.section.number != section.number);
+        let mut current = match self.section.take() {
+            Some(current) if !is_new => current,
+            _ => Current::begin(section, &encoded, &frames)?,
+        };
+        if current.caps != encoded.caps {
+            return Err(JoinError::Caps(encoded.caps, current.caps));
+        }
+        let units = current.frame_units(&encoded.units)?;
+        let times: Vec<_> = units.iter().map(|(_, time)| *time).collect();
+        let frame_times: Vec<_> = frames.iter().map(|f| f.time).collect();
+        let places = self.timeline.place(&frame_times, &times, current.declared)?;
+
+        let mut out = Vec::with_capacity(units.len() + 4);
+        if is_new {
+            out.push(Out::Event(gst::event::Caps::new(&current.caps)));
+            let shift = if encoded.segment_start > 0 || self.timeline.depth() > 0 { SHIFT } else { 0 };
+            self.segment_sent &= shift == self.shift;
+            self.shift = shift;
+            self.push_segment(&mut out);
+            let said = self.encoder_tags.is_some();
+            self.encoder_tags = encoded.tags.or(self.encoder_tags.take());
+            if !said {
+                out.extend(self.merged_tags().map(Out::Event));
+            }
+            for header in encoded.units.iter().filter(|u| is_header(u)) {
+                out.push(Out::Unit(header.clone()));
+            }
+        } else {
+            self.push_segment(&mut out);
+        }
+        self.push_deferred(&mut out);
+        self.push_units(&mut out, &mut current, frames, units, &places)?;
+        self.section = Some(current);
+        Ok(out)
+    }
+
+    fn push_units(
+        &mut self,
+        out: &mut Vec<Out>,
+        current: &mut Current,
+        frames: Vec<FrameInfo>,
+        units: Vec<(gst::Buffer, UnitTime)>,
+        places: &[Place],
+    ) -> Result<(), JoinError> {
+        let frames_before = current.frames;
+        current.frames += frames.len() as u64;
+        let mut marks = frames.into_iter().map(|f| (f.time.pts, f.marks)).enumerate().peekable();
+        for (n, ((unit, _), place)) in units.into_iter().zip(places).enumerate() {
+            while let Some((_, (pts, frame_marks))) = marks.next_if(|(rank, _)| *rank <= place.rank) {
+                for mark in frame_marks {
+                    out.extend(self.place_mark(mark, Some(pts)).map(Out::Event));
+                }
+            }
+            let key = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
+            if n == 0 && !key {
+                return Err(JoinError::NoKeyFrame);
+            }
+            let at = Position { start: n == 0, key, frames_before };
+            let mut unit = current.mend(unit, at)?;
+            let writable = unit.make_mut();
+            writable.set_pts(gst::ClockTime::from_nseconds(place.pts + self.shift));
+            let dts = u64::try_from(place.dts.saturating_add_unsigned(self.shift)).unwrap_or(0);
+            writable.set_dts(gst::ClockTime::from_nseconds(dts));
+            writable.set_duration(place.duration.map(gst::ClockTime::from_nseconds));
+            if self.started {
+                writable.unset_flags(gst::BufferFlags::DISCONT);
+            } else {
+                writable.set_flags(gst::BufferFlags::DISCONT);
+            }
+            self.started = true;
+            out.push(Out::Unit(unit));
+        }
+        Ok(())
+    }
+
+    fn push_segment(&mut self, out: &mut Vec<Out>) {
+        if self.segment_sent {
+            return;
+        }
+        let Some((segment, seqnum)) = &self.segment else { return };
+        let mut segment = segment.clone();
+        let shifted = |time: Option<gst::ClockTime>| time.map(|t| t + gst::ClockTime::from_nseconds(self.shift));
+        let (start, stop, position) = (shifted(segment.start()), shifted(segment.stop()), shifted(segment.position()));
+        segment.set_start(start);
+        segment.set_stop(stop);
+        segment.set_position(position);
+        out.push(Out::Event(gst::event::Segment::builder(&segment).seqnum(*seqnum).build()));
+        self.segment_sent = true;
+    }
+
+    fn push_deferred(&mut self, out: &mut Vec<Out>) {
+        for mark in std::mem::take(&mut self.deferred) {
+            out.extend(self.place_mark(mark, None).map(Out::Event));
+        }
+    }
+
+    /// The event that a mark before the frame with this presentation time becomes.
+    fn place_mark(&mut self, mark: Mark, pts: Option<u64>) -> Option<gst::Event> {
+        match mark {
+            Mark::Event(event) => match event.view() {
+                gst::EventView::Tag(tag) if tag.tag().scope() == gst::TagScope::Stream => {
+                    self.upstream_tags = Some(tag.tag_owned());
+                    self.merged_tags()
+                }
+                gst::EventView::Gap(gap) if self.shift > 0 => {
+                    let (time, duration) = gap.get();
+                    let time = time + gst::ClockTime::from_nseconds(self.shift);
+                    Some(gst::event::Gap::builder(time).duration(duration).seqnum(event.seqnum()).build())
+                }
+                _ => Some(event),
+            },
+            Mark::ForceKeyUnit { all_headers, count } => {
+                let pts = gst::ClockTime::from_nseconds(pts?);
+                let segment = self.segment.as_ref().map(|(segment, _)| segment);
+                Some(
+                    gst_video::DownstreamForceKeyUnitEvent::builder()
+                        .timestamp(pts + gst::ClockTime::from_nseconds(self.shift))
+                        .stream_time(segment.and_then(|s| s.to_stream_time(pts)))
+                        .running_time(segment.and_then(|s| s.to_running_time(pts)))
+                        .all_headers(all_headers)
+                        .count(count)
+                        .build(),
+                )
+            }
+        }
+    }
+
+    /// The stream's tags with what the encoder says in place of what was said of the input's coding.
+    fn merged_tags(&self) -> Option<gst::Event> {
+        let mut tags = self.upstream_tags.clone().unwrap_or_default();
+        let list = tags.make_mut();
+        list.set_scope(gst::TagScope::Stream);
+        list.remove::<gst::tags::VideoCodec>();
+        list.remove::<gst::tags::Codec>();
+        list.remove::<gst::tags::Encoder>();
+        list.remove::<gst::tags::EncoderVersion>();
+        list.remove::<gst::tags::Bitrate>();
+        list.remove::<gst::tags::NominalBitrate>();
+        list.remove::<gst::tags::MinimumBitrate>();
+        list.remove::<gst::tags::MaximumBitrate>();
+        if let Some(own) = &self.encoder_tags {
+            list.insert(own, gst::TagMergeMode::Replace);
+        }
+        (list.n_tags() > 0).then(|| gst::event::Tag::new(tags))
+    }
+}
+
+impl Current {
+    fn begin(section: Arc<Section>, encoded: &Encoded, frames: &[FrameInfo]) -> Result<Self, JoinError> {
+        let codec = codec(&encoded.caps);
+        let mut joiner = Joiner::new(codec.clone());
+        let first = encoded.units.iter().find(|u| !is_header(u)).ok_or(JoinError::NoKeyFrame)?;
+        let bytes = first.map_readable().map_err(|_| JoinError::Unreadable)?;
+        let declared = joiner.declared_depth(&bytes).unwrap_or_else(|| lag(first, frames));
+        let headers = header_bytes(&encoded.units)?;
+        Ok(Self { section, caps: encoded.caps.clone(), codec, joiner, headers, declared, frames: 0 })
+    }
+
+    /// The units that stand for frames. Header buffers, equal in all chunks, go out once a section.
+    fn frame_units(&self, units: &[gst::Buffer]) -> Result<Vec<(gst::Buffer, UnitTime)>, JoinError> {
+        if header_bytes(units)? != self.headers {
+            return Err(HeaderError::Differ("stream headers").into());
+        }
+        let units: Vec<_> = units.iter().filter(|u| !is_header(u)).cloned().collect();
+        let maps: Result<Vec<_>, _> = units.iter().map(|u| u.map_readable()).collect();
+        let maps = maps.map_err(|_| JoinError::Unreadable)?;
+        let bytes: Vec<&[u8]> = maps.iter().map(|m| m.as_slice()).collect();
+        let ranks = self.codec.ranks(&bytes);
+        let times: Vec<_> = units
+            .iter()
+            .zip(&bytes)
+            .enumerate()
+            .map(|(i, (unit, bytes))| {
+                let own = unit.pts().map(gst::ClockTime::nseconds);
+                let pts = ranks.as_ref().map_or(own, |ranks| ranks.get(i).copied());
+                UnitTime { pts, shown: self.codec.shows(bytes) }
+            })
+            .collect();
+        drop(maps);
+        Ok(units.into_iter().zip(times).collect())
+    }
+
+    fn mend(&mut self, unit: gst::Buffer, at: Position) -> Result<gst::Buffer, JoinError> {
+        let mended = {
+            let bytes = unit.map_readable().map_err(|_| JoinError::Unreadable)?;
+            self.joiner.join(&bytes, at)?
+        };
+        let Some(mended) = mended else { return Ok(unit) };
+        let mut new = gst::Buffer::from_mut_slice(mended);
+        let metadata = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
+        unit.copy_into(new.make_mut(), metadata, ..).map_err(|_| JoinError::Unreadable)?;
+        Ok(new)
+    }
+}
+
+/// Buffers that carry no frame: Theora's three headers.
+fn is_header(unit: &gst::Buffer) -> bool {
+    unit.flags().contains(gst::BufferFlags::HEADER) && unit.pts().is_none()
+}
+
+fn header_bytes(units: &[gst::Buffer]) -> Result<Vec<Vec<u8>>, JoinError> {
+    let bytes = |u: &gst::Buffer| u.map_readable().map(|m| m.to_vec()).map_err(|_| JoinError::Unreadable);
+    units.iter().filter(|u| is_header(u)).map(bytes).collect()
+}
+
+/// The reorder depth that an encoder's own decode times show: how far the first is before its presentation time.
+fn lag(first: &gst::Buffer, frames: &[FrameInfo]) -> usize {
+    let step = match frames {
+        [a, b, ..] => Some(b.time.pts.saturating_sub(a.time.pts)),
+        [a] => a.time.duration,
+        [] => None,
+    };
+    let lag = first.pts().zip(first.dts()).map(|(pts, dts)| pts.saturating_sub(dts).nseconds());
+    match (lag, step) {
+        (Some(lag), Some(step)) if step > 0 => {
+            let depth = (lag + step / 2) / step;
+            if depth <= MOST_DEPTH { depth as usize } else { 0 }
+        }
+        _ => 0,
+    }
+}
+
+fn codec(caps: &gst::Caps) -> Codec {
+    let Some(s) = caps.structure(0) else { return Codec::Other };
+    let config = s.get::<gst::Buffer>("codec_data").ok().and_then(|b| b.map_readable().ok().map(|m| m.to_vec()));
+    let byte_stream = s.get::<&str>("stream-format").is_ok_and(|f| f == "byte-stream");
+    let framing = |length_size_at: usize| match &config {
+        Some(config) if !byte_stream => Framing::Length((config.get(length_size_at).unwrap_or(&3) & 3) + 1),
+        _ => Framing::AnnexB,
+    };
+    match s.name().as_str() {
+        "video/x-h264" => Codec::H264 { framing: framing(4), config },
+        "video/x-h265" => Codec::H265 { framing: framing(21), config },
+        "video/x-av1" => Codec::Av1,
+        "video/x-vp8" => Codec::Vp8,
+        "video/mpeg" => match s.get::<i32>("mpegversion") {
+            Ok(4) => Codec::Mpeg4,
+            _ => Codec::Mpeg2,
+        },
+        _ => Codec::Other,
+    }
+}

@@ -1,0 +1,128 @@
+//! The element's properties.
+
+use std::sync::LazyLock;
+
+use gst::prelude::*;
+
+/// Frames in a chunk: x264's default key-frame distance.
+pub(super) const DEFAULT_CHUNK_FRAMES: u32 = 250;
+/// Raw frames waiting for an encoder.
+pub(super) const DEFAULT_MAX_BUFFERED_BYTES: u64 = 1 << 30;
+/// The encoder when none is named.
+pub(super) const DEFAULT_ENCODER: &str = "x264enc";
+
+/// What the properties say.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) encoder: String,
+    pub(super) workers: u32,
+    pub(super) threads: u32,
+    pub(super) chunk_frames: u32,
+    pub(super) max_buffered_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            encoder: DEFAULT_ENCODER.into(),
+            workers: 0,
+            threads: 0,
+            chunk_frames: DEFAULT_CHUNK_FRAMES,
+            max_buffered_bytes: DEFAULT_MAX_BUFFERED_BYTES,
+        }
+    }
+}
+
+impl Settings {
+    /// How many lanes work at once. It changes no byte, so it may follow the machine.
+    pub(super) fn lanes(&self) -> u32 {
+        match self.workers {
+            0 => default_workers(),
+            workers => workers,
+        }
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &glib::Value) {
+        // GObject has checked the type and the range against the ParamSpec.
+        match name {
+            "encoder" => self.encoder = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "workers" => self.workers = value.get().unwrap_or(self.workers),
+            "threads" => self.threads = value.get().unwrap_or(self.threads),
+            "chunk-frames" => self.chunk_frames = value.get().unwrap_or(self.chunk_frames),
+            "max-buffered-bytes" => self.max_buffered_bytes = value.get().unwrap_or(self.max_buffered_bytes),
+            _ => {}
+        }
+    }
+
+    pub(super) fn value(&self, name: &str) -> glib::Value {
+        match name {
+            "encoder" => self.encoder.to_value(),
+            "workers" => self.workers.to_value(),
+            "threads" => self.threads.to_value(),
+            "chunk-frames" => self.chunk_frames.to_value(),
+            _ => self.max_buffered_bytes.to_value(),
+        }
+    }
+}
+
+/// Two lanes a core: a core whose encoder waits has another one to run.
+fn default_workers() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cores).unwrap_or(1).saturating_mul(2).clamp(1, MOST_WORKERS)
+}
+
+const MOST_WORKERS: u32 = 1024;
+
+/// All properties, as `gst-inspect-1.0` shows them.
+pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+    let defaults = Settings::default();
+    vec![
+        // The encoder, written like an element in a launch line. Text values are quoted as in a shell.
+        glib::ParamSpecString::builder("encoder")
+            .nick("Encoder")
+            .blurb("Encoder element and its properties: x264enc speed-preset=slow pass=qual quantizer=23")
+            .default_value(Some(defaults.encoder.as_str()))
+            .mutable_ready()
+            .build(),
+        // How many chunks are encoded at once. Changes no byte of the output.
+        glib::ParamSpecUInt::builder("workers")
+            .nick("Workers")
+            .blurb("Encoders that work at once (0 = two for each core)")
+            .maximum(MOST_WORKERS)
+            .default_value(defaults.workers)
+            .mutable_ready()
+            .build(),
+        // Threads of each encoder. Many encoders write other bytes for other thread counts.
+        glib::ParamSpecUInt::builder("threads")
+            .nick("Threads")
+            .blurb("Threads of each encoder (0 = the encoder's constant default); changes the output's bytes with some encoders")
+            .maximum(MOST_WORKERS)
+            .default_value(defaults.threads)
+            .mutable_ready()
+            .build(),
+        // Every chunk begins with a key frame.
+        glib::ParamSpecUInt::builder("chunk-frames")
+            .nick("Chunk frames")
+            .blurb("Frames in a chunk; a tail shorter than a quarter of that joins the chunk before it")
+            .minimum(1)
+            .default_value(defaults.chunk_frames)
+            .mutable_ready()
+            .build(),
+        // Frames an encoder has taken for its lookahead are the encoder's own and not counted.
+        glib::ParamSpecUInt64::builder("max-buffered-bytes")
+            .nick("Maximum buffered bytes")
+            .blurb("Bytes of raw frames that may wait for an encoder; when short, fewer encoders work at once")
+            .minimum(1)
+            .default_value(defaults.max_buffered_bytes)
+            .mutable_ready()
+            .build(),
+        // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), and lanes: an
+        // array of structures with chunks, frames (uint64), busy (double, seconds), fps (double), current (int64,
+        // frames of the chunk it works on, -1 when idle).
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Chunks done and in flight, frames in and out, bytes, and what each encoder does")
+            .read_only()
+            .build(),
+    ]
+});

@@ -1,0 +1,207 @@
+//! A lane in this process: `appsrc ! encoder ! appsink`, made anew for each chunk.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use glib::object::Cast as _;
+use gst::prelude::*;
+
+use super::{Attempt, Encoded, Lane, LaneError, Next, Progress};
+
+/// A lane in this process.
+///
+/// The encoder works on the appsrc's thread, which waits for frames and hands over the units; the thread that called
+/// [`Lane::encode`] waits for the end and takes the pipeline down.
+#[derive(Debug, Default)]
+pub struct LocalLane;
+
+#[derive(Debug, Default)]
+struct Collected {
+    caps: Option<gst::Caps>,
+    caps_changed: bool,
+    units: Vec<gst::Buffer>,
+    segment_start: Option<u64>,
+    tags: Option<gst::TagList>,
+}
+
+impl Lane for LocalLane {
+    fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
+        let collected = Arc::<Mutex<Collected>>::default();
+        let pipeline = build(attempt, &collected)?;
+        let bus = pipeline.bus().ok_or_else(|| LaneError::Start("its pipeline has no bus".into()))?;
+        attempt.cancel.on_cancel({
+            let (input, bus) = (attempt.input.clone(), bus.downgrade());
+            move || {
+                input.cancel();
+                if let Some(bus) = bus.upgrade() {
+                    // Fails only when the bus is flushing, which means that the attempt is over.
+                    let _ = bus.post(gst::message::Application::new(gst::Structure::new_empty(CANCEL)));
+                }
+            }
+        });
+
+        let outcome = match pipeline.set_state(gst::State::Playing) {
+            Ok(_) => wait(&bus, attempt),
+            Err(_) if attempt.cancel.is_cancelled() => Err(LaneError::Cancelled),
+            Err(_) => Err(first_error(&bus, attempt)),
+        };
+        // An appsrc that waits in the input would hold the state change up.
+        if outcome.is_err() {
+            attempt.input.cancel();
+        }
+        // Always succeeds on the way down.
+        let _ = pipeline.set_state(gst::State::Null);
+        outcome?;
+
+        let collected = std::mem::take(&mut *lock(&collected));
+        if collected.caps_changed {
+            return Err(LaneError::Encoder {
+                element: attempt.format.encoder.factory_name().into(),
+                message: "its caps changed within a chunk".into(),
+                debug: None,
+            });
+        }
+        Ok(Encoded {
+            caps: collected.caps.ok_or(LaneError::Nothing)?,
+            units: collected.units,
+            segment_start: collected.segment_start.unwrap_or(0),
+            tags: collected.tags,
+        })
+    }
+}
+
+const CANCEL: &str = "divien-lane-cancel";
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait(bus: &gst::Bus, attempt: &Attempt) -> Result<(), LaneError> {
+    use gst::MessageView;
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Application];
+    loop {
+        let Some(message) = bus.timed_pop_filtered(gst::ClockTime::NONE, &ends) else {
+            return Err(LaneError::Cancelled);
+        };
+        match message.view() {
+            MessageView::Eos(_) => return Ok(()),
+            MessageView::Error(_) if attempt.cancel.is_cancelled() => return Err(LaneError::Cancelled),
+            MessageView::Error(error) => return Err(best_error(bus, error, attempt)),
+            MessageView::Application(m) if m.structure().is_some_and(|s| s.name() == CANCEL) => {
+                return Err(LaneError::Cancelled);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn first_error(bus: &gst::Bus, attempt: &Attempt) -> LaneError {
+    let message = bus.pop_filtered(&[gst::MessageType::Error]);
+    match message.as_ref().map(|m| m.view()) {
+        Some(gst::MessageView::Error(error)) => best_error(bus, error, attempt),
+        _ => LaneError::Start("its state did not change".into()),
+    }
+}
+
+/// The encoder's own error, where it gave one, says more than that of the source whose frame it refused.
+fn best_error(bus: &gst::Bus, first: &gst::message::Error, attempt: &Attempt) -> LaneError {
+    let is_source = |m: &gst::message::Error| m.src().is_some_and(|s| s.is::<gst_app::AppSrc>());
+    if !is_source(first) {
+        return encoder_error(first);
+    }
+    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
+        if let gst::MessageView::Error(other) = message.view()
+            && !is_source(other)
+        {
+            return encoder_error(other);
+        }
+    }
+    if first.debug().is_some_and(|d| d.contains("not-negotiated")) {
+        return LaneError::Refused {
+            encoder: attempt.format.encoder.factory_name().into(),
+            input: attempt.format.input.clone(),
+            output: attempt.format.output.clone(),
+        };
+    }
+    encoder_error(first)
+}
+
+fn encoder_error(error: &gst::message::Error) -> LaneError {
+    let factory = error.src().and_then(|s| s.downcast_ref::<gst::Element>()).and_then(|e| e.factory());
+    LaneError::Encoder {
+        element: factory.map_or_else(|| "the lane".to_owned(), |f| f.name().to_string()),
+        message: error.error().message().trim_end_matches('.').to_owned(),
+        // The first line only says where in the element's source the error was made.
+        debug: error.debug().and_then(|d| Some(d.split_once('\n')?.1.trim().to_owned())).filter(|d| !d.is_empty()),
+    }
+}
+
+fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<gst::Pipeline, LaneError> {
+    let start = |e: &dyn std::fmt::Display| LaneError::Start(e.to_string());
+    let format = &attempt.format;
+    let src = gst_app::AppSrc::builder().caps(&format.input).format(gst::Format::Time).callbacks(feed(attempt)).build();
+    let encoder = format.encoder.build().map_err(|e| start(&e))?;
+    let sink = gst_app::AppSink::builder()
+        .caps(&format.output)
+        .sync(false)
+        .callbacks(collect(attempt.progress.clone(), collected.clone()))
+        .build();
+    let pipeline = gst::Pipeline::new();
+    let elements = [src.upcast_ref(), &encoder, sink.upcast_ref()];
+    pipeline.add_many(elements).map_err(|e| start(&e))?;
+    gst::Element::link_many(elements).map_err(|e| start(&e))?;
+    Ok(pipeline)
+}
+
+fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
+    let (input, progress) = (attempt.input.clone(), attempt.progress.clone());
+    gst_app::AppSrcCallbacks::builder()
+        .need_data(move |src, _| {
+            // Both fail only while the pipeline is being taken down.
+            let _ = match input.next() {
+                Next::Frame(frame) => {
+                    progress.add_frame();
+                    src.push_buffer(frame)
+                }
+                Next::End => src.end_of_stream(),
+                Next::Cancelled => Err(gst::FlowError::Flushing),
+            };
+        })
+        .build()
+}
+
+fn collect(progress: Arc<Progress>, collected: Arc<Mutex<Collected>>) -> gst_app::AppSinkCallbacks {
+    let tags = collected.clone();
+    gst_app::AppSinkCallbacks::builder()
+        .new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let Some(unit) = sample.buffer_owned() else { return Ok(gst::FlowSuccess::Ok) };
+            progress.add_unit();
+            let mut collected = lock(&collected);
+            if collected.segment_start.is_none() {
+                let start = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>()).and_then(|s| s.start());
+                collected.segment_start = Some(start.map_or(0, gst::ClockTime::nseconds));
+            }
+            if let Some(caps) = sample.caps_owned() {
+                match &collected.caps {
+                    Some(first) if *first != caps => collected.caps_changed = true,
+                    Some(_) => {}
+                    None => collected.caps = Some(caps),
+                }
+            }
+            collected.units.push(unit);
+            Ok(gst::FlowSuccess::Ok)
+        })
+        .new_event(move |sink| {
+            if let Ok(object) = sink.pull_object()
+                && let Ok(event) = object.downcast::<gst::Event>()
+                && let gst::EventView::Tag(tag) = event.view()
+            {
+                let mut collected = lock(&tags);
+                if collected.tags.is_none() {
+                    collected.tags = Some(tag.tag_owned());
+                }
+            }
+            false
+        })
+        .build()
+}

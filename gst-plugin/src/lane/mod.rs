@@ -1,0 +1,185 @@
+//! Encodes one chunk at a time: frames in, units out.
+
+mod encoder;
+mod input;
+mod known;
+mod local;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use thiserror::Error;
+
+pub use encoder::{EncoderSpec, SpecError};
+pub use input::{Budget, Cancelled, ChunkInput, Next, Reservation};
+pub use local::LocalLane;
+
+/// Everything a lane needs to know about the chunks of one section.
+#[derive(Debug)]
+pub struct Format {
+    /// Which encoder, with which properties.
+    pub encoder: EncoderSpec,
+    /// What the frames are.
+    pub input: gst::Caps,
+    /// What the units may be.
+    pub output: gst::Caps,
+}
+
+/// What became of a chunk.
+#[derive(Debug)]
+pub struct Encoded {
+    /// What the units are.
+    pub caps: gst::Caps,
+    /// The units, in decode order, with the encoder's own time stamps.
+    pub units: Vec<gst::Buffer>,
+    /// Where the encoder's output segment starts: some shift their time stamps so that no decode time is negative.
+    pub segment_start: u64,
+    /// What the encoder says of itself.
+    pub tags: Option<gst::TagList>,
+}
+
+impl Encoded {
+    /// Bytes of all units.
+    pub fn bytes(&self) -> u64 {
+        self.units.iter().map(|unit| unit.size() as u64).sum()
+    }
+}
+
+/// Why a lane has no result.
+#[derive(Debug, Error)]
+pub enum LaneError {
+    /// The attempt was called off.
+    #[error("called off")]
+    Cancelled,
+    /// The encoder, or the pipeline around it, reported an error.
+    #[error("{element} says: {message}{}", .debug.as_ref().map(|d| format!(" ({d})")).unwrap_or_default())]
+    Encoder {
+        /// Who reported it.
+        element: String,
+        /// The message for users.
+        message: String,
+        /// The message for developers.
+        debug: Option<String>,
+    },
+    /// The lane's pipeline could not be built or started.
+    #[error("the encoder could not be started: {0}")]
+    Start(String),
+    /// The encoder does not take the frames, or cannot give what is wanted of it.
+    #[error("{encoder} does not make {output} of {input}")]
+    Refused {
+        /// Its factory.
+        encoder: String,
+        /// What the frames are.
+        input: gst::Caps,
+        /// What is wanted.
+        output: gst::Caps,
+    },
+    /// The encoder ended without giving anything back.
+    #[error("the encoder gave nothing back")]
+    Nothing,
+    /// A bug of ours.
+    #[error("the lane panicked; this is a bug in divien")]
+    Panicked,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Default)]
+pub struct Progress {
+    frames: AtomicU64,
+    units: AtomicU64,
+}
+
+impl Progress {
+    /// Frames handed to the encoder.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Units the encoder gave back.
+    pub fn units(&self) -> u64 {
+        self.units.load(Ordering::Relaxed)
+    }
+
+    fn add_frame(&self) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn add_unit(&self) {
+        self.units.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One try at one chunk, as a lane sees it.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// How to encode.
+    pub format: Arc<Format>,
+    /// The frames, with time stamps that count from the chunk's first.
+    pub input: Arc<ChunkInput>,
+    /// Calls the attempt off.
+    pub cancel: Arc<Cancel>,
+    /// Tells how far it is.
+    pub progress: Arc<Progress>,
+}
+
+/// A place where chunks are encoded.
+pub trait Lane: Send {
+    /// Encodes one chunk, on the calling thread's time, until it is done, fails or is called off.
+    ///
+    /// Every attempt starts from a fresh encoder. When this returns, nothing of the attempt is left running.
+    fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError>;
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// Calls an attempt off, from any thread.
+#[derive(Default)]
+pub struct Cancel {
+    state: Mutex<CancelState>,
+}
+
+#[derive(Default)]
+struct CancelState {
+    cancelled: bool,
+    hooks: Vec<Hook>,
+}
+
+impl Cancel {
+    /// Calls the attempt off and wakes whoever works on it.
+    pub fn cancel(&self) {
+        let hooks = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.cancelled = true;
+            std::mem::take(&mut state.hooks)
+        };
+        hooks.into_iter().for_each(|hook| hook());
+    }
+
+    /// Has it been called off?
+    pub fn is_cancelled(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).cancelled
+    }
+
+    /// Runs `hook` when the attempt is called off, at once if it has been.
+    pub fn on_cancel(&self, hook: impl FnOnce() + Send + 'static) {
+        let late = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.cancelled {
+                Some(hook)
+            } else {
+                state.hooks.push(Box::new(hook));
+                None
+            }
+        };
+        if let Some(hook) = late {
+            hook();
+        }
+    }
+}
+
+impl fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancel").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
+    }
+}

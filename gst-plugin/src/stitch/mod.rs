@@ -1,0 +1,6 @@
+//! Joins the chunks' results into one stream. Pure: units are times and bytes here, not buffers.
+
+pub mod headers;
+mod timeline;
+
+pub use timeline::{Place, Timeline, TimelineError, UnitTime};
