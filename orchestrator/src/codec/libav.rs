@@ -143,8 +143,8 @@ pub(super) fn map_prores(args: &Args) -> Result<Mapped, Error> {
         spec.set("pass", "quant").set("quantizer", scale);
     }
     if let Some(vendor) = args.text("vendor") {
-        if vendor.len() != 4 || !vendor.is_ascii() {
-            return Err(args.bad("vendor", vendor, "four ASCII letters are wanted"));
+        if vendor.len() != 4 || !vendor.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(args.bad("vendor", vendor, "four letters or digits are wanted"));
         }
         spec.set("vendor", vendor);
     }
