@@ -230,6 +230,13 @@ fn the_help_and_the_docs_know_every_option() {
 }
 
 #[test]
+fn the_page_of_the_docs_is_what_the_tables_say() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/options.md");
+    let written = std::fs::read_to_string(&page).unwrap_or_default();
+    assert!(written == docs(), "make it again: divien -h docs > docs/options.md");
+}
+
+#[test]
 fn no_two_options_share_a_name() {
     let mut names: Vec<&str> = OPTIONS.iter().flat_map(|o| o.names()).collect();
     let count = names.len();
