@@ -125,6 +125,7 @@ impl DivienEnc {
             _ => {}
         }
         let Some(engine) = self.engine() else { return false };
+        let is_format = matches!(event.type_(), gst::EventType::Caps | gst::EventType::Segment);
         let done = match event.view() {
             EventView::Eos(_) => engine.eos(),
             EventView::Caps(caps) => self.new_caps(&engine, caps.caps_owned()),
@@ -137,6 +138,10 @@ impl DivienEnc {
             }
             _ => engine.mark(Mark::Event(event)),
         };
+        if let (true, Err(flow)) = (is_format, done) {
+            // What follows cannot be encoded, and a refused sticky event alone would not stop it.
+            engine.stop(flow);
+        }
         done.is_ok()
     }
 
@@ -216,11 +221,24 @@ impl DivienEnc {
         let settings = self.settings().clone();
         match self.start_engine(&settings) {
             Ok(engine) => {
-                let format = old.current_section();
-                if let Some(section) = format {
-                    // A flush keeps the caps.
+                // A flush keeps the caps and what else is sticky, which may not have left yet. A new engine refuses none
+                // of it.
+                if let Some(section) = old.current_section() {
                     let _ = engine.section(section.format.clone(), section.frame_bytes, true);
                 }
+                let mut sent = Vec::new();
+                self.srcpad.sticky_events_foreach(|event| {
+                    sent.push(event.type_());
+                    std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+                });
+                self.sinkpad.sticky_events_foreach(|event| {
+                    let again =
+                        !matches!(event.type_(), gst::EventType::Caps | gst::EventType::Segment | gst::EventType::Eos);
+                    if again && !sent.contains(&event.type_()) {
+                        let _ = engine.mark(Mark::Event(event.clone()));
+                    }
+                    std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+                });
                 if let Some(run) = self.state().as_mut() {
                     run.engine = Arc::new(engine);
                     run.segment = None;

@@ -42,7 +42,7 @@ impl Lane for LocalLane {
         let outcome = match pipeline.set_state(gst::State::Playing) {
             Ok(_) => wait(&bus, attempt),
             Err(_) if attempt.cancel.is_cancelled() => Err(LaneError::Cancelled),
-            Err(_) => Err(first_error(&bus).unwrap_or_else(|| LaneError::Start("its state did not change".into()))),
+            Err(_) => Err(first_error(&bus, attempt)),
         };
         // An appsrc that waits in the input would hold the state change up.
         if outcome.is_err() {
@@ -85,7 +85,7 @@ fn wait(bus: &gst::Bus, attempt: &Attempt) -> Result<(), LaneError> {
         match message.view() {
             MessageView::Eos(_) => return Ok(()),
             MessageView::Error(_) if attempt.cancel.is_cancelled() => return Err(LaneError::Cancelled),
-            MessageView::Error(error) => return Err(encoder_error(error)),
+            MessageView::Error(error) => return Err(best_error(bus, error, attempt)),
             MessageView::Application(m) if m.structure().is_some_and(|s| s.name() == CANCEL) => {
                 return Err(LaneError::Cancelled);
             }
@@ -94,12 +94,35 @@ fn wait(bus: &gst::Bus, attempt: &Attempt) -> Result<(), LaneError> {
     }
 }
 
-fn first_error(bus: &gst::Bus) -> Option<LaneError> {
-    let message = bus.pop_filtered(&[gst::MessageType::Error])?;
-    match message.view() {
-        gst::MessageView::Error(error) => Some(encoder_error(error)),
-        _ => None,
+fn first_error(bus: &gst::Bus, attempt: &Attempt) -> LaneError {
+    let message = bus.pop_filtered(&[gst::MessageType::Error]);
+    match message.as_ref().map(|m| m.view()) {
+        Some(gst::MessageView::Error(error)) => best_error(bus, error, attempt),
+        _ => LaneError::Start("its state did not change".into()),
     }
+}
+
+/// The encoder's own error, where it gave one, says more than that of the source whose frame it refused.
+fn best_error(bus: &gst::Bus, first: &gst::message::Error, attempt: &Attempt) -> LaneError {
+    let is_source = |m: &gst::message::Error| m.src().is_some_and(|s| s.is::<gst_app::AppSrc>());
+    if !is_source(first) {
+        return encoder_error(first);
+    }
+    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
+        if let gst::MessageView::Error(other) = message.view()
+            && !is_source(other)
+        {
+            return encoder_error(other);
+        }
+    }
+    if first.debug().is_some_and(|d| d.contains("not-negotiated")) {
+        return LaneError::Refused {
+            encoder: attempt.format.encoder.factory_name().into(),
+            input: attempt.format.input.clone(),
+            output: attempt.format.output.clone(),
+        };
+    }
+    encoder_error(first)
 }
 
 fn encoder_error(error: &gst::message::Error) -> LaneError {
@@ -107,7 +130,8 @@ fn encoder_error(error: &gst::message::Error) -> LaneError {
     LaneError::Encoder {
         element: factory.map_or_else(|| "the lane".to_owned(), |f| f.name().to_string()),
         message: error.error().message().trim_end_matches('.').to_owned(),
-        debug: error.debug().map(|d| d.lines().last().unwrap_or_default().to_owned()).filter(|d| !d.is_empty()),
+        // The first line only says where in the element's source the error was made.
+        debug: error.debug().and_then(|d| Some(d.split_once('\n')?.1.trim().to_owned())).filter(|d| !d.is_empty()),
     }
 }
 

@@ -58,6 +58,16 @@ pub enum LaneError {
     /// The lane's pipeline could not be built or started.
     #[error("the encoder could not be started: {0}")]
     Start(String),
+    /// The encoder does not take the frames, or cannot give what is wanted of it.
+    #[error("{encoder} does not make {output} of {input}")]
+    Refused {
+        /// Its factory.
+        encoder: String,
+        /// What the frames are.
+        input: gst::Caps,
+        /// What is wanted.
+        output: gst::Caps,
+    },
     /// The encoder ended without giving anything back.
     #[error("the encoder gave nothing back")]
     Nothing,

@@ -1,5 +1,49 @@
 //! The command line: one table of options drives the parser, the help and the docs.
 
+mod error;
+mod help;
 mod job;
+mod not_yet;
+mod parse;
+mod table;
+mod value;
 
+use std::ffi::OsString;
+
+pub use error::UsageError;
+pub use help::{docs, encoders, help, version};
 pub use job::*;
+
+/// What the user wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Encode a video.
+    Encode(Box<Job>),
+    /// `-h`
+    Help(Topic),
+    /// `-encoders`
+    Encoders,
+    /// `-version`
+    Version,
+}
+
+/// What `-h` is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    /// `-h`: the options most runs need.
+    Basic,
+    /// `-h full`: every option.
+    Full,
+    /// `-h encoder=NAME`: one encoder's options.
+    Encoder(String),
+    /// `-h docs`: the page of the docs, as Markdown.
+    Docs,
+}
+
+/// Reads a command line, without the program's own name.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    parse::parse(args.into_iter().collect())
+}
+
+pub(crate) use error::{nearest, nearest_names};
+pub(crate) use value::{number, rate};

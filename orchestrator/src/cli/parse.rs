@@ -1,0 +1,439 @@
+//! ffmpeg's grammar: options with one dash, each with its own value, the output wherever no option is.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use super::error::{UsageError, nearest_names};
+use super::table::{self, Group, Id, Kind, OptionDef};
+use super::{
+    AudioArgs, AudioCodec, Command, End, Input, Job, LogLevel, Output, Overwrite, Range, Report, Topic, VideoArgs,
+    not_yet, value,
+};
+use crate::codec;
+
+const DEFAULT_ENCODER: &str = "libx264";
+
+pub(super) fn parse(args: VecDeque<OsString>) -> Result<Command, UsageError> {
+    if let Some(word) = args.front().and_then(|w| w.to_str())
+        && let Some(reason) = not_yet::word(word)
+    {
+        return Err(UsageError::NotBuilt { word: word.into(), reason });
+    }
+    let mut parser = Parser { args, typed: Typed::default() };
+    while let Some(arg) = parser.args.pop_front() {
+        if let Some(command) = parser.argument(&arg)? {
+            return Ok(command);
+        }
+    }
+    parser.typed.into_job().map(|job| Command::Encode(Box::new(job)))
+}
+
+struct Parser {
+    args: VecDeque<OsString>,
+    typed: Typed,
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Typed {
+    input: Option<Input>,
+    output: Option<Output>,
+    format: Option<String>,
+    overwrite: Overwrite,
+    workers: Option<u32>,
+    threads: Option<u32>,
+    chunk_frames: Option<u32>,
+    encoder: Option<String>,
+    /// Options that may be the encoder's, in order; whether they are is known when all is read.
+    options: Vec<EncoderOption>,
+    pix_fmt: Option<String>,
+    audio: AudioArgs,
+    no_subtitles: bool,
+    input_side: Times,
+    output_side: Times,
+    frames: Option<u64>,
+    faststart: bool,
+    metadata: Vec<(String, String)>,
+    report: Report,
+}
+
+struct EncoderOption {
+    name: String,
+    value: Option<String>,
+    /// In the table, so known whatever the encoder.
+    listed: bool,
+    before_input: bool,
+}
+
+/// `-ss`, `-t` and `-to` of one side of `-i`.
+#[derive(Default, Clone, Copy)]
+struct Times {
+    start: Option<std::time::Duration>,
+    duration: Option<std::time::Duration>,
+    until: Option<std::time::Duration>,
+}
+
+impl Parser {
+    fn argument(&mut self, arg: &OsStr) -> Result<Option<Command>, UsageError> {
+        let name = match arg.to_str() {
+            Some("--") => {
+                let output = self.args.pop_front().ok_or(UsageError::NoOutput)?;
+                return self.typed.output(&output).map(|()| None);
+            }
+            Some(text) => text.strip_prefix('-').filter(|name| !name.is_empty()),
+            None if arg.as_encoded_bytes().starts_with(b"-") => return Err(not_unicode(arg)),
+            None => None,
+        };
+        let Some(name) = name else {
+            return self.typed.output(arg).map(|()| None);
+        };
+        match table::find(name) {
+            Some(option) => self.listed(option, name),
+            None => self.unlisted(name).map(|()| None),
+        }
+    }
+
+    fn listed(&mut self, option: &'static OptionDef, name: &str) -> Result<Option<Command>, UsageError> {
+        match option.id {
+            Id::Help => return self.help().map(|topic| Some(Command::Help(topic))),
+            Id::Encoders => return Ok(Some(Command::Encoders)),
+            Id::Version => return Ok(Some(Command::Version)),
+            _ => {}
+        }
+        let before_input = self.typed.input.is_none();
+        let misplaced = before_input && !matches!(option.group, Group::Global | Group::Input);
+        // Encoder options wait for their check until the encoder is known.
+        if misplaced && !matches!(option.id, Id::Encoder(_)) {
+            return Err(UsageError::BeforeInput { name: name.into(), group: option.group });
+        }
+        let value = match option.kind {
+            Kind::Flag => OsString::new(),
+            kind => self
+                .args
+                .pop_front()
+                .ok_or_else(|| UsageError::NoValue { name: name.into(), metavar: kind.metavar().into() })?,
+        };
+        if option.id == Id::Input {
+            return self.typed.input(value).map(|()| None);
+        }
+        let text = value.to_str().ok_or_else(|| not_unicode(&value))?;
+        self.typed.apply(option, &Said { name, text, before_input })?;
+        Ok(None)
+    }
+
+    fn unlisted(&mut self, name: &str) -> Result<(), UsageError> {
+        let value = match self.args.pop_front() {
+            Some(value) => Some(value.to_str().map(str::to_owned).ok_or_else(|| not_unicode(&value))?),
+            None => None,
+        };
+        let before_input = self.typed.input.is_none();
+        self.typed.options.push(EncoderOption { name: name.into(), value, listed: false, before_input });
+        Ok(())
+    }
+
+    fn help(&mut self) -> Result<Topic, UsageError> {
+        let Some(topic) = self.args.front() else {
+            return Ok(Topic::Basic);
+        };
+        let topic = topic.to_str().ok_or_else(|| not_unicode(topic))?;
+        match topic {
+            "full" | "long" => Ok(Topic::Full),
+            "docs" => Ok(Topic::Docs),
+            _ if topic.starts_with('-') => Ok(Topic::Basic),
+            _ => match topic.strip_prefix("encoder=").filter(|name| !name.is_empty()) {
+                Some(name) => Ok(Topic::Encoder(name.into())),
+                None => Err(UsageError::NoSuchTopic { topic: topic.into() }),
+            },
+        }
+    }
+}
+
+/// An option as it was typed.
+struct Said<'a> {
+    name: &'a str,
+    text: &'a str,
+    before_input: bool,
+}
+
+impl Said<'_> {
+    fn bad(&self, wanted: &str) -> UsageError {
+        UsageError::BadValue { name: self.name.into(), value: self.text.into(), wanted: wanted.into() }
+    }
+
+    fn out_of_range(&self, kind: Kind) -> UsageError {
+        let range = kind.range().unwrap_or_default();
+        UsageError::OutOfRange { name: self.name.into(), value: self.text.into(), range }
+    }
+
+    fn count(&self, kind: Kind) -> Result<u64, UsageError> {
+        let Kind::Count { min, max, .. } = kind else {
+            return Err(self.bad("not a number"));
+        };
+        let number = value::number(self.text).ok_or_else(|| self.bad("a whole number is wanted"))?;
+        if number.fract() != 0.0 {
+            return Err(self.bad("a whole number is wanted"));
+        }
+        // Saturating: anything beyond u64 is out of every range but that of -frames:v, where it is as good as no limit.
+        let whole = number as u64;
+        if number < 0.0 || !(min..=max).contains(&whole) {
+            return Err(self.out_of_range(kind));
+        }
+        Ok(whole)
+    }
+
+    fn small(&self, kind: Kind) -> Result<u32, UsageError> {
+        u32::try_from(self.count(kind)?).map_err(|_| self.out_of_range(kind))
+    }
+
+    fn time(&self) -> Result<std::time::Duration, UsageError> {
+        value::time(self.text)
+            .ok_or_else(|| self.bad("a time is wanted: seconds (12.5), h:m:s (1:02:03.5), 250ms or 40us, not negative"))
+    }
+}
+
+impl Typed {
+    fn input(&mut self, value: OsString) -> Result<(), UsageError> {
+        if self.input.is_some() {
+            return Err(UsageError::Second { what: "input", extra: value.to_string_lossy().into_owned() });
+        }
+        let stdin = value == "-" || value == "pipe:" || value == "pipe:0";
+        self.input = Some(if stdin { Input::Stdin } else { Input::File(path(value)) });
+        Ok(())
+    }
+
+    fn output(&mut self, value: &OsStr) -> Result<(), UsageError> {
+        if self.output.is_some() {
+            return Err(UsageError::Second { what: "output", extra: value.to_string_lossy().into_owned() });
+        }
+        let stdout = value == "-" || value == "pipe:" || value == "pipe:1";
+        self.output = Some(if stdout { Output::Stdout } else { Output::File(path(value.to_owned())) });
+        Ok(())
+    }
+
+    fn apply(&mut self, option: &OptionDef, said: &Said) -> Result<(), UsageError> {
+        let text = || said.text.to_owned();
+        match option.id {
+            Id::Yes => self.overwrite = Overwrite::Always,
+            Id::No => self.overwrite = Overwrite::Never,
+            Id::Workers => self.workers = Some(said.small(option.kind)?),
+            Id::Threads => self.threads = Some(said.small(option.kind)?).filter(|n| *n > 0),
+            Id::ChunkFrames => self.chunk_frames = Some(said.small(option.kind)?),
+            Id::VideoEncoder if said.text == "copy" => {
+                return Err(UsageError::NotYet {
+                    name: format!("{} copy", said.name),
+                    reason: "divien encodes the video; to copy streams use ffmpeg",
+                });
+            }
+            Id::VideoEncoder => self.encoder = Some(text()),
+            Id::Encoder(name) => self.options.push(EncoderOption {
+                name: name.into(),
+                value: Some(text()),
+                listed: true,
+                before_input: said.before_input,
+            }),
+            Id::PixFmt => self.pix_fmt = Some(text()),
+            Id::AudioEncoder => {
+                self.audio.codec = match said.text {
+                    "copy" => AudioCodec::Copy,
+                    "none" => AudioCodec::None,
+                    name => AudioCodec::Encoder(name.into()),
+                }
+            }
+            Id::AudioRate => self.audio.bit_rate = Some(audio_rate(option.kind, said)?),
+            Id::NoAudio => self.audio.codec = AudioCodec::None,
+            Id::NoSubtitles => self.no_subtitles = true,
+            Id::Format if said.before_input => {
+                return Err(UsageError::NotYet {
+                    name: "f (of the input)".into(),
+                    reason: "the input is recognised by its content",
+                });
+            }
+            Id::Format => self.format = Some(text()),
+            Id::Start => self.side(said).start = Some(said.time()?),
+            Id::Duration => self.side(said).duration = Some(said.time()?),
+            Id::Until => self.side(said).until = Some(said.time()?),
+            Id::Frames => self.frames = Some(said.count(option.kind)?),
+            Id::MovFlags => self.movflags(said)?,
+            Id::Metadata => {
+                let (key, value) = said
+                    .text
+                    .split_once('=')
+                    .filter(|(key, _)| !key.is_empty())
+                    .ok_or_else(|| said.bad("KEY=VALUE is wanted"))?;
+                self.metadata.push((key.into(), value.into()));
+            }
+            Id::Progress => self.report.progress = Some(text()),
+            Id::Stats => self.report.stats = Some(true),
+            Id::NoStats => self.report.stats = Some(false),
+            Id::LogLevel => self.report.level = log_level(said)?,
+            Id::HideBanner => self.report.hide_banner = true,
+            Id::Input | Id::Help | Id::Encoders | Id::Version => {}
+        }
+        Ok(())
+    }
+
+    fn side(&mut self, said: &Said) -> &mut Times {
+        if said.before_input { &mut self.input_side } else { &mut self.output_side }
+    }
+
+    fn movflags(&mut self, said: &Said) -> Result<(), UsageError> {
+        let mut rest = said.text;
+        while !rest.is_empty() {
+            let on = !rest.starts_with('-');
+            let flag = rest.trim_start_matches(['+', '-']);
+            let end = flag.find(['+', '-']).unwrap_or(flag.len());
+            let (flag, next) = flag.split_at(end);
+            match flag {
+                "faststart" => self.faststart = on,
+                "" => return Err(said.bad("+faststart is wanted")),
+                _ => {
+                    let name = format!("movflags {flag}");
+                    return Err(UsageError::NotYet { name, reason: "of the flags only +faststart is there" });
+                }
+            }
+            rest = next;
+        }
+        Ok(())
+    }
+
+    fn into_job(self) -> Result<Job, UsageError> {
+        let encoder = self.encoder.unwrap_or_else(|| DEFAULT_ENCODER.into());
+        let options = encoder_options(&encoder, self.options)?;
+        let input = self.input.ok_or(UsageError::NoInput)?;
+        let output = self.output.ok_or(UsageError::NoOutput)?;
+        Ok(Job {
+            input,
+            output,
+            format: self.format,
+            overwrite: self.overwrite,
+            workers: self.workers,
+            threads: self.threads,
+            chunk_frames: self.chunk_frames.unwrap_or(table::CHUNK_FRAMES),
+            video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
+            audio: self.audio,
+            subtitles: !self.no_subtitles,
+            range: range(self.input_side, self.output_side, self.frames)?,
+            faststart: self.faststart,
+            metadata: self.metadata,
+            report: self.report,
+        })
+    }
+}
+
+/// Keeps what the encoder knows; the rest is an error that says which kind.
+fn encoder_options(encoder: &str, typed: Vec<EncoderOption>) -> Result<Vec<(String, String)>, UsageError> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    for option in typed {
+        let name = match option.name.strip_suffix(":0").unwrap_or(&option.name) {
+            name if option.listed => name,
+            name => name.strip_suffix(":v").unwrap_or(name),
+        };
+        if !option.listed && !codec::accepts(encoder, name) {
+            return Err(refusal(encoder, &option.name, name));
+        }
+        if option.before_input {
+            return Err(UsageError::BeforeInput { name: option.name, group: Group::Video });
+        }
+        let Some(value) = option.value else {
+            return Err(UsageError::NoValue { name: option.name, metavar: "VALUE".into() });
+        };
+        options.retain(|(known, _)| known != name);
+        options.push((name.to_owned(), value));
+    }
+    Ok(options)
+}
+
+fn refusal(encoder: &str, typed: &str, name: &str) -> UsageError {
+    if let Some(reason) = not_yet::reason(typed).or_else(|| not_yet::reason(name)) {
+        return UsageError::NotYet { name: typed.into(), reason };
+    }
+    let of_encoder = codec::option_names(encoder);
+    if codec::of_some_encoder(name) {
+        return UsageError::NotTheEncoders {
+            encoder: encoder.into(),
+            name: typed.into(),
+            near: nearest_names(name, of_encoder.iter().map(String::as_str)),
+        };
+    }
+    let mut all = of_encoder;
+    all.extend(table::OPTIONS.iter().flat_map(OptionDef::names).map(str::to_owned));
+    all.extend(not_yet::names().map(str::to_owned));
+    let near = nearest_names(name, all.iter().map(String::as_str));
+    UsageError::Unknown { name: typed.into(), near }
+}
+
+/// ffmpeg's rules: `-to` after `-i` counts from where an `-ss` before `-i` put the start, and `-t` wins over `-to`.
+fn range(input: Times, output: Times, frames: Option<u64>) -> Result<Range, UsageError> {
+    if input.start.is_some() && output.start.is_some() {
+        return Err(UsageError::NotYet {
+            name: "ss".into(),
+            reason: "it stands on both sides of -i; give the sum once",
+        });
+    }
+    let limits_both = |t: Times| t.duration.is_some() || t.until.is_some();
+    if limits_both(input) && limits_both(output) {
+        return Err(UsageError::NotYet {
+            name: "t".into(),
+            reason: "-t or -to stand on both sides of -i; give the shorter once",
+        });
+    }
+    let end = match (input.duration.or(output.duration), input.until, output.until) {
+        (Some(duration), _, _) => Some(End::After(duration)),
+        (None, Some(until), _) => Some(End::At(until)),
+        (None, None, Some(until)) if input.start.is_some() => Some(End::After(until)),
+        (None, None, until) => until.map(End::At),
+    };
+    let start = input.start.or(output.start);
+    if let (Some(start), Some(End::At(at))) = (start, end)
+        && at <= start
+    {
+        return Err(UsageError::OutOfRange {
+            name: "to".into(),
+            value: format!("{}", at.as_secs_f64()),
+            range: format!("after -ss {}", start.as_secs_f64()),
+        });
+    }
+    Ok(Range { start, end, frames })
+}
+
+fn audio_rate(kind: Kind, said: &Said) -> Result<u64, UsageError> {
+    let Kind::Rate { min, max } = kind else {
+        return Err(said.bad("not a rate"));
+    };
+    let rate = value::rate(said.text).ok_or_else(|| said.bad("a bit rate is wanted: 128k, 1.5M, 96000"))?;
+    if !(min..=max).contains(&rate) {
+        return Err(said.out_of_range(kind));
+    }
+    Ok(rate)
+}
+
+fn log_level(said: &Said) -> Result<LogLevel, UsageError> {
+    // ffmpeg allows flags before the level: repeat+level+verbose.
+    let name = said.text.rsplit('+').next().unwrap_or(said.text);
+    Ok(match name {
+        "quiet" | "-8" => LogLevel::Quiet,
+        "panic" | "0" => LogLevel::Panic,
+        "fatal" | "8" => LogLevel::Fatal,
+        "error" | "16" => LogLevel::Error,
+        "warning" | "24" => LogLevel::Warning,
+        "info" | "32" => LogLevel::Info,
+        "verbose" | "40" => LogLevel::Verbose,
+        "debug" | "48" => LogLevel::Debug,
+        "trace" | "56" => LogLevel::Trace,
+        _ => {
+            return Err(said.bad("quiet, panic, fatal, error, warning, info, verbose, debug or trace is wanted"));
+        }
+    })
+}
+
+fn path(value: OsString) -> PathBuf {
+    match value.to_str().and_then(|text| text.strip_prefix("file:")) {
+        Some(name) => PathBuf::from(name),
+        None => PathBuf::from(value),
+    }
+}
+
+fn not_unicode(arg: &OsStr) -> UsageError {
+    UsageError::NotUnicode { shown: arg.to_string_lossy().into_owned() }
+}

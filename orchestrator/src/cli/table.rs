@@ -1,0 +1,319 @@
+//! The table of options: everything the parser, the help and the docs know about one.
+
+/// Where an option stands on the command line and in the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Anywhere.
+    Global,
+    /// Before or after `-i`.
+    Input,
+    /// After `-i`.
+    Output,
+    /// After `-i`: the video encoder's.
+    Video,
+    /// After `-i`: the sound's.
+    Audio,
+}
+
+impl Group {
+    pub(crate) const ALL: [Self; 5] = [Self::Global, Self::Input, Self::Output, Self::Video, Self::Audio];
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Global => "global options",
+            Self::Input => "which part of the input",
+            Self::Output => "options of the output",
+            Self::Video => "options of the video",
+            Self::Audio => "options of the sound",
+        }
+    }
+}
+
+/// What follows an option.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Nothing.
+    Flag,
+    /// A whole number in a range.
+    Count { metavar: &'static str, min: u64, max: u64 },
+    /// A time.
+    Time,
+    /// Bits a second.
+    Rate { min: u64, max: u64 },
+    /// Any text.
+    Text(&'static str),
+    /// A text of its own kind, checked by the codec that gets it.
+    Codec(&'static str),
+}
+
+impl Kind {
+    pub(crate) fn metavar(self) -> &'static str {
+        match self {
+            Self::Flag => "",
+            Self::Count { metavar, .. } | Self::Text(metavar) | Self::Codec(metavar) => metavar,
+            Self::Time => "TIME",
+            Self::Rate { .. } => "RATE",
+        }
+    }
+
+    pub(crate) fn range(self) -> Option<String> {
+        match self {
+            Self::Count { min, max, .. } => Some(format!("{min} to {max}")),
+            Self::Rate { min, max } => Some(format!("{min} to {max} bits a second")),
+            _ => None,
+        }
+    }
+}
+
+/// Which option it is, for the code that acts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Id {
+    Input,
+    Help,
+    Encoders,
+    Version,
+    Yes,
+    No,
+    Workers,
+    Threads,
+    ChunkFrames,
+    VideoEncoder,
+    /// Goes to the encoder under this name.
+    Encoder(&'static str),
+    PixFmt,
+    AudioEncoder,
+    AudioRate,
+    NoAudio,
+    NoSubtitles,
+    Format,
+    Start,
+    Duration,
+    Until,
+    Frames,
+    MovFlags,
+    Metadata,
+    Progress,
+    Stats,
+    NoStats,
+    LogLevel,
+    HideBanner,
+}
+
+/// One option.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OptionDef {
+    pub(crate) id: Id,
+    pub(crate) name: &'static str,
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) kind: Kind,
+    /// Empty where there is none.
+    pub(crate) default: &'static str,
+    pub(crate) group: Group,
+    pub(crate) help: &'static str,
+    /// How it compares with ffmpeg's option of the name; empty: the same.
+    pub(crate) ffmpeg: &'static str,
+    /// Shown by plain `-h` too.
+    pub(crate) basic: bool,
+}
+
+const fn def(id: Id, name: &'static str, kind: Kind, group: Group, help: &'static str) -> OptionDef {
+    OptionDef { id, name, aliases: &[], kind, default: "", group, help, ffmpeg: "", basic: false }
+}
+
+impl OptionDef {
+    const fn or(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    const fn default(mut self, default: &'static str) -> Self {
+        self.default = default;
+        self
+    }
+
+    const fn ffmpeg(mut self, meaning: &'static str) -> Self {
+        self.ffmpeg = meaning;
+        self
+    }
+
+    const fn basic(mut self) -> Self {
+        self.basic = true;
+        self
+    }
+
+    /// The name and its aliases.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+const WORKERS: Kind = Kind::Count { metavar: "N", min: 1, max: 1024 };
+const THREADS: Kind = Kind::Count { metavar: "N", min: 0, max: 256 };
+const CHUNK: Kind = Kind::Count { metavar: "FRAMES", min: 1, max: 1_000_000 };
+const FRAMES: Kind = Kind::Count { metavar: "N", min: 1, max: u64::MAX };
+const AUDIO_RATE: Kind = Kind::Rate { min: 500, max: 10_000_000 };
+
+/// The frames of a chunk where nothing else is said.
+pub(crate) const CHUNK_FRAMES: u32 = 250;
+
+/// Every option, in the order of the help.
+pub(crate) const OPTIONS: &[OptionDef] = &[
+    def(Id::Help, "h", Kind::Flag, Group::Global, "help; -h full: all options; -h encoder=NAME: an encoder's options")
+        .or(&["help", "-help", "?"])
+        .basic(),
+    def(Id::Encoders, "encoders", Kind::Flag, Group::Global, "list the video encoders and whether they are installed")
+        .basic(),
+    def(Id::Version, "version", Kind::Flag, Group::Global, "show the version").or(&["-version"]),
+    def(Id::Yes, "y", Kind::Flag, Group::Global, "overwrite the output without asking").basic(),
+    def(Id::No, "n", Kind::Flag, Group::Global, "never overwrite: an output that exists is an error"),
+    def(Id::Workers, "w", WORKERS, Group::Global, "encoders that run at the same time")
+        .default("from the machine's cores")
+        .ffmpeg("divien's own; no byte of the output depends on it")
+        .basic(),
+    def(
+        Id::Progress,
+        "progress",
+        Kind::Text("URL"),
+        Group::Global,
+        "write key=value progress to a file, - (stdout) or pipe:2 (stderr)",
+    ),
+    def(Id::Stats, "stats", Kind::Flag, Group::Global, "show progress while encoding").default("on"),
+    def(Id::NoStats, "nostats", Kind::Flag, Group::Global, "show no progress"),
+    def(
+        Id::LogLevel,
+        "loglevel",
+        Kind::Text("LEVEL"),
+        Group::Global,
+        "quiet, panic, fatal, error, warning, info, verbose, debug or trace",
+    )
+    .or(&["v"])
+    .default("info"),
+    def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "do not print the version line"),
+    def(Id::Input, "i", Kind::Text("INPUT"), Group::Input, "the input, recognised by its content; - is stdin")
+        .ffmpeg("one only")
+        .basic(),
+    def(Id::Start, "ss", Kind::Time, Group::Input, "start at this time of the input").basic(),
+    def(Id::Duration, "t", Kind::Time, Group::Input, "encode so much time").ffmpeg("wins over -to, as there").basic(),
+    def(
+        Id::Until,
+        "to",
+        Kind::Time,
+        Group::Input,
+        "stop at this time; counted from -ss where -ss alone stands before -i",
+    )
+    .basic(),
+    def(Id::Frames, "frames:v", FRAMES, Group::Output, "stop after so many frames of video").or(&["vframes", "frames"]),
+    def(
+        Id::Format,
+        "f",
+        Kind::Text("FORMAT"),
+        Group::Output,
+        "the container: mp4, mov, matroska, webm, mpegts, ivf, h264, hevc, obu",
+    )
+    .default("from the output's name")
+    .basic(),
+    def(
+        Id::MovFlags,
+        "movflags",
+        Kind::Text("FLAGS"),
+        Group::Output,
+        "+faststart: the index before the media in mp4 and mov",
+    )
+    .ffmpeg("other flags are not supported yet"),
+    def(
+        Id::Metadata,
+        "metadata",
+        Kind::Text("KEY=VALUE"),
+        Group::Output,
+        "set a tag of the file; may be given several times",
+    ),
+    def(Id::NoSubtitles, "sn", Kind::Flag, Group::Output, "leave subtitles out"),
+    def(
+        Id::VideoEncoder,
+        "c:v",
+        Kind::Text("ENCODER"),
+        Group::Video,
+        "the encoder: an ffmpeg name (-encoders) or a GStreamer element with its own properties",
+    )
+    .or(&["vcodec", "codec:v", "c:V", "codec:V"])
+    .default("libx264")
+    .basic(),
+    def(Id::Threads, "threads", THREADS, Group::Video, "threads of each encoder; 0 is the default")
+        .default("a constant for each encoder")
+        .ffmpeg("never taken from the number of cores: the output would depend on it"),
+    def(
+        Id::ChunkFrames,
+        "bsize",
+        CHUNK,
+        Group::Video,
+        "frames in a chunk; a multiple of -g is taken where -g is given",
+    )
+    .default("250")
+    .ffmpeg("divien's own"),
+    def(Id::Encoder("crf"), "crf", Kind::Codec("QUALITY"), Group::Video, "constant quality, less is better").basic(),
+    def(Id::Encoder("qp"), "qp", Kind::Codec("QP"), Group::Video, "constant quantizer; 0 is lossless in libx264"),
+    def(
+        Id::Encoder("q"),
+        "q:v",
+        Kind::Codec("QSCALE"),
+        Group::Video,
+        "quality scale of mpeg4, mpeg2video and mjpeg, less is better",
+    )
+    .or(&["q", "qscale", "qscale:v"]),
+    def(Id::Encoder("b"), "b:v", Kind::Codec("RATE"), Group::Video, "average bit rate: 2M, 800k")
+        .or(&["b", "vb"])
+        .ffmpeg("kept in each chunk for now, the whole file within 5%")
+        .basic(),
+    def(Id::Encoder("preset"), "preset", Kind::Codec("NAME"), Group::Video, "the encoder's trade of speed for size")
+        .basic(),
+    def(Id::Encoder("tune"), "tune", Kind::Codec("NAME"), Group::Video, "film, animation, grain … of the encoder"),
+    def(Id::Encoder("profile"), "profile:v", Kind::Codec("NAME"), Group::Video, "the codec's profile")
+        .or(&["profile", "vprofile"]),
+    def(Id::Encoder("level"), "level", Kind::Codec("LEVEL"), Group::Video, "the codec's level").or(&["level:v"]),
+    def(Id::Encoder("g"), "g", Kind::Codec("FRAMES"), Group::Video, "largest distance of key frames")
+        .or(&["g:v"])
+        .default("the encoder's"),
+    def(Id::Encoder("bf"), "bf", Kind::Codec("N"), Group::Video, "most B-frames in a row")
+        .or(&["bf:v"])
+        .default("the encoder's"),
+    def(Id::PixFmt, "pix_fmt", Kind::Text("FORMAT"), Group::Video, "pixel format: yuv420p, yuv422p10le …")
+        .or(&["pix_fmt:v"])
+        .default("the input's"),
+    def(
+        Id::Encoder("x264-params"),
+        "x264-params",
+        Kind::Codec("K=V:…"),
+        Group::Video,
+        "x264's own options, after all others",
+    ),
+    def(
+        Id::Encoder("x265-params"),
+        "x265-params",
+        Kind::Codec("K=V:…"),
+        Group::Video,
+        "x265's own options, after all others",
+    ),
+    def(
+        Id::AudioEncoder,
+        "c:a",
+        Kind::Text("ENCODER"),
+        Group::Audio,
+        "copy, none, an ffmpeg name (aac, libopus) or a GStreamer element",
+    )
+    .or(&["acodec", "codec:a"])
+    .default("copy where the container takes it")
+    .basic(),
+    def(Id::AudioRate, "b:a", AUDIO_RATE, Group::Audio, "bit rate of the sound").or(&["ab"]).basic(),
+    def(Id::NoAudio, "an", Kind::Flag, Group::Audio, "leave the sound out").basic(),
+];
+
+/// The option of this name, stream specifiers as `:v:0` taken into account.
+pub(crate) fn find(name: &str) -> Option<&'static OptionDef> {
+    let name = plain(name);
+    OPTIONS.iter().find(|o| o.names().any(|n| n == name))
+}
+
+/// `b:v:0` is `b:v` where there is one video stream.
+pub(crate) fn plain(name: &str) -> &str {
+    name.strip_suffix(":0").unwrap_or(name)
+}

@@ -1,0 +1,136 @@
+//! AV1: libaom-av1 by av1enc, and the two whose elements Debian 12 has no package of.
+
+use super::options::{Args, Kind, Opt, own, pass};
+use super::spec::{Spec, parse_params};
+use super::{Error, Mapped};
+
+const INT_MAX: i64 = i32::MAX as i64;
+const USAGE: &[&str] = &["good", "realtime", "allintra", "0", "1", "2"];
+const RATE_NOTE: &str = "-b:v is kept in each chunk for now; the whole file comes within 5%";
+
+pub(super) const OPTIONS: &[Opt] = &[
+    own("crf", Kind::Int(0, 63), "constant quality; the element has level 10 alone"),
+    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate"),
+    pass("cpu-used", Kind::Int(0, 8), "cpu-used", "speed against size; the default is 1"),
+    own("g", Kind::Int(0, INT_MAX), "largest distance of key frames; the default is 9999"),
+    own("lag-in-frames", Kind::Int(0, 48), "frames to look ahead; the default is 35"),
+    pass("qmin", Kind::Int(0, 63), "min-quantizer", "smallest quantizer"),
+    own("qmax", Kind::Int(0, 63), "largest quantizer; the default is 63"),
+    pass("undershoot-pct", Kind::Int(0, 100), "undershoot-pct", "how far below the rate, in percent"),
+    pass("overshoot-pct", Kind::Int(0, 1000), "overshoot-pct", "how far above the rate, in percent"),
+    pass("tile-columns", Kind::Int(0, 6), "tile-columns", "columns of tiles, log2"),
+    pass("tile-rows", Kind::Int(0, 6), "tile-rows", "rows of tiles, log2"),
+    own("row-mt", Kind::Bool, "threads by rows; the default is 1"),
+    own("usage", Kind::Word(USAGE), "good or allintra"),
+];
+
+pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
+    let mut spec = Spec::new(args.factory);
+    let mut notes = Vec::new();
+    match (args.int("crf"), args.rate("b")) {
+        (None, Some(bits)) => {
+            spec.set("end-usage", "vbr").set("target-bitrate", (bits + 500) / 1000);
+            notes.push(RATE_NOTE.to_owned());
+        }
+        (Some(10), None) => {
+            spec.set("end-usage", "q");
+        }
+        (Some(10), Some(bits)) => {
+            spec.set("end-usage", "cq").set("target-bitrate", (bits + 500) / 1000);
+        }
+        (crf, _) => {
+            let what = crf.map_or("constant quality (libaom-av1's default)".into(), |crf| format!("-crf {crf}"));
+            return Err(
+                args.cannot(what, "it has no cq-level, which stays at libaom's 10: -b:v RATE works, and -crf 10")
+            );
+        }
+    }
+    match args.text("usage").unwrap_or("good") {
+        "good" | "0" => spec.set("usage-profile", "good-quality"),
+        "allintra" | "2" => spec.set("usage-profile", "all-intra"),
+        _ => {
+            return Err(args.refused(
+                "-usage realtime",
+                "what it does depends on the time it has; take good with a higher -cpu-used",
+            ));
+        }
+    };
+    spec.set("cpu-used", 1);
+    // The element's own maximum of 0 would force the best quality whatever the rate.
+    spec.set("max-quantizer", args.int("qmax").unwrap_or(63));
+    spec.set("keyframe-max-dist", args.int("g").unwrap_or(9999));
+    spec.set("lag-in-frames", args.int("lag-in-frames").unwrap_or(35));
+    spec.set("row-mt", args.int("row-mt").unwrap_or(1) == 1);
+    for (key, value) in args.passed() {
+        spec.set(key, value.plain());
+    }
+    let mut mapped = Mapped::new(spec);
+    mapped.gop = gop(args);
+    mapped.notes = notes;
+    Ok(mapped)
+}
+
+pub(super) const SVT_OPTIONS: &[Opt] = &[
+    pass("crf", Kind::Int(0, 63), "crf", "constant quality; the default is 35"),
+    pass("qp", Kind::Int(0, 63), "cqp", "constant quantizer"),
+    own("b", Kind::Rate(1000, 100_000_000), "average bit rate"),
+    pass("preset", Kind::Int(-1, 13), "preset", "speed against size; the default is 10"),
+    own("g", Kind::Int(0, INT_MAX), "largest distance of key frames"),
+    own("svtav1-params", Kind::Text("KEY=VALUE:KEY=VALUE"), "SVT-AV1's own options"),
+];
+
+pub(super) fn map_svt(args: &Args) -> Result<Mapped, Error> {
+    let mut spec = Spec::new(args.factory);
+    for (key, value) in args.passed() {
+        spec.set(key, value.plain());
+    }
+    if let Some(bits) = args.rate("b").filter(|_| args.int("crf").is_none()) {
+        spec.set("target-bitrate", bits / 1000);
+    }
+    if let Some(g) = args.int("g") {
+        // SVT-AV1 counts the frames between key frames.
+        spec.set("intra-period-length", (g - 1).max(0));
+    }
+    if let Some(text) = args.text("svtav1-params") {
+        let pairs = parse_params(text).map_err(|wanted| args.bad("svtav1-params", text, wanted))?;
+        if let Some((key, _)) = pairs.iter().find(|(key, _)| {
+            matches!(key.as_str(), "stats" | "pass" | "passes" | "lp" | "input" | "output" | "errlog" | "pin")
+        }) {
+            return Err(args
+                .refused(format!("-svtav1-params {key}"), "it reads or writes a file, or sets threads; use -threads"));
+        }
+        let pairs: Vec<String> = pairs.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+        spec.set("parameters-string", pairs.join(":"));
+    }
+    let mut mapped = Mapped::new(spec);
+    mapped.gop = gop(args);
+    Ok(mapped)
+}
+
+pub(super) const RAV1E_OPTIONS: &[Opt] = &[
+    pass("qp", Kind::Int(0, 255), "quantizer", "constant quantizer"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate"),
+    pass("speed", Kind::Int(0, 10), "speed-preset", "speed against size"),
+    pass("g", Kind::Int(0, INT_MAX), "max-key-frame-interval", "largest distance of key frames"),
+    pass("keyint_min", Kind::Int(0, INT_MAX), "min-key-frame-interval", "smallest distance of key frames"),
+    pass("tiles", Kind::Int(0, 4096), "tiles", "tiles in a picture"),
+    pass("tile-columns", Kind::Int(0, 64), "tile-cols", "columns of tiles"),
+    pass("tile-rows", Kind::Int(0, 64), "tile-rows", "rows of tiles"),
+];
+
+pub(super) fn map_rav1e(args: &Args) -> Result<Mapped, Error> {
+    let mut spec = Spec::new(args.factory);
+    for (key, value) in args.passed() {
+        spec.set(key, value.plain());
+    }
+    if let Some(bits) = args.rate("b") {
+        spec.set("bitrate", bits);
+    }
+    let mut mapped = Mapped::new(spec);
+    mapped.gop = gop(args);
+    Ok(mapped)
+}
+
+fn gop(args: &Args) -> Option<u32> {
+    args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < i32::MAX as u32)
+}

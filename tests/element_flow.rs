@@ -1,0 +1,403 @@
+//! What passes the pads of `divienenc`: frames, events, queries, errors.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
+
+use std::sync::Once;
+
+use gst::prelude::*;
+use gst_check::Harness;
+
+const CAPS: &str = "video/x-raw,format=I420,width=64,height=48,framerate=25/1";
+const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
+fn init() {
+    static INIT: Once = Once::new();
+    INIT.call_once(|| {
+        gst::init().unwrap();
+        gstdivien::plugin_register_static().unwrap();
+    });
+}
+
+/// An element with this encoder and chunk length, with caps set and a bus to read.
+fn element(encoder: &str, chunk_frames: u32) -> (Harness, gst::Bus) {
+    init();
+    let element = gst::ElementFactory::make("divienenc")
+        .property("encoder", encoder)
+        .property("workers", 3u32)
+        .property("chunk-frames", chunk_frames)
+        .build()
+        .unwrap();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
+    harness.set_src_caps_str(CAPS);
+    (harness, bus)
+}
+
+fn frame(n: u64) -> gst::Buffer {
+    sized_frame(n, 64 * 48 * 3 / 2)
+}
+
+fn sized_frame(n: u64, size: usize) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_mut_slice(vec![(n * 7 % 250) as u8; size]);
+    let writable = buffer.get_mut().unwrap();
+    writable.set_pts(FRAME * n);
+    writable.set_duration(FRAME);
+    buffer
+}
+
+fn push_frames(harness: &mut Harness, numbers: std::ops::Range<u64>) {
+    for n in numbers {
+        harness.push(frame(n)).unwrap();
+    }
+}
+
+/// Everything that left the element up to EOS: units and, between them, events of interest.
+fn drain(harness: &mut Harness) -> Vec<gst::Buffer> {
+    harness.push_event(gst::event::Eos::new());
+    let mut units = Vec::new();
+    loop {
+        match harness.pull_until_eos() {
+            Ok(Some(unit)) => units.push(unit),
+            _ => return units,
+        }
+    }
+}
+
+fn is_key(unit: &gst::Buffer) -> bool {
+    !unit.flags().contains(gst::BufferFlags::DELTA_UNIT)
+}
+
+/// Presentation times in order, counted in frames from the segment's start.
+fn frames_of(units: &[gst::Buffer], start: gst::ClockTime) -> Vec<u64> {
+    let mut times: Vec<_> = units.iter().map(|u| (u.pts().unwrap() - start) / FRAME).collect();
+    times.sort_unstable();
+    times
+}
+
+fn segment_start(harness: &Harness) -> gst::ClockTime {
+    let event = harness.sinkpad().unwrap().sticky_event::<gst::event::Segment>(0).unwrap();
+    event.segment().downcast_ref::<gst::ClockTime>().unwrap().start().unwrap()
+}
+
+fn error_text(bus: &gst::Bus) -> String {
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(10), &[gst::MessageType::Error]).unwrap();
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    format!("{} {}", error.error(), error.debug().unwrap_or_default())
+}
+
+#[test]
+fn every_frame_comes_out_once_with_its_own_time() {
+    for chunk in [1, 2, 7, 10, 100] {
+        let (mut h, _) = element("x264enc", chunk);
+        push_frames(&mut h, 0..23);
+        let units = drain(&mut h);
+        assert_eq!(frames_of(&units, segment_start(&h)), (0..23).collect::<Vec<_>>(), "chunks of {chunk}");
+        let dts: Vec<_> = units.iter().map(|u| u.dts().unwrap()).collect();
+        assert!(dts.windows(2).all(|w| w[0] < w[1]));
+        assert!(units.iter().all(|u| u.dts() <= u.pts()));
+    }
+}
+
+#[test]
+fn a_stream_starts_with_one_discont_and_has_no_other() {
+    let (mut h, _) = element("vp8enc", 5);
+    push_frames(&mut h, 0..20);
+    let units = drain(&mut h);
+    let disconts: Vec<_> = units.iter().map(|u| u.flags().contains(gst::BufferFlags::DISCONT)).collect();
+    assert!(disconts[0] && disconts[1..].iter().all(|d| !d));
+}
+
+#[test]
+fn one_frame_is_a_stream() {
+    for encoder in ["x264enc", "x265enc", "vp9enc", "jpegenc"] {
+        let (mut h, _) = element(encoder, 250);
+        push_frames(&mut h, 0..1);
+        let units = drain(&mut h);
+        assert_eq!(frames_of(&units, segment_start(&h)), [0], "{encoder}");
+    }
+}
+
+#[test]
+fn no_frame_is_no_error() {
+    let (mut h, bus) = element("x264enc", 10);
+    assert!(drain(&mut h).is_empty());
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+}
+
+#[test]
+fn variable_frame_times_survive() {
+    let (mut h, _) = element("x264enc bframes=2", 8);
+    let times: Vec<u64> = (0..40)
+        .scan(0, |t, n| {
+            *t += 1_000_003 * (n % 7 + 1);
+            Some(*t)
+        })
+        .collect();
+    for &pts in &times {
+        let mut buffer = frame(0);
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(pts));
+        buffer.get_mut().unwrap().set_duration(gst::ClockTime::NONE);
+        h.push(buffer).unwrap();
+    }
+    let units = drain(&mut h);
+    let start = segment_start(&h);
+    let mut out: Vec<_> = units.iter().map(|u| (u.pts().unwrap() - start).nseconds()).collect();
+    out.sort_unstable();
+    assert_eq!(out, times);
+}
+
+#[test]
+fn a_key_frame_asked_for_from_either_side_starts_a_chunk_at_its_frame() {
+    for encoder in ["x264enc", "vp9enc", "av1enc usage-profile=realtime cpu-used=8", "vp8enc"] {
+        let (mut h, _) = element(encoder, 100);
+        push_frames(&mut h, 0..5);
+        h.push_event(gst_video::DownstreamForceKeyUnitEvent::builder().all_headers(true).count(3).build());
+        push_frames(&mut h, 5..9);
+        let at = FRAME * 12;
+        h.push_upstream_event(
+            gst_video::UpstreamForceKeyUnitEvent::builder().running_time(at).all_headers(false).build(),
+        );
+        push_frames(&mut h, 9..15);
+        let units = drain(&mut h);
+        let start = segment_start(&h);
+        let keys: Vec<_> = units.iter().filter(|u| is_key(u)).map(|u| (u.pts().unwrap() - start) / FRAME).collect();
+        assert_eq!(keys, [0, 5, 12], "{encoder}");
+        let mut asked = Vec::new();
+        while let Some(event) = h.try_pull_event() {
+            if let Ok(key) = gst_video::DownstreamForceKeyUnitEvent::parse(&event) {
+                asked.push((key.running_time.unwrap(), key.all_headers, key.count));
+            }
+        }
+        assert_eq!(asked, [(FRAME * 5, true, 3), (at, false, 0)], "{encoder}");
+    }
+}
+
+#[test]
+fn events_keep_their_place_among_the_frames() {
+    let (mut h, _) = element("vp8enc", 4);
+    let order = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
+    let seen = order.clone();
+    h.sinkpad().unwrap().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER, move |_, info| {
+        let what = match &info.data {
+            Some(gst::PadProbeData::Buffer(b)) => (b.pts().unwrap() / FRAME).to_string(),
+            Some(gst::PadProbeData::Event(e)) => e.type_().to_string(),
+            _ => String::new(),
+        };
+        seen.lock().unwrap().push(what);
+        gst::PadProbeReturn::Ok
+    });
+    push_frames(&mut h, 0..3);
+    h.push_event(gst::event::CustomDownstream::builder(gst::Structure::new_empty("mine")).build());
+    push_frames(&mut h, 3..6);
+    h.push_event(gst::event::Gap::builder(FRAME * 6).duration(FRAME).build());
+    push_frames(&mut h, 7..9);
+    h.push_event(gst::event::CustomDownstream::builder(gst::Structure::new_empty("last")).build());
+    drain(&mut h);
+    let order: Vec<_> = order.lock().unwrap().iter().filter(|s| *s != "tag").cloned().collect();
+    let expected = [
+        "caps",
+        "segment",
+        "0",
+        "1",
+        "2",
+        "custom-downstream",
+        "3",
+        "4",
+        "5",
+        "gap",
+        "7",
+        "8",
+        "custom-downstream",
+        "eos",
+    ];
+    assert_eq!(order.iter().skip_while(|s| *s != "caps").map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn segments_may_start_anywhere() {
+    let (mut h, _) = element("x264enc bframes=2 b-adapt=false", 6);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(FRAME * 1000);
+    segment.set_time(FRAME * 1000);
+    h.push_event(gst::event::Segment::new(&segment));
+    push_frames(&mut h, 1000..1020);
+    let units = drain(&mut h);
+    let event = h.sinkpad().unwrap().sticky_event::<gst::event::Segment>(0).unwrap();
+    let out = event.segment().downcast_ref::<gst::ClockTime>().unwrap();
+    let mut running: Vec<_> = units.iter().map(|u| out.to_running_time(u.pts()).unwrap() / FRAME).collect();
+    running.sort_unstable();
+    assert_eq!(running, (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn frames_outside_the_segment_are_not_encoded() {
+    let (mut h, _) = element("vp8enc", 6);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(FRAME * 4);
+    segment.set_stop(FRAME * 12);
+    h.push_event(gst::event::Segment::new(&segment));
+    push_frames(&mut h, 0..20);
+    assert_eq!(frames_of(&drain(&mut h), gst::ClockTime::ZERO), (4..12).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_segment_may_start_over() {
+    let (mut h, _) = element("vp8enc", 6);
+    push_frames(&mut h, 0..8);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_base(FRAME * 8);
+    h.push_event(gst::event::Segment::new(&segment));
+    push_frames(&mut h, 0..8);
+    let units = drain(&mut h);
+    assert_eq!(units.len(), 16);
+    assert_eq!(units[8].pts(), Some(gst::ClockTime::ZERO));
+    assert!(is_key(&units[8]));
+}
+
+#[test]
+fn new_caps_start_a_new_section() {
+    for encoder in ["x264enc", "vp9enc", "jpegenc"] {
+        let (mut h, bus) = element(encoder, 6);
+        push_frames(&mut h, 0..8);
+        let caps: gst::Caps = "video/x-raw,format=I420,width=32,height=32,framerate=50/1".parse().unwrap();
+        h.push_event(gst::event::Caps::new(&caps));
+        for n in 8..16 {
+            h.push(sized_frame(n, 32 * 32 * 3 / 2)).unwrap();
+        }
+        let units = drain(&mut h);
+        assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none(), "{encoder}");
+        assert_eq!(frames_of(&units, segment_start(&h)), (0..16).collect::<Vec<_>>(), "{encoder}");
+        let caps = h.sinkpad().unwrap().current_caps().unwrap();
+        assert_eq!(caps.structure(0).unwrap().get::<i32>("width"), Ok(32), "{encoder}");
+        assert!(is_key(&units[8]));
+    }
+}
+
+#[test]
+fn a_flush_leaves_a_clean_element() {
+    let (mut h, bus) = element("x264enc", 5);
+    push_frames(&mut h, 0..12);
+    h.push_event(gst::event::FlushStart::new());
+    h.push_event(gst::event::FlushStop::new(true));
+    while h.try_pull().is_some() {}
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    push_frames(&mut h, 100..107);
+    let units = drain(&mut h);
+    assert_eq!(frames_of(&units, segment_start(&h)), (100..107).collect::<Vec<_>>());
+    assert!(units[0].flags().contains(gst::BufferFlags::DISCONT));
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+}
+
+#[test]
+fn a_frame_without_a_rising_time_is_an_error_that_names_it() {
+    for (pts, what) in [(None, "no presentation time"), (Some(FRAME * 2), "same"), (Some(FRAME), "before")] {
+        let (mut h, bus) = element("x264enc", 5);
+        push_frames(&mut h, 0..3);
+        let mut bad = frame(3);
+        bad.get_mut().unwrap().set_pts(pts);
+        assert_eq!(h.push(bad), Err(gst::FlowError::Error));
+        let text = error_text(&bus);
+        assert!(text.contains("frame 3") && text.contains(what), "{text}");
+    }
+}
+
+#[test]
+fn reverse_segments_are_refused() {
+    let (mut h, bus) = element("x264enc", 5);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_rate(-1.0);
+    segment.set_stop(FRAME * 10);
+    h.push_event(gst::event::Segment::new(&segment));
+    assert_eq!(h.push(frame(0)), Err(gst::FlowError::Error));
+    assert!(error_text(&bus).contains("forward"));
+}
+
+#[test]
+fn an_encoder_that_fails_names_chunk_frames_and_lane() {
+    // x264 itself refuses this level, once it is opened.
+    let (mut h, bus) = element("x264enc option-string=level=99", 5000);
+    let mut flow = Ok(gst::FlowSuccess::Ok);
+    for n in 0..2000 {
+        flow = h.push(frame(n));
+        if flow.is_err() {
+            break;
+        }
+    }
+    assert!(flow.is_err());
+    let text = error_text(&bus);
+    assert!(text.contains("chunk 0") && text.contains("lane") && text.contains("frames 0 to"), "{text}");
+}
+
+#[test]
+fn the_latency_is_that_of_all_lanes_chunks_and_one_more() {
+    let (mut h, _) = element("vp8enc", 10);
+    push_frames(&mut h, 0..1);
+    let mut query = gst::query::Latency::new();
+    assert!(h.element().unwrap().static_pad("src").unwrap().query(&mut query));
+    let (_, min, max) = query.result();
+    assert!(min >= FRAME * 10 * 4, "{min}");
+    assert_eq!(max, None);
+}
+
+#[test]
+fn decoders_may_hand_frames_over_without_a_copy() {
+    let (h, _) = element("x264enc", 10);
+    let caps: gst::Caps = CAPS.parse().unwrap();
+    let mut query = gst::query::Allocation::new(Some(&caps), true);
+    assert!(h.element().unwrap().static_pad("sink").unwrap().query(&mut query));
+    assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
+}
+
+#[test]
+fn what_is_downstream_restricts_what_is_upstream() {
+    init();
+    let pipeline = gst::parse::launch(
+        "appsrc name=a ! divienenc name=d encoder=x264enc ! capsfilter caps=video/x-h264,profile=main ! fakesink",
+    )
+    .unwrap();
+    pipeline.set_state(gst::State::Paused).unwrap();
+    let divien = pipeline.downcast_ref::<gst::Bin>().unwrap().by_name("d").unwrap();
+    let caps = divien.static_pad("sink").unwrap().query_caps(None);
+    assert!(caps.can_intersect(&CAPS.parse::<gst::Caps>().unwrap()));
+    let full: gst::Caps = "video/x-raw,format=Y444,width=64,height=48,framerate=25/1".parse().unwrap();
+    assert!(!caps.can_intersect(&full), "{caps}");
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn caps_fields_reach_the_other_side() {
+    init();
+    let caps = "video/x-raw,format=I420_10LE,width=64,height=48,framerate=25/1,colorimetry=bt2100-pq,\
+                chroma-site=top-left,pixel-aspect-ratio=4/3,interlace-mode=progressive,\
+                content-light-level=(string)1000:400";
+    let (mut h, _) = element("x264enc", 5);
+    h.set_src_caps_str(caps);
+    for n in 0..3 {
+        h.push(sized_frame(n, 64 * 48 * 3)).unwrap();
+    }
+    drain(&mut h);
+    let out = h.sinkpad().unwrap().current_caps().unwrap();
+    let s = out.structure(0).unwrap();
+    assert_eq!(s.get::<&str>("colorimetry"), Ok("bt2100-pq"));
+    assert_eq!(s.get::<&str>("content-light-level"), Ok("1000:400"));
+    assert_eq!(s.get::<gst::Fraction>("pixel-aspect-ratio"), Ok(gst::Fraction::new(4, 3)));
+}
+
+#[test]
+fn a_message_tells_of_every_chunk() {
+    let (mut h, bus) = element("vp8enc", 10);
+    push_frames(&mut h, 0..32);
+    drain(&mut h);
+    let mut frames = 0;
+    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Element]) {
+        let s = message.structure().unwrap();
+        assert_eq!(s.name(), "divien-chunk-done");
+        frames += s.get::<u64>("frames").unwrap();
+        assert!(s.get::<u64>("bytes").unwrap() > 0 && s.get::<f64>("seconds").unwrap() > 0.0);
+        assert!(s.get::<u32>("lane").unwrap() < 3 && s.get::<u64>("id").unwrap() < 4);
+    }
+    assert_eq!(frames, 32);
+    let stats = h.element().unwrap().property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("frames-in"), Ok(32));
+    assert_eq!(stats.get::<u64>("frames-out"), Ok(32));
+}
