@@ -6,6 +6,9 @@ mod job;
 mod not_yet;
 mod parse;
 mod table;
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may stop")]
+mod tests;
 mod value;
 
 use std::ffi::OsString;
