@@ -187,28 +187,21 @@ impl Error {
                 "give yourself the right to read it".into()
             }
             Self::Input { .. } => "check the name after -i".into(),
-            Self::NotAVideo { .. } => {
-                "ffprobe or gst-typefind-1.0 tell what the file is".into()
-            }
+            Self::NotAVideo { .. } => "ffprobe or gst-typefind-1.0 tell what the file is".into(),
             Self::NoDecoder { package, .. } | Self::NoElement { package, .. } => {
                 format!("apt install {package}")
             }
             Self::Plan { hint, .. } => hint.clone(),
             Self::Exists { .. } => "-y replaces it".into(),
-            Self::Create { source, .. } | Self::Write { source, .. }
-                if source.kind() == io::ErrorKind::StorageFull =>
-            {
+            Self::Create { source, .. } | Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "make room, or write elsewhere; the partial output was removed".into()
             }
             Self::Create { .. } => "choose a folder that exists and that you may write to".into(),
             Self::Broken { .. } => "the file is damaged; a copy from its origin may help".into(),
             Self::Encoder { .. } => {
-                "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them"
-                    .into()
+                "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
             }
-            Self::Stalled { .. } => {
-                "this should not happen: run again with GST_DEBUG=3 and report what it says".into()
-            }
+            Self::Stalled { .. } => "this should not happen: run again with GST_DEBUG=3 and report what it says".into(),
             Self::NoVideo { .. }
             | Self::Write { .. }
             | Self::Mux { .. }

@@ -35,15 +35,13 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     may_write(job)?;
     let source = probe::open(&job.input)?;
     let encoder = chosen(choice, &source.facts, &report);
-    let decided =
-        plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
+    let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
     plan.notes.iter().for_each(|n| report.note(n));
     if let Some(complaint) = &source.facts.complaint {
         report.warn(&format!("{}: {complaint}", plan.input));
     }
-    let (output, sink) = Output::create(plan.output.as_deref())
-        .inspect_err(|_| probe::close(&source.pipeline))?;
+    let (output, sink) = Output::create(plan.output.as_deref()).inspect_err(|_| probe::close(&source.pipeline))?;
     let messages = listen(&source.pipeline)?;
     let running = pipeline::build(&source, &plan, sink).inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
@@ -60,9 +58,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         draining: None,
         tally: Tally::default(),
     };
-    let outcome = running.start().and_then(|()| {
-        runtime.block_on(watch.follow(&running, messages, &mut report, &output.name()))
-    });
+    let outcome =
+        running.start().and_then(|()| runtime.block_on(watch.follow(&running, messages, &mut report, &output.name())));
     let last = watch.snapshot(&running);
     report.stop(&last);
     stop(&source.pipeline);
@@ -186,9 +183,8 @@ fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Op
     // A length at which the file would hold less than 1 kbit/s was never true (fragmented files say such things).
     let believable = written.bytes.saturating_mul(8) / 1000 >= claimed / 1_000_000_000;
     let missing = claimed.saturating_sub(written.end + facts.start.map_or(0, |s| s.max(0).unsigned_abs()));
-    (believable && missing > 2_000_000_000 + claimed / 50).then(|| {
-        format!("the input ends after {:.1} s of {:.1} s", written.end as f64 / 1e9, claimed as f64 / 1e9)
-    })
+    (believable && missing > 2_000_000_000 + claimed / 50)
+        .then(|| format!("the input ends after {:.1} s of {:.1} s", written.end as f64 / 1e9, claimed as f64 / 1e9))
 }
 
 /// What the encoding element tells of its chunks.
@@ -231,9 +227,7 @@ impl Watch {
         report: &mut Report,
         output: &str,
     ) -> Result<(), Error> {
-        let listen = |kind| {
-            signal(kind).map_err(|e| Error::Fault { what: format!("cannot listen for signals: {e}") })
-        };
+        let listen = |kind| signal(kind).map_err(|e| Error::Fault { what: format!("cannot listen for signals: {e}") });
         let mut interrupt = listen(SignalKind::interrupt())?;
         let mut terminate = listen(SignalKind::terminate())?;
         let mut tick = tokio::time::interval(TICK);

@@ -58,15 +58,12 @@ impl<T> Merge<T> {
 
     /// The next sample, if it is certain which one that is.
     pub fn pop(&mut self) -> Option<(usize, T)> {
-        let (time, track) = self
-            .lanes
-            .iter()
-            .enumerate()
-            .filter_map(|(i, l)| l.waiting.front().map(|(t, _)| (*t, i)))
-            .min()?;
-        let settled = self.lanes.iter().enumerate().all(|(i, l)| {
-            !l.waiting.is_empty() || l.ended || l.promised > time || (l.promised == time && i > track)
-        });
+        let (time, track) =
+            self.lanes.iter().enumerate().filter_map(|(i, l)| l.waiting.front().map(|(t, _)| (*t, i))).min()?;
+        let settled =
+            self.lanes.iter().enumerate().all(|(i, l)| {
+                !l.waiting.is_empty() || l.ended || l.promised > time || (l.promised == time && i > track)
+            });
         if !settled {
             return None;
         }
@@ -85,8 +82,7 @@ mod tests {
 
     #[test]
     fn the_order_of_arrival_changes_nothing() {
-        let samples =
-            [(0, 0, "v0"), (0, 40, "v1"), (0, 80, "v2"), (1, 0, "a0"), (1, 21, "a1"), (1, 80, "a2")];
+        let samples = [(0, 0, "v0"), (0, 40, "v1"), (0, 80, "v2"), (1, 0, "a0"), (1, 21, "a1"), (1, 80, "a2")];
         let mut sound_first = samples;
         sound_first.rotate_left(3);
         for order in [samples, sound_first] {

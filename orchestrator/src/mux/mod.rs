@@ -22,9 +22,9 @@ pub use codec::{Codec, Kind};
 pub use container::Container;
 pub use merge::Merge;
 pub(crate) use mkv::xiph_lace;
-pub(crate) use text::{plain_from_ass, plain_from_pango};
 pub use output::{Output, Sink};
 pub use session::{Session, Written};
+pub(crate) use text::{plain_from_ass, plain_from_pango};
 pub use track::{Audio, Chapter, Colour, Header, LightLevel, Mastering, Sample, Track, Video};
 
 use std::io;

@@ -19,8 +19,7 @@ impl Output {
     /// Makes the partial file (`.NAME.part` in the same folder), or one without a name for standard output.
     pub fn create(target: Option<&Path>) -> Result<(Self, Sink), Error> {
         let Some(target) = target else {
-            let file = tempfile::tempfile()
-                .map_err(|source| Error::Create { path: std::env::temp_dir(), source })?;
+            let file = tempfile::tempfile().map_err(|source| Error::Create { path: std::env::temp_dir(), source })?;
             return Ok((Self { target: None, part: None }, Sink::new(file)));
         };
         let name = target.file_name().ok_or_else(|| Error::Create {

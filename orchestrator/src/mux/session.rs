@@ -149,8 +149,7 @@ impl Session {
         }
         let key = sample.dts;
         let data = self.spill.keep(sample.data)?;
-        let waiting =
-            Waiting { pts: sample.pts, dts: sample.dts, duration: sample.duration, key: sample.key, data };
+        let waiting = Waiting { pts: sample.pts, dts: sample.dts, duration: sample.duration, key: sample.key, data };
         self.merge.push(lane, key, waiting);
         self.drain()
     }
@@ -262,13 +261,8 @@ impl Session {
             if kind != Kind::Video && self.limit.is_some_and(|end| waiting.pts >= end) {
                 continue;
             }
-            let sample = Sample {
-                pts: waiting.pts,
-                dts: waiting.dts,
-                duration: waiting.duration,
-                key: waiting.key,
-                data,
-            };
+            let sample =
+                Sample { pts: waiting.pts, dts: waiting.dts, duration: waiting.duration, key: waiting.key, data };
             let (Some(sink), Some(writer)) = (self.sink.as_mut(), self.writer.as_mut()) else { break };
             writer.sample(sink, index, &sample)?;
             let size = sample.data.len() as u64;
@@ -334,8 +328,12 @@ mod tests {
     use crate::mux::{Output, Sink};
 
     fn track(codec: Codec) -> Track {
-        let video = (codec.kind() == Kind::Video)
-            .then(|| Video { width: 64, height: 48, rate: Some((25, 1)), ..Video::default() });
+        let video = (codec.kind() == Kind::Video).then(|| Video {
+            width: 64,
+            height: 48,
+            rate: Some((25, 1)),
+            ..Video::default()
+        });
         let audio = (codec.kind() == Kind::Audio).then_some(Audio { rate: 48_000, channels: 2, bits: 0 });
         Track { codec, private: vec![1, 2, 3], language: None, title: None, video, audio }
     }

@@ -18,7 +18,8 @@ pub(crate) fn plain_from_pango(markup: &str) -> String {
             }
         }
         if c == '&' {
-            let known = [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&quot;", '"'), ("&apos;", '\''), ("&#39;", '\'')];
+            let known =
+                [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&quot;", '"'), ("&apos;", '\''), ("&#39;", '\'')];
             if let Some((entity, plain)) = known.iter().find(|(e, _)| rest.starts_with(e)) {
                 out.push(*plain);
                 rest = rest.get(entity.len()..).unwrap_or_default();
@@ -65,9 +66,16 @@ pub(crate) fn tx3g(text: &[u8]) -> Vec<u8> {
     let mut position = 0u16;
     let mut rest = text.trim_end_matches(['\0', '\r', '\n']);
     while let Some(c) = rest.chars().next() {
-        let tag = [("<b>", 1u8, true), ("</b>", 1, false), ("<i>", 2, true), ("</i>", 2, false), ("<u>", 4, true), ("</u>", 4, false)]
-            .into_iter()
-            .find(|(t, ..)| rest.get(..t.len()).is_some_and(|r| r.eq_ignore_ascii_case(t)));
+        let tag = [
+            ("<b>", 1u8, true),
+            ("</b>", 1, false),
+            ("<i>", 2, true),
+            ("</i>", 2, false),
+            ("<u>", 4, true),
+            ("</u>", 4, false),
+        ]
+        .into_iter()
+        .find(|(t, ..)| rest.get(..t.len()).is_some_and(|r| r.eq_ignore_ascii_case(t)));
         if let Some((tag, flag, on)) = tag {
             if open.1 != 0 && position > open.0 {
                 styles.push((open.0, position, open.1));

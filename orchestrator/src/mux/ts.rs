@@ -69,7 +69,10 @@ impl Ts {
             *counter = (*counter + 1) & 15;
             packet.extend(section);
             if packet.len() > PACKET {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "too many tracks for a transport stream's table"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "too many tracks for a transport stream's table",
+                ));
             }
             packet.resize(PACKET, 0xFF);
             sink.write(&packet)?;
@@ -78,7 +81,15 @@ impl Ts {
     }
 
     /// One packet; gives how much of `payload` it took.
-    fn packet(&mut self, sink: &mut Sink, index: usize, start: bool, key: bool, clock: Option<i64>, payload: &[u8]) -> io::Result<usize> {
+    fn packet(
+        &mut self,
+        sink: &mut Sink,
+        index: usize,
+        start: bool,
+        key: bool,
+        clock: Option<i64>,
+        payload: &[u8],
+    ) -> io::Result<usize> {
         let mut adaptation = Vec::new();
         if clock.is_some() || (start && key) {
             adaptation.push(if start && key { 0x40 } else { 0 } | if clock.is_some() { 0x10 } else { 0 });
@@ -253,7 +264,8 @@ mod tests {
         let header = Header { tracks: vec![track], ..Header::default() };
         let mut ts = Ts::begin(header);
         for size in [1, 150, 165, 166, 167, 168, 169, 170, 400, 5000] {
-            let sample = Sample { pts: size * 40_000_000, dts: 0, duration: 0, key: size == 1, data: vec![7; size as usize] };
+            let sample =
+                Sample { pts: size * 40_000_000, dts: 0, duration: 0, key: size == 1, data: vec![7; size as usize] };
             ts.sample(&mut sink, 0, &sample).unwrap();
             ts.packet(&mut sink, 0, false, false, Some(9), &[]).unwrap();
         }

@@ -186,8 +186,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         Some(_) => PathBuf::from("."),
         None => std::env::temp_dir(),
     };
-    let kinds: Vec<Kind> =
-        std::iter::once(Kind::Video).chain(plan.others.iter().map(|t| t.kind)).collect();
+    let kinds: Vec<Kind> = std::iter::once(Kind::Video).chain(plan.others.iter().map(|t| t.kind)).collect();
     let header = Header {
         chapters: moved(plan, first),
         tags: plan.tags.clone(),
@@ -211,8 +210,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
     }
     let (encoder, gate) = video::branch(source, plan, &shared, first)?;
     for (i, track) in plan.others.iter().enumerate() {
-        let (Some(outlet), Some(stream)) =
-            (source.outlets.get(track.stream), source.facts.streams.get(track.stream))
+        let (Some(outlet), Some(stream)) = (source.outlets.get(track.stream), source.facts.streams.get(track.stream))
         else {
             continue;
         };
@@ -265,11 +263,8 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
 /// Chapters on the input's own time line, as the session wants them.
 fn moved(plan: &Plan, first: i64) -> Vec<crate::mux::Chapter> {
     // Chapter times count from the start of the input's time line, cut ones from the start of the window.
-    let shift = if plan.range.start > 0 {
-        u64::try_from(first).unwrap_or(0).saturating_add(plan.range.start)
-    } else {
-        0
-    };
+    let shift =
+        if plan.range.start > 0 { u64::try_from(first).unwrap_or(0).saturating_add(plan.range.start) } else { 0 };
     let mut chapters = plan.chapters.clone();
     for chapter in &mut chapters {
         chapter.start = chapter.start.saturating_add(shift);
@@ -302,8 +297,7 @@ fn discard(source: &Source, outlet: &Outlet) -> Result<(), Error> {
 
 fn caps_filter(caps: &str) -> Result<gst::Element, Error> {
     let element = crate::probe::make("capsfilter")?;
-    let caps: gst::Caps =
-        caps.parse().map_err(|_| Error::Fault { what: format!("caps that are none: {caps}") })?;
+    let caps: gst::Caps = caps.parse().map_err(|_| Error::Fault { what: format!("caps that are none: {caps}") })?;
     element.set_property("caps", caps);
     Ok(element)
 }

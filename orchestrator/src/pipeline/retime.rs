@@ -67,8 +67,7 @@ pub(super) fn element() -> Result<gst::Element, Error> {
             is_b: buffer.map_readable().is_ok_and(|m| is_b(&m)),
         };
         let mut state = lock(&state);
-        let result =
-            if packet.is_b { Ok(gst::FlowSuccess::Ok) } else { send(&out, &mut state, packet.dts) };
+        let result = if packet.is_b { Ok(gst::FlowSuccess::Ok) } else { send(&out, &mut state, packet.dts) };
         state.in_order |= is_in_order(&packet);
         state.held.push((buffer, packet));
         info.data = None;

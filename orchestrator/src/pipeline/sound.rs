@@ -42,10 +42,10 @@ fn encode(source: &Source, track: &TrackPlan, encoder: &SoundEncoder) -> Result<
             format: stream.map_or_else(String::new, |s| s.codec.name()),
             package: probe::PACKAGES,
         })?;
-        let decoder = factory.create().build().map_err(|_| Error::NoElement {
-            element: factory.name().to_string(),
-            package: probe::PACKAGES,
-        })?;
+        let decoder = factory
+            .create()
+            .build()
+            .map_err(|_| Error::NoElement { element: factory.name().to_string(), package: probe::PACKAGES })?;
         elements.push(decoder);
     }
     elements.push(make("audioconvert")?);

@@ -111,9 +111,8 @@ impl Tap {
             return Ok(gst::FlowSuccess::Ok);
         }
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
-        let time = |t: Option<gst::ClockTime>| {
-            segment.zip(t).and_then(|(s, t)| s.to_running_time_full(t)).map(nanoseconds)
-        };
+        let time =
+            |t: Option<gst::ClockTime>| segment.zip(t).and_then(|(s, t)| s.to_running_time_full(t)).map(nanoseconds);
         let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
         let (pts, dts) = (time(buffer.pts()), time(buffer.dts()));
         let Some(pts) = pts.or(dts).or(memory.next) else {
@@ -150,7 +149,9 @@ impl Tap {
             memory.first = Some(sample);
             Ok(())
         } else {
-            memory.first_settled_by(&sample).map_or(Ok(()), |first| shared.push(self.lane, first))
+            memory
+                .first_settled_by(&sample)
+                .map_or(Ok(()), |first| shared.push(self.lane, first))
                 .and_then(|()| shared.push(self.lane, sample))
         };
         memory.packets += 1;

@@ -89,9 +89,7 @@ fn private(s: &gst::StructureRef, codec: &Codec, audio: Option<Audio>) -> Vec<u8
         .map(|a| a.iter().filter_map(|v| v.get::<gst::Buffer>().ok()).map(|b| bytes(&b)).collect())
         .unwrap_or_default();
     match codec {
-        Codec::Vorbis | Codec::Theora if headers.len() >= 3 => {
-            xiph_lace(headers.get(..3).unwrap_or_default())
-        }
+        Codec::Vorbis | Codec::Theora if headers.len() >= 3 => xiph_lace(headers.get(..3).unwrap_or_default()),
         Codec::Flac => flac(&headers).unwrap_or(data),
         Codec::Opus => match headers.into_iter().next().filter(|h| h.starts_with(b"OpusHead")) {
             Some(head) => head,

@@ -68,7 +68,8 @@ pub(super) fn branch(
         track::add_picture(&mut track, raw.as_deref(), &coded, rotation);
         Some(track)
     });
-    let tap = Tap { lane: 0, kind: Kind::Video, form: Form::Same, describe, start: i64::MIN, early: Vec::new(), delay: 0 };
+    let tap =
+        Tap { lane: 0, kind: Kind::Video, form: Form::Same, describe, start: i64::MIN, early: Vec::new(), delay: 0 };
     elements.push(tap.element(shared)?);
     attach(source, outlet, &elements)?;
     Ok((encoder, gate))
@@ -141,11 +142,8 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>) {
         };
         let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
         let mut state = lock(&gate);
-        let (verdict, used_up) = if state.1 {
-            (Verdict::End, true)
-        } else {
-            (state.0.judge(time, duration), state.0.is_used_up())
-        };
+        let (verdict, used_up) =
+            if state.1 { (Verdict::End, true) } else { (state.0.judge(time, duration), state.0.is_used_up()) };
         match verdict {
             Verdict::Pass => {
                 shared.decoded.fetch_add(1, Ordering::Relaxed);
@@ -170,4 +168,3 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>) {
         }
     });
 }
-

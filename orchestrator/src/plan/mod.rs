@@ -127,12 +127,7 @@ impl Window {
 }
 
 /// Decides everything. `installed` tells whether a GStreamer element is there.
-pub fn make(
-    job: &Job,
-    facts: &Facts,
-    encoder: Encoder,
-    installed: &dyn Fn(&str) -> bool,
-) -> Result<Plan, Error> {
+pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str) -> bool) -> Result<Plan, Error> {
     let container = container(job)?;
     let mut notes = Vec::new();
     let video = video(job, facts, container, encoder, &mut notes)?;
@@ -164,18 +159,14 @@ pub fn make(
 
 /// The output's container by `-f`, else by the name's end.
 pub fn container(job: &Job) -> Result<Container, Error> {
-    let refused = |what: String| Error::Plan {
-        what,
-        hint: format!("-f takes: {}", Container::names()),
-    };
+    let refused = |what: String| Error::Plan { what, hint: format!("-f takes: {}", Container::names()) };
     if let Some(name) = &job.format {
         return Container::by_name(name).ok_or_else(|| refused(format!("no container '{name}'")));
     }
     match &job.output {
         Output::Stdout => Err(refused("standard output has no name to tell its container".into())),
-        Output::File(path) => Container::by_path(path).ok_or_else(|| {
-            refused(format!("{}: the name does not tell the container", path.display()))
-        }),
+        Output::File(path) => Container::by_path(path)
+            .ok_or_else(|| refused(format!("{}: the name does not tell the container", path.display()))),
     }
 }
 
@@ -328,10 +319,7 @@ fn window(job: &Job) -> Result<Window, Error> {
         });
     }
     if job.range.frames == Some(0) {
-        return Err(Error::Plan {
-            what: "-frames:v 0 leaves nothing to encode".into(),
-            hint: "give 1 or more".into(),
-        });
+        return Err(Error::Plan { what: "-frames:v 0 leaves nothing to encode".into(), hint: "give 1 or more".into() });
     }
     Ok(Window { start, end, frames: job.range.frames })
 }

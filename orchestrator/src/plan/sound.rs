@@ -93,7 +93,10 @@ pub(super) fn decide(
     };
     let Some(factory) = elements.iter().find(|e| installed(e)) else {
         let element = elements.first().cloned().unwrap_or_default();
-        return Err(Error::NoElement { element, package: "gstreamer1.0-libav gstreamer1.0-plugins-good gstreamer1.0-plugins-bad" });
+        return Err(Error::NoElement {
+            element,
+            package: "gstreamer1.0-libav gstreamer1.0-plugins-good gstreamer1.0-plugins-bad",
+        });
     };
     let encoder = SoundEncoder { factory: factory.clone(), bit_rate: job.audio.bit_rate };
     Ok(Decision::Keep(codec, Action::Encode(encoder)))

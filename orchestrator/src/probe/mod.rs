@@ -92,9 +92,10 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     // Parsers of styled subtitles give their plain text; the styles are in what they are given.
     parse.connect("autoplug-continue", false, |values| {
         let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
-        let styled = caps.as_ref().and_then(|c| c.structure(0)).is_some_and(|s| {
-            ["application/x-ass", "application/x-ssa"].contains(&s.name().as_str())
-        });
+        let styled = caps
+            .as_ref()
+            .and_then(|c| c.structure(0))
+            .is_some_and(|s| ["application/x-ass", "application/x-ssa"].contains(&s.name().as_str()));
         Some((!styled).to_value())
     });
     let found = Arc::new(Mutex::new(Found::default()));
@@ -171,10 +172,9 @@ pub fn close(pipeline: &gst::Pipeline) {
 
 /// Makes an element, or names the package that holds it.
 pub(crate) fn make(factory: &str) -> Result<gst::Element, Error> {
-    gst::ElementFactory::make(factory).build().map_err(|_| Error::NoElement {
-        element: factory.to_owned(),
-        package: package_of(factory),
-    })
+    gst::ElementFactory::make(factory)
+        .build()
+        .map_err(|_| Error::NoElement { element: factory.to_owned(), package: package_of(factory) })
 }
 
 fn package_of(factory: &str) -> &'static str {
@@ -370,9 +370,7 @@ fn settle(
                 return Ok((complaint, missing));
             }
             return Err(match missing.first() {
-                Some(format) => {
-                    Error::NoDecoder { input: name.to_owned(), format: format.clone(), package: PACKAGES }
-                }
+                Some(format) => Error::NoDecoder { input: name.to_owned(), format: format.clone(), package: PACKAGES },
                 None => Error::NotAVideo { input: name.to_owned(), reason: message.clone() },
             });
         }
@@ -407,14 +405,9 @@ fn check(source: &Source) -> Result<(), Error> {
 /// machine decodes the same pictures.
 #[must_use]
 pub fn decoder(caps: &gst::Caps) -> Option<gst::ElementFactory> {
-    let all = gst::ElementFactory::factories_with_type(
-        gst::ElementFactoryType::DECODER,
-        gst::Rank::MARGINAL,
-    );
-    let mut fit: Vec<gst::ElementFactory> = all
-        .into_iter()
-        .filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps))
-        .collect();
+    let all = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL);
+    let mut fit: Vec<gst::ElementFactory> =
+        all.into_iter().filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps)).collect();
     fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
     fit.into_iter().next()
 }

@@ -36,8 +36,8 @@ pub(super) fn read(pad: &gst::Pad, stream: &mut Stream, facts: &mut Facts) {
                 if let Some(list) = start.stream().and_then(|s| s.tags()) {
                     of_stream(&list, stream);
                 }
-                stream.still |= start.stream_flags().contains(gst::StreamFlags::SPARSE)
-                    && stream.kind == crate::mux::Kind::Video;
+                stream.still |=
+                    start.stream_flags().contains(gst::StreamFlags::SPARSE) && stream.kind == crate::mux::Kind::Video;
             }
             gst::EventView::Toc(toc) => {
                 let (toc, _) = toc.toc();

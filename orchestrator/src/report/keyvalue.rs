@@ -22,8 +22,7 @@ impl KeyValue {
             }
             other => {
                 let path = other.strip_prefix("file://").or(other.strip_prefix("file:")).unwrap_or(other);
-                let file = File::create(path)
-                    .map_err(|source| Error::Create { path: path.into(), source })?;
+                let file = File::create(path).map_err(|source| Error::Create { path: path.into(), source })?;
                 Box::new(file)
             }
         };

@@ -11,12 +11,7 @@ pub(super) fn line(now: &Snapshot) -> String {
         None => format!("{} frames", now.frames),
     };
     let left = now.left().map_or_else(String::new, |l| format!(", {} left", clock(l)));
-    format!(
-        "{frames}, {:.1} fps, {:.2}x, {}{left}",
-        now.fps(),
-        now.speed(),
-        size(now.bytes),
-    )
+    format!("{frames}, {:.1} fps, {:.2}x, {}{left}", now.fps(), now.speed(), size(now.bytes),)
 }
 
 /// A bar of ten cells for each lane.
@@ -36,9 +31,8 @@ pub(super) fn summary(s: &Summary) -> String {
     let seconds = s.elapsed.as_secs_f64().max(1e-9);
     let video = s.duration as f64 / 1e9;
     let rate = if video > 0.0 { s.size as f64 * 8.0 / video / 1000.0 } else { 0.0 };
-    let busy = s.busy.map_or_else(String::new, |(share, lanes)| {
-        format!(", {lanes} workers busy {:.0}%", share * 100.0)
-    });
+    let busy =
+        s.busy.map_or_else(String::new, |(share, lanes)| format!(", {lanes} workers busy {:.0}%", share * 100.0));
     format!(
         "{}: {} frames in {} ({:.1} fps, {:.2}x), {}, {rate:.0} kbit/s, {} chunks{busy}",
         s.output,

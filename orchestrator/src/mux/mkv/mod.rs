@@ -13,8 +13,8 @@ use super::codec::{Codec, Kind};
 use super::container::Container;
 use super::output::Sink;
 use super::track::{Header, Sample};
-pub(crate) use ebml::xiph_lace;
 use ebml::Ebml;
+pub(crate) use ebml::xiph_lace;
 
 const CLUSTER_MS: i64 = 5_000;
 const CLUSTER_BYTES: usize = 5 << 20;

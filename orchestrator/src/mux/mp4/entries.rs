@@ -116,12 +116,8 @@ fn vpcc(b: &mut Boxes, video: &Video) {
     let sizes = [36_864, 122_880, 245_760, 552_960, 983_040, 2_228_224, 8_912_896, 35_651_584];
     let levels = [10, 20, 21, 30, 31, 41, 51, 61];
     let level = sizes.iter().zip(levels).find(|(s, _)| pixels <= **s).map_or(62, |(_, l)| l);
-    let colour = video.colour.unwrap_or(crate::mux::track::Colour {
-        primaries: 2,
-        transfer: 2,
-        matrix: 2,
-        full_range: false,
-    });
+    let colour =
+        video.colour.unwrap_or(crate::mux::track::Colour { primaries: 2, transfer: 2, matrix: 2, full_range: false });
     b.full(b"vpcC", 1, 0, |b| {
         b.u8(profile);
         b.u8(level);
@@ -225,11 +221,8 @@ fn dec3(frame: &[u8]) -> [u8; 5] {
     let (acmod, lfe, bsid) = (r.take(3), r.take(1), r.take(5));
     let rate = [48_000, 44_100, 32_000, 24_000].get(fscod as usize).copied().unwrap_or(48_000);
     let kbps = u64::from(size * 8) * rate / (blocks * 256) / 1000;
-    let value = kbps << 27
-        | u64::from(fscod) << 22
-        | u64::from(bsid) << 17
-        | u64::from(acmod) << 9
-        | u64::from(lfe) << 8;
+    let value =
+        kbps << 27 | u64::from(fscod) << 22 | u64::from(bsid) << 17 | u64::from(acmod) << 9 | u64::from(lfe) << 8;
     let [_, _, _, a, b, c, d, e] = value.to_be_bytes();
     [a, b, c, d, e]
 }

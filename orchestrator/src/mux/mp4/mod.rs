@@ -21,7 +21,6 @@ use boxes::Boxes;
 pub(crate) use moov::tag_box;
 pub(crate) use timing::scale;
 
-
 /// The writer.
 pub(crate) struct Mp4 {
     container: Container,
@@ -150,9 +149,8 @@ impl Writer for Mp4 {
             let body = text::tx3g(&sample.data);
             return self.add_text(sink, index, sample, &body);
         }
-        let size = u32::try_from(sample.data.len()).map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidData, "a sample of more than 4 GiB does not fit MP4")
-        })?;
+        let size = u32::try_from(sample.data.len())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a sample of more than 4 GiB does not fit MP4"))?;
         let (pts, dts, duration) = (sample.pts, sample.dts, sample.duration);
         self.add(sink, index, &sample.data, Entry { pts, dts, duration, size, key: sample.key })
     }

@@ -189,8 +189,7 @@ fn tables(b: &mut Boxes, l: &Laid<'_>, shift: u64, wide: bool) {
         });
     }
     if l.state.samples.iter().any(|s| !s.key) {
-        let keys: Vec<u32> =
-            l.state.samples.iter().zip(1..).filter(|(s, _)| s.key).map(|(_, n)| n).collect();
+        let keys: Vec<u32> = l.state.samples.iter().zip(1..).filter(|(s, _)| s.key).map(|(_, n)| n).collect();
         b.full(b"stss", 0, 0, |b| {
             b.u32(keys.len() as u32);
             keys.iter().for_each(|k| b.u32(*k));
@@ -198,9 +197,10 @@ fn tables(b: &mut Boxes, l: &Laid<'_>, shift: u64, wide: bool) {
     }
     let chunks = &l.state.chunks;
     let ends = chunks.iter().skip(1).map(|(_, first)| *first).chain([counts.len()]);
-    let lengths = chunks.iter().zip(ends).map(|((_, first), end)| {
-        i64::from(counts.get(*first..end).unwrap_or_default().iter().sum::<u32>())
-    });
+    let lengths = chunks
+        .iter()
+        .zip(ends)
+        .map(|((_, first), end)| i64::from(counts.get(*first..end).unwrap_or_default().iter().sum::<u32>()));
     let lengths = runs(&lengths.collect::<Vec<_>>());
     b.full(b"stsc", 0, 0, |b| {
         b.u32(lengths.len() as u32);
@@ -294,11 +294,7 @@ pub(crate) fn tag_box(name: &str) -> Option<&'static [u8; 4]> {
 /// A picture's size as shown before it is turned.
 fn displayed(video: &Video) -> (u32, u32) {
     let (n, d) = video.aspect;
-    let width = if n > 0 && d > 0 {
-        scale(i64::from(video.width), n, d).clamp(1, 0xFFFF) as u32
-    } else {
-        video.width
-    };
+    let width = if n > 0 && d > 0 { scale(i64::from(video.width), n, d).clamp(1, 0xFFFF) as u32 } else { video.width };
     (width.min(0xFFFF), video.height.min(0xFFFF))
 }
 

@@ -58,8 +58,7 @@ impl Timing {
             let duration = state.samples.get(i).map_or(0, |s| units(s.duration as i64));
             fixed.map_or(duration, i64::from)
         };
-        let mut deltas: Vec<i64> =
-            dts.iter().zip(dts.iter().skip(1)).map(|(a, b)| b - a).collect();
+        let mut deltas: Vec<i64> = dts.iter().zip(dts.iter().skip(1)).map(|(a, b)| b - a).collect();
         let last = dts.len().saturating_sub(1);
         deltas.push(match lengths(last) {
             0 => deltas.last().copied().unwrap_or(1).max(1),
