@@ -13,7 +13,7 @@ scene() {
 # The encoder's own messages are of no use to somebody who waits for a sample.
 # shellcheck disable=SC2046 # the scenes are words of the pipeline
 gst-launch-1.0 -q -e \
-    concat name=scenes ! identity single-segment=true ! timeoverlay ! x264enc speed-preset=veryfast bitrate=6000 ! h264parse ! queue ! mux. \
+    concat name=scenes ! identity single-segment=true ! x264enc speed-preset=veryfast bitrate=6000 ! h264parse ! queue ! mux. \
     $(scene "pattern=smpte horizontal-speed=6") \
     $(scene "pattern=zone-plate kx2=2 ky2=2 kt=6") \
     audiotestsrc wave=ticks samplesperbuffer=480 num-buffers=2000 ! audio/x-raw,rate=48000,channels=2 ! \

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use divien_testbed::gst::{launch, quoted};
@@ -343,5 +344,73 @@ fn a_message_tells_of_each_chunk() {
     assert_eq!(told.len(), 3, "{said}");
     for field in ["id=", "frames=(guint64)20", "bytes=", "lane=(uint)", "seconds="] {
         assert!(told.iter().all(|line| line.contains(field)), "no {field} in {told:?}");
+    }
+}
+
+#[test]
+fn a_small_budget_slows_but_never_stops() {
+    let folder = place::temporary();
+    let clip = Clip::raw(90);
+    // A frame has 28,800 bytes: room for all, for three frames, for less than one.
+    for budget in [4_000_000, 90_000, 1000] {
+        let output = folder.path().join("o.mkv");
+        let said = launch(&format!(
+            "{} ! divienenc encoder=\"{EXACT}\" chunk-frames=30 workers=4 max-buffered-bytes={budget} ! h264parse ! \
+             matroskamux ! filesink location={}",
+            clip.source(),
+            quoted(&output),
+        ))
+        .success()
+        .said();
+        let lines = said.lines().filter(|line| line.starts_with("raw frames fill max-buffered-bytes")).count();
+        assert_eq!(lines, usize::from(budget < 4_000_000), "{budget}: {said}");
+        Fidelity::of(&output, clip.path()).lossless().assert();
+    }
+}
+
+#[test]
+fn times_start_where_the_input_starts() {
+    let folder = place::temporary();
+    let output = folder.path().join("o.mkv");
+    let film = "videotestsrc num-buffers=40 timestamp-offset=5000000000 ! \
+                video/x-raw,format=I420,width=160,height=120,framerate=25/1";
+    // The first two move their times by a thousand hours.
+    for (spec, parser) in [
+        ("x264enc speed-preset=veryfast", "h264parse"),
+        ("x265enc speed-preset=ultrafast", "h265parse"),
+        ("vp9enc cpu-used=5", "vp9parse"),
+    ] {
+        launch(&format!(
+            "{film} ! divienenc encoder=\"{spec}\" chunk-frames=15 ! {parser} ! matroskamux ! filesink location={}",
+            quoted(&output),
+        ))
+        .success();
+        let times = probe::frame_times(&output);
+        assert_eq!((times.len(), times.first()), (40, Some(&5.0)), "{spec}");
+    }
+}
+
+#[test]
+fn what_is_marked_as_a_key_frame_is_one() {
+    let folder = place::temporary();
+    let clip = Clip::raw(60);
+    for encoder in ENCODERS.iter().filter(|encoder| !encoder.spec.starts_with("jpegenc")) {
+        let output = encode(&clip, encoder.spec, "chunk-frames=20 workers=2", encoder.parser, folder.path());
+        let packets = probe::rows(&output, "packet", Some("v:0"), "pts,flags");
+        let marked: BTreeSet<_> = packets
+            .iter()
+            .filter(|packet| packet.text("flags").is_some_and(|flags| flags.contains('K')))
+            .filter_map(|packet| packet.text("pts"))
+            .collect();
+        let frames = probe::rows(&output, "frame", Some("v:0"), "pts,key_frame");
+        let keys: BTreeSet<_> = frames
+            .iter()
+            .filter(|frame| frame.text("key_frame") == Some("1"))
+            .filter_map(|frame| frame.text("pts"))
+            .collect();
+        assert_eq!(marked, keys, "{}", encoder.spec);
+        for start in ["0", "800", "1600"] {
+            assert!(keys.contains(start), "{}: the chunk at {start} ms has no key frame", encoder.spec);
+        }
     }
 }

@@ -91,14 +91,20 @@ fn every_command_in_the_readme_works() {
     symlink(place::profile(), folder.path().join("target/release")).unwrap();
     symlink(Clip::film(90).path(), folder.path().join("clip.mp4")).unwrap();
 
-    let debug = place::profile().ends_with("debug");
+    let (profile, flag) = match place::profile().ends_with("debug") {
+        true => ("dev", "--profile=dev"),
+        false => ("release", "--release"),
+    };
+    // A link to Cargo.toml is a workspace of its own to cargo, and the release would be built anew.
+    let cargo = format!(
+        "cargo() {{ command cargo \"$1\" --manifest-path '{}/Cargo.toml' \"${{@:2}}\"; }}",
+        place::repository().display(),
+    );
     for block in run {
-        // Cargo is tried by `make encode`; here it would build a second profile.
-        let cargo =
-            "cargo() { case \"$*\" in 'build --release -p gst-plugin-divien') ;; *) command cargo \"$@\" ;; esac; }";
+        let commands = block.commands.replace("--release", flag);
         let mut command = gst::command("bash");
-        command.arg("-euc").arg(format!("{cargo}\n{}", block.commands)).current_dir(folder.path());
-        command.env("PROFILE", if debug { "dev" } else { "release" });
+        command.arg("-euc").arg(format!("{cargo}\n{commands}"));
+        command.current_dir(folder.path()).env("PROFILE", profile);
         Running::start(&mut command).wait(Duration::from_secs(600)).success();
     }
     for (name, frames) in

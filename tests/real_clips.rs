@@ -88,7 +88,7 @@ fn other_encoders_take_real_film() {
     let folder = place::temporary();
     let encoders: [(&str, &[&str]); 5] = [
         ("libx265", &["-preset", "ultrafast"]),
-        ("libvpx-vp9", &["-crf", "30", "-b:v", "0", "-cpu-used", "5"]),
+        ("libvpx-vp9", &["-crf", "30", "-b:v", "2M", "-cpu-used", "5"]),
         ("libvpx", &["-b:v", "2M", "-cpu-used", "5"]),
         ("libaom-av1", &["-b:v", "1M", "-cpu-used", "8"]),
         ("mpeg4", &["-b:v", "4M"]),

@@ -181,7 +181,8 @@ fn a_faulty_command_line_is_an_error_with_a_hint() {
 
 #[test]
 fn help_lists_what_there_is() {
-    run(&mut divien!("--help")).success().says(&["-crf", "-bsize", "-c:v"]);
+    run(&mut divien!("--help")).success().says(&["-crf", "-c:v", "-h full"]);
+    run(&mut divien!("-h", "full")).success().says(&["-crf", "-bsize", "-movflags"]);
     run(&mut divien!("-version")).success().says(&[env!("CARGO_PKG_VERSION")]);
     run(&mut divien!("-encoders")).success().says(&["libx264", "libx265", "libvpx-vp9", "ffv1"]);
     run(&mut divien!("-h", "encoder=libx264")).success().says(&["crf", "preset", "51"]);

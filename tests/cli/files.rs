@@ -18,7 +18,7 @@ fn a_film_is_whole_in_every_container() {
         assert_eq!(probe::codecs(&output).len(), 2, "{name}: {:?}", probe::codecs(&output));
     }
     let webm =
-        encode(&film, &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0", "-cpu-used", "5"], folder.path(), "out.webm");
+        encode(&film, &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"], folder.path(), "out.webm");
     assert_eq!(probe::codecs(&webm), ["video vp9", "audio opus"]);
     Fidelity::of(&webm, &film).assert();
 }
@@ -46,7 +46,7 @@ fn bare_streams_are_written_by_their_extension() {
         ("out.h264", &["-c:v", "libx264", "-preset", "ultrafast"], "h264"),
         ("out.h265", &["-c:v", "libx265", "-preset", "ultrafast"], "hevc"),
         ("out.ivf", &["-c:v", "libvpx", "-b:v", "1M", "-cpu-used", "4"], "vp8"),
-        ("vp9.ivf", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0", "-cpu-used", "5"], "vp9"),
+        ("vp9.ivf", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"], "vp9"),
         ("out.obu", &["-c:v", "libaom-av1", "-b:v", "1M", "-cpu-used", "8"], "av1"),
     ];
     for (name, options, codec) in cases {
@@ -142,7 +142,7 @@ fn files_please_the_checkers_debian_has() {
         ("x264.mp4", ["-c:v", "libx264", "-preset", "veryfast"]),
         ("x264.mkv", ["-c:v", "libx264", "-preset", "veryfast"]),
         ("x265.mkv", ["-c:v", "libx265", "-preset", "ultrafast"]),
-        ("vp9.webm", ["-c:v", "libvpx-vp9", "-cpu-used", "5"]),
+        ("vp9.webm", ["-c:v", "libvpx-vp9", "-b:v", "1M"]),
         ("x264.ts", ["-c:v", "libx264", "-preset", "veryfast"]),
     ] {
         let output = encode(&film, &[options.as_slice(), &["-bsize", "30"]].concat(), folder.path(), name);

@@ -18,8 +18,8 @@ fn every_encoder_gives_back_the_same_video() {
         ("libx264", &["-preset", "veryfast", "-crf", "20"]),
         ("libx265", &["-preset", "ultrafast", "-crf", "20"]),
         ("libvpx", &["-b:v", "1M", "-cpu-used", "4"]),
-        ("libvpx-vp9", &["-crf", "25", "-b:v", "0", "-cpu-used", "5"]),
-        ("libaom-av1", &["-b:v", "1M", "-cpu-used", "8"]),
+        ("libvpx-vp9", &["-crf", "25", "-b:v", "2M", "-cpu-used", "5"]),
+        ("libaom-av1", &["-b:v", "2M", "-cpu-used", "8"]),
         ("libopenh264", &["-b:v", "1M"]),
         ("mpeg4", &["-b:v", "2M"]),
         ("ffv1", &[]),
@@ -49,20 +49,25 @@ fn the_number_of_workers_changes_no_byte_of_a_file() {
         ("mp4", &["-c:v", "libx265", "-preset", "ultrafast", "-b:v", "400k"]),
         (
             "mkv",
+            &["-c:v", "x265enc", "-speed-preset", "ultrafast", "-option-string", "vbv-maxrate=400:vbv-bufsize=400"],
+        ),
+        (
+            "mkv",
             &[
                 "-c:v",
-                "libx265",
-                "-preset",
-                "ultrafast",
-                "-crf",
-                "28",
-                "-x265-params",
-                "vbv-maxrate=400:vbv-bufsize=400",
+                "x264enc",
+                "-speed-preset",
+                "veryfast",
+                "-pass",
+                "cbr",
+                "-bitrate",
+                "400",
+                "-vbv-buf-capacity",
+                "900",
             ],
         ),
-        ("mkv", &["-c:v", "libx264", "-preset", "veryfast", "-x264-params", "vbv-maxrate=400:vbv-bufsize=400"]),
-        ("webm", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0", "-cpu-used", "5"]),
-        ("mp4", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0", "-cpu-used", "5"]),
+        ("webm", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"]),
+        ("mp4", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"]),
     ];
     for (extension, options) in cases {
         let files = ["1", "2", "5"].map(|workers| {
@@ -146,8 +151,10 @@ fn a_variable_rate_keeps_its_last_frame_in_every_container() {
 fn interlaced_video_stays_interlaced() {
     let folder = place::temporary();
     let clip = Clip::interlaced(50).path();
+    const INTERLACED: [&str; 8] =
+        ["-c:v", "x264enc", "-speed-preset", "veryfast", "-interlaced", "true", "-bsize", "20"];
     for name in ["out.mp4", "out.mkv"] {
-        let output = encode(&clip, &["-preset", "veryfast", "-bsize", "20"], folder.path(), name);
+        let output = encode(&clip, &INTERLACED, folder.path(), name);
         let interlaced = |path: &Path| -> Vec<_> {
             let frames = probe::rows(path, "frame", Some("v:0"), "interlaced_frame");
             frames.iter().map(|frame| frame.number("interlaced_frame")).collect()

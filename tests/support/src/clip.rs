@@ -116,7 +116,8 @@ impl Clip {
         match self.form {
             Form::Lossless => format!("{scenes} ! avenc_ffv1 ! matroskamux name=mux !"),
             Form::Interlaced => format!(
-                "{scenes} ! x264enc speed-preset=veryfast interlaced=true pass=quant quantizer=12 ! h264parse ! matroskamux name=mux !"
+                "{scenes} ! capssetter caps=video/x-raw,interlace-mode=interleaved,field-order=top-field-first ! \
+                 x264enc speed-preset=veryfast interlaced=true pass=quant quantizer=12 ! h264parse ! matroskamux name=mux !"
             ),
             Form::Elementary => format!(
                 "{scenes} ! x264enc speed-preset=veryfast pass=quant quantizer=12 key-int-max=30 ! \

@@ -32,6 +32,11 @@ pub fn rows(path: &Path, kind: &str, stream: Option<&str>, entries: &str) -> Vec
     }
     let outcome = run(command.arg(path));
     let text = String::from_utf8_lossy(&outcome.stdout);
+    // A transport stream's programs list their streams before the streams themselves, and end with an empty line.
+    let text = match text.rsplit_once("program|") {
+        Some((_, last)) => last.split_once("\n\n").map_or("", |(_, streams)| streams),
+        None => &text,
+    };
     text.lines().filter_map(|line| line.strip_prefix(kind)?.strip_prefix('|')).map(row).collect()
 }
 
