@@ -246,7 +246,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         Id::ChunkFrames,
         "bsize",
         CHUNK,
-        Group::Video,
+        Group::Global,
         "frames in a chunk; a multiple of -g is taken where -g is given",
     )
     .default("250")
