@@ -496,13 +496,14 @@ impl Shared {
         while let Some((chunk, attempt, started)) = self.next_attempt(id) {
             let encode = AssertUnwindSafe(|| lane.encode(&attempt));
             let outcome = panic::catch_unwind(encode).unwrap_or(Err(LaneError::Panicked));
-            let notice = self.settle(id, chunk, started, &attempt, outcome);
-            if let Some(notice) = notice {
-                let failed = matches!(notice, Notice::Failed { .. });
-                (self.notify)(notice);
-                if failed {
-                    self.stop(gst::FlowError::Error);
-                }
+            // Told before the result is handed on, so that whoever sees the end has heard of every chunk.
+            if let Ok(encoded) = &outcome {
+                let (frames, bytes, time) = (self.frames_of(chunk), encoded.bytes(), started.elapsed());
+                (self.notify)(Notice::ChunkDone { id: chunk, frames, bytes, lane: id, time });
+            }
+            if let Some(failed) = self.settle(id, chunk, started, &attempt, outcome) {
+                (self.notify)(failed);
+                self.stop(gst::FlowError::Error);
             }
         }
     }
@@ -529,6 +530,11 @@ impl Shared {
         Some((chunk_id, attempt, started))
     }
 
+    fn frames_of(&self, chunk: ChunkId) -> u64 {
+        self.state().chunks.get(&chunk).map_or(0, |chunk| chunk.frames.len() as u64)
+    }
+
+    /// Records how an attempt ended; returns what to say when it failed.
     fn settle(
         &self,
         lane: LaneId,
@@ -550,13 +556,13 @@ impl Shared {
         let (first_frame, frames) = (chunk.first_frame, chunk.frames.len() as u64);
         match outcome {
             Ok(encoded) => {
-                let bytes = attempt.progress.bytes();
+                let bytes = encoded.bytes();
                 chunk.result = Some((encoded, lane));
                 state.result_bytes += bytes;
                 let actions = state.dispatch.handle(Event::Done(id, lane));
                 self.act(&mut state, &actions);
                 self.due.notify_all();
-                Some(Notice::ChunkDone { id, frames, bytes, lane, time })
+                None
             }
             Err(LaneError::Cancelled) => None,
             Err(error) => (!stopped).then_some(Notice::Failed { id, first_frame, frames, lane, error }),

@@ -99,7 +99,7 @@ impl DivienEnc {
         gst::element_imp_error!(
             self,
             gst::StreamError::Format,
-            ["frame {number} {what}; raw frames need rising presentation times"]
+            ("frame {number} {what}; raw frames need rising presentation times")
         );
         Err(gst::FlowError::Error)
     }
@@ -152,7 +152,7 @@ impl DivienEnc {
             return Ok(());
         }
         let info = gst_video::VideoInfo::from_caps(&caps).map_err(|_| {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["these caps are no raw video: {caps}"]);
+            gst::element_imp_error!(self, gst::StreamError::Format, ("these caps are no raw video: {caps}"));
             gst::FlowError::NotNegotiated
         })?;
         let output = negotiation.output(&self.srcpad);
@@ -160,7 +160,7 @@ impl DivienEnc {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                ["{} gives nothing that the element downstream takes", encoder.factory_name()]
+                ("{} gives nothing that the element downstream takes", encoder.factory_name())
             );
             return Err(gst::FlowError::NotNegotiated);
         }
@@ -182,11 +182,11 @@ impl DivienEnc {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                [
+                (
                     "a segment in {:?} at rate {}: only forward segments in time can be encoded",
                     segment.format(),
                     segment.rate()
-                ]
+                )
             );
             return Err(gst::FlowError::Error);
         };
@@ -391,7 +391,7 @@ impl DivienEnc {
                 gst::element_imp_error!(
                     self,
                     gst::StreamError::Failed,
-                    ["the element downstream stopped taking units: {flow}"]
+                    ("the element downstream stopped taking units: {flow}")
                 );
             }
         }
@@ -400,13 +400,13 @@ impl DivienEnc {
     fn push_chunk(&self, engine: &Engine, finished: Finished) -> Result<(), gst::FlowError> {
         let (id, lane, first) = (finished.id, finished.lane, finished.first_frame);
         let frames = finished.frames.len() as u64;
-        let taken: u64 = finished.encoded.units.iter().map(|u| u.size() as u64).sum();
+        let taken = finished.encoded.bytes();
         let out = self.writer().chunk(finished).map_err(|error| {
             let last = (first + frames).saturating_sub(1);
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Encode,
-                ["{id} (frames {first} to {last}) from lane {} cannot be joined: {error}", lane.0]
+                ("{id} (frames {first} to {last}) from lane {} cannot be joined: {error}", lane.0)
             );
             gst::FlowError::Flushing
         });

@@ -70,9 +70,9 @@ impl DivienEnc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
         let encoder = EncoderSpec::parse(&settings.encoder, settings.threads)
-            .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ["encoder: {e}"]))?;
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("encoder: {e}")))?;
         let negotiation =
-            Negotiation::new(&encoder, &self.srcpad).map_err(|e| gst::error_msg!(gst::LibraryError::Init, ["{e}"]))?;
+            Negotiation::new(&encoder, &self.srcpad).map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
         let engine = self.start_engine(&settings)?;
         *self.writer() = Writer::default();
         *self.state() = Some(Run {
@@ -98,7 +98,7 @@ impl DivienEnc {
                 element.imp().notice(notice);
             }
         })
-        .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ["the lanes' threads could not be started: {e}"]))
+        .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("the lanes' threads could not be started: {e}")))
     }
 
     fn stop(&self) {
@@ -127,9 +127,7 @@ impl DivienEnc {
                 gst::element_imp_warning!(
                     self,
                     gst::ResourceError::NoSpaceLeft,
-                    [
-                        "raw frames fill max-buffered-bytes ({most}), so fewer encoders work at once; a larger value or fewer chunk-frames let all of them work"
-                    ]
+                    ("raw frames fill max-buffered-bytes ({most}), so fewer encoders work at once; a larger value or fewer chunk-frames let all of them work")
                 );
             }
             Notice::Failed { id, first_frame, frames, lane, error } => {
@@ -137,7 +135,7 @@ impl DivienEnc {
                 gst::element_imp_error!(
                     self,
                     gst::StreamError::Encode,
-                    ["{id} (frames {first_frame} to {last}) failed on lane {}: {error}", lane.0]
+                    ("{id} (frames {first_frame} to {last}) failed on lane {}: {error}", lane.0)
                 );
             }
         }

@@ -56,6 +56,7 @@ fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) -> Vec<String
 #[derive(Debug, Clone)]
 pub struct EncoderSpec {
     factory: gst::ElementFactory,
+    ends_in_parts: bool,
     /// Name and value as text, already checked.
     properties: Vec<(String, String)>,
 }
@@ -104,12 +105,17 @@ impl EncoderSpec {
             let text = options.iter().map(|(k, v)| if v.is_empty() { k.clone() } else { format!("{k}={v}") });
             properties.push(checker.value(o.property, &text.collect::<Vec<_>>().join(":"))?);
         }
-        Ok(Self { factory, properties })
+        Ok(Self { factory, ends_in_parts: known.ends_in_parts, properties })
     }
 
     /// The element's factory.
     pub fn factory(&self) -> &gst::ElementFactory {
         &self.factory
+    }
+
+    /// Must it be told more than once that there are no more frames, until it gives nothing more?
+    pub fn ends_in_parts(&self) -> bool {
+        self.ends_in_parts
     }
 
     /// The factory's name.

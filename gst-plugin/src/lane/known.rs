@@ -40,11 +40,21 @@ pub(super) struct Known {
     pub(super) defaults: &'static [(&'static str, &'static str)],
     pub(super) options: Option<OptionString>,
     pub(super) refused: &'static [Refused],
+    /// At the end it gives only as many frames as fit its buffer, and the rest when it is asked again. GStreamer's
+    /// element asks libvpx once.
+    pub(super) ends_in_parts: bool,
 }
 
 /// What holds for an encoder that has no entry.
-pub(super) const UNKNOWN: Known =
-    Known { factory: "", threads: Threads::Always(0), default_threads: 0, defaults: &[], options: None, refused: &[] };
+pub(super) const UNKNOWN: Known = Known {
+    factory: "",
+    ends_in_parts: false,
+    threads: Threads::Always(0),
+    default_threads: 0,
+    defaults: &[],
+    options: None,
+    refused: &[],
+};
 
 const A_PASS_FILE: &str = "a pass over the whole file needs one encoder for all of it";
 const A_FRAME_LOST: &str = "it lets the encoder drop frames";
@@ -67,6 +77,7 @@ pub(super) const UNJOINABLE: &[(&str, &str)] = &[
 pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "x264enc",
+        ends_in_parts: false,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -75,6 +86,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "x265enc",
+        ends_in_parts: false,
         threads: Threads::X265,
         default_threads: 1,
         defaults: &[],
@@ -89,6 +101,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "av1enc",
+        ends_in_parts: false,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -97,6 +110,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "vp8enc",
+        ends_in_parts: true,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -109,6 +123,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "vp9enc",
+        ends_in_parts: true,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -117,6 +132,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "openh264enc",
+        ends_in_parts: false,
         threads: Threads::Property("multi-thread"),
         default_threads: 1,
         defaults: &[],
@@ -125,6 +141,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "theoraenc",
+        ends_in_parts: false,
         threads: Threads::Always(1),
         default_threads: 1,
         defaults: &[("drop-frames", "false")],
@@ -136,6 +153,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "jpegenc",
+        ends_in_parts: false,
         threads: Threads::Always(1),
         default_threads: 1,
         defaults: &[],
@@ -144,6 +162,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "svtav1enc",
+        ends_in_parts: false,
         threads: Threads::Property("logical-processors"),
         default_threads: 1,
         defaults: &[],
@@ -152,6 +171,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "rav1enc",
+        ends_in_parts: false,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],

@@ -1,5 +1,6 @@
 //! A lane in this process: `appsrc ! encoder ! appsink`, made anew for each chunk.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glib::object::Cast as _;
@@ -26,8 +27,11 @@ struct Collected {
 impl Lane for LocalLane {
     fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
         let collected = Arc::<Mutex<Collected>>::default();
-        let pipeline = build(attempt, &collected)?;
+        let (pipeline, encoder) = build(attempt, &collected)?;
         let bus = pipeline.bus().ok_or_else(|| LaneError::Start("its pipeline has no bus".into()))?;
+        if attempt.format.encoder.ends_in_parts() {
+            keep_eos(&encoder, &bus);
+        }
         attempt.cancel.on_cancel({
             let (input, bus) = (attempt.input.clone(), bus.downgrade());
             move || {
@@ -40,7 +44,7 @@ impl Lane for LocalLane {
         });
 
         let outcome = match pipeline.set_state(gst::State::Playing) {
-            Ok(_) => wait(&bus, attempt),
+            Ok(_) => wait(&bus, &encoder, attempt),
             Err(_) if attempt.cancel.is_cancelled() => Err(LaneError::Cancelled),
             Err(_) => Err(first_error(&bus, attempt)),
         };
@@ -70,12 +74,13 @@ impl Lane for LocalLane {
 }
 
 const CANCEL: &str = "divien-lane-cancel";
+const ENDED: &str = "divien-lane-ended";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn wait(bus: &gst::Bus, attempt: &Attempt) -> Result<(), LaneError> {
+fn wait(bus: &gst::Bus, encoder: &gst::Element, attempt: &Attempt) -> Result<(), LaneError> {
     use gst::MessageView;
     let ends = [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Application];
     loop {
@@ -89,8 +94,51 @@ fn wait(bus: &gst::Bus, attempt: &Attempt) -> Result<(), LaneError> {
             MessageView::Application(m) if m.structure().is_some_and(|s| s.name() == CANCEL) => {
                 return Err(LaneError::Cancelled);
             }
+            MessageView::Application(m) if m.structure().is_some_and(|s| s.name() == ENDED) => {
+                end_again(encoder, attempt);
+            }
             _ => {}
         }
+    }
+}
+
+/// Keeps the EOS of an encoder that ends in parts, and says so on the bus the first time.
+fn keep_eos(encoder: &gst::Element, bus: &gst::Bus) {
+    let Some(src) = encoder.static_pad("src") else { return };
+    let bus = bus.downgrade();
+    let kept = AtomicBool::new(false);
+    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if !info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            return gst::PadProbeReturn::Ok;
+        }
+        if !kept.swap(true, Ordering::Relaxed)
+            && let Some(bus) = bus.upgrade()
+        {
+            // Fails only when the bus is flushing, which means that the attempt is over.
+            let _ = bus.post(gst::message::Application::new(gst::Structure::new_empty(ENDED)));
+        }
+        info.data = None;
+        gst::PadProbeReturn::Handled
+    });
+}
+
+/// Gets what an encoder still holds after EOS: a new stream-start on either pad takes EOS back, so that units can flow
+/// and EOS can be sent again.
+fn end_again(encoder: &gst::Element, attempt: &Attempt) {
+    let (Some(sink), Some(src)) = (encoder.static_pad("sink"), encoder.static_pad("src")) else { return };
+    let stream = sink.sticky_event::<gst::event::StreamStart>(0).map(|start| start.stream_id().to_owned());
+    let stream_start = || gst::event::StreamStart::new(stream.as_deref().unwrap_or_default());
+    loop {
+        let before = attempt.progress.units();
+        src.push_event(stream_start());
+        sink.send_event(stream_start());
+        sink.send_event(gst::event::Eos::new());
+        if attempt.progress.units() == before {
+            break;
+        }
+    }
+    if let Some(peer) = src.peer() {
+        peer.send_event(gst::event::Eos::new());
     }
 }
 
@@ -130,11 +178,12 @@ fn encoder_error(error: &gst::message::Error) -> LaneError {
     LaneError::Encoder {
         element: factory.map_or_else(|| "the lane".to_owned(), |f| f.name().to_string()),
         message: error.error().message().trim_end_matches('.').to_owned(),
-        debug: error.debug().map(|d| d.lines().last().unwrap_or_default().to_owned()).filter(|d| !d.is_empty()),
+        // The first line only says where in the element's source the error was made.
+        debug: error.debug().and_then(|d| Some(d.split_once('\n')?.1.trim().to_owned())).filter(|d| !d.is_empty()),
     }
 }
 
-fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<gst::Pipeline, LaneError> {
+fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<(gst::Pipeline, gst::Element), LaneError> {
     let start = |e: &dyn std::fmt::Display| LaneError::Start(e.to_string());
     let format = &attempt.format;
     let src = gst_app::AppSrc::builder().caps(&format.input).format(gst::Format::Time).callbacks(feed(attempt)).build();
@@ -148,7 +197,7 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<gst::Pi
     let elements = [src.upcast_ref(), &encoder, sink.upcast_ref()];
     pipeline.add_many(elements).map_err(|e| start(&e))?;
     gst::Element::link_many(elements).map_err(|e| start(&e))?;
-    Ok(pipeline)
+    Ok((pipeline, encoder))
 }
 
 fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
@@ -174,7 +223,7 @@ fn collect(progress: Arc<Progress>, collected: Arc<Mutex<Collected>>) -> gst_app
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let Some(unit) = sample.buffer_owned() else { return Ok(gst::FlowSuccess::Ok) };
-            progress.add_unit(unit.size());
+            progress.add_unit();
             let mut collected = lock(&collected);
             if collected.segment_start.is_none() {
                 let start = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>()).and_then(|s| s.start());

@@ -39,6 +39,13 @@ pub struct Encoded {
     pub tags: Option<gst::TagList>,
 }
 
+impl Encoded {
+    /// Bytes of all units.
+    pub fn bytes(&self) -> u64 {
+        self.units.iter().map(|unit| unit.size() as u64).sum()
+    }
+}
+
 /// Why a lane has no result.
 #[derive(Debug, Error)]
 pub enum LaneError {
@@ -81,7 +88,6 @@ pub enum LaneError {
 pub struct Progress {
     frames: AtomicU64,
     units: AtomicU64,
-    bytes: AtomicU64,
 }
 
 impl Progress {
@@ -95,18 +101,12 @@ impl Progress {
         self.units.load(Ordering::Relaxed)
     }
 
-    /// Bytes of these units.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
     fn add_frame(&self) {
         self.frames.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn add_unit(&self, bytes: usize) {
+    fn add_unit(&self) {
         self.units.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 

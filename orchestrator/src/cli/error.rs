@@ -116,9 +116,9 @@ impl UsageError {
             Self::NotTheEncoders { encoder, .. } => {
                 Some(format!("divien -h encoder={encoder} lists the options it has"))
             }
-            Self::Second { what: "output", extra } if extra.starts_with('+') => {
-                Some("an argument without a dash is the output's name".into())
-            }
+            Self::Second { what: "output", .. } => Some(
+                "an argument without a dash is the output's name; put quotation marks around a name with spaces".into(),
+            ),
             _ => None,
         }
     }
@@ -150,5 +150,7 @@ pub(crate) fn nearest_names<'a>(typed: &str, names: impl Iterator<Item = &'a str
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.dedup_by_key(|(_, name)| *name);
+    let best = scored.first().map_or(0.0, |(score, _)| *score);
+    scored.retain(|(score, _)| *score > best - 0.08);
     scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }

@@ -6,6 +6,8 @@ mod job;
 mod not_yet;
 mod parse;
 mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::ffi::OsString;

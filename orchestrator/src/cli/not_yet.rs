@@ -277,6 +277,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
             "dump",
             "hex",
             "psnr",
+            "ssim",
             "qphist",
             "cpuflags",
             "cpucount",
@@ -301,11 +302,6 @@ pub(super) fn reason(name: &str) -> Option<&'static str> {
         None => name == known,
     };
     NOT_YET.iter().find(|(names, _)| names.iter().any(|n| matches(n))).map(|(_, reason)| *reason)
-}
-
-/// Every name, for the nearest one to a typo.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    NOT_YET.iter().flat_map(|(names, _)| names.iter().copied()).filter(|n| !n.ends_with(':'))
 }
 
 /// Words that stand first on DiViEn's command lines and on those of later versions.

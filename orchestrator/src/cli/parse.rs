@@ -39,6 +39,8 @@ struct Parser {
 struct Typed {
     input: Option<Input>,
     output: Option<Output>,
+    /// An error, but an unknown option before it is the likelier cause.
+    extra_output: Option<String>,
     format: Option<String>,
     overwrite: Overwrite,
     workers: Option<u32>,
@@ -104,7 +106,7 @@ impl Parser {
         let before_input = self.typed.input.is_none();
         let misplaced = before_input && !matches!(option.group, Group::Global | Group::Input);
         // Encoder options wait for their check until the encoder is known.
-        if misplaced && !matches!(option.id, Id::Encoder(_)) {
+        if misplaced && !matches!(option.id, Id::Encoder(_) | Id::Format) {
             return Err(UsageError::BeforeInput { name: name.into(), group: option.group });
         }
         let value = match option.kind {
@@ -123,7 +125,16 @@ impl Parser {
     }
 
     fn unlisted(&mut self, name: &str) -> Result<(), UsageError> {
-        let value = match self.args.pop_front() {
+        // Some of ffmpeg's options have no value: the next option is not swallowed by them.
+        let is_option = |arg: &OsString| {
+            let name = arg.to_str().and_then(|text| text.strip_prefix('-'));
+            name.is_some_and(|name| table::find(name).is_some())
+        };
+        let next = match self.args.front() {
+            Some(arg) if !is_option(arg) => self.args.pop_front(),
+            _ => None,
+        };
+        let value = match next {
             Some(value) => Some(value.to_str().map(str::to_owned).ok_or_else(|| not_unicode(&value))?),
             None => None,
         };
@@ -204,7 +215,9 @@ impl Typed {
 
     fn output(&mut self, value: &OsStr) -> Result<(), UsageError> {
         if self.output.is_some() {
-            return Err(UsageError::Second { what: "output", extra: value.to_string_lossy().into_owned() });
+            let extra = value.to_string_lossy().into_owned();
+            self.extra_output.get_or_insert(extra);
+            return Ok(());
         }
         let stdout = value == "-" || value == "pipe:" || value == "pipe:1";
         self.output = Some(if stdout { Output::Stdout } else { Output::File(path(value.to_owned())) });
@@ -299,7 +312,10 @@ impl Typed {
 
     fn into_job(self) -> Result<Job, UsageError> {
         let encoder = self.encoder.unwrap_or_else(|| DEFAULT_ENCODER.into());
-        let options = encoder_options(&encoder, self.options)?;
+        let options = encoder_options(&encoder, self.options, self.input.is_some())?;
+        if let Some(extra) = self.extra_output {
+            return Err(UsageError::Second { what: "output", extra });
+        }
         let input = self.input.ok_or(UsageError::NoInput)?;
         let output = self.output.ok_or(UsageError::NoOutput)?;
         Ok(Job {
@@ -322,7 +338,11 @@ impl Typed {
 }
 
 /// Keeps what the encoder knows; the rest is an error that says which kind.
-fn encoder_options(encoder: &str, typed: Vec<EncoderOption>) -> Result<Vec<(String, String)>, UsageError> {
+fn encoder_options(
+    encoder: &str,
+    typed: Vec<EncoderOption>,
+    has_input: bool,
+) -> Result<Vec<(String, String)>, UsageError> {
     let mut options: Vec<(String, String)> = Vec::new();
     for option in typed {
         let name = match option.name.strip_suffix(":0").unwrap_or(&option.name) {
@@ -332,7 +352,7 @@ fn encoder_options(encoder: &str, typed: Vec<EncoderOption>) -> Result<Vec<(Stri
         if !option.listed && !codec::accepts(encoder, name) {
             return Err(refusal(encoder, &option.name, name));
         }
-        if option.before_input {
+        if option.before_input && has_input {
             return Err(UsageError::BeforeInput { name: option.name, group: Group::Video });
         }
         let Some(value) = option.value else {
@@ -358,7 +378,6 @@ fn refusal(encoder: &str, typed: &str, name: &str) -> UsageError {
     }
     let mut all = of_encoder;
     all.extend(table::OPTIONS.iter().flat_map(OptionDef::names).map(str::to_owned));
-    all.extend(not_yet::names().map(str::to_owned));
     let near = nearest_names(name, all.iter().map(String::as_str));
     UsageError::Unknown { name: typed.into(), near }
 }

@@ -5,8 +5,8 @@ use super::spec::{Spec, parse_params};
 use super::{Error, Mapped};
 
 const INT_MAX: i64 = i32::MAX as i64;
-const USAGE: &[&str] = &["good", "realtime", "allintra", "0", "1", "2"];
-const RATE_NOTE: &str = "-b:v is kept in each chunk for now; the whole file comes within 5%";
+const RESILIENCE: &[(&str, i64)] = &[("default", 1)];
+const RATE_NOTE: &str = "-b:v is the average of each chunk for now; the whole file comes within 5%";
 
 pub(super) const OPTIONS: &[Opt] = &[
     own("crf", Kind::Int(0, 63), "constant quality; the element has level 10 alone"),
@@ -21,13 +21,29 @@ pub(super) const OPTIONS: &[Opt] = &[
     pass("tile-columns", Kind::Int(0, 6), "tile-columns", "columns of tiles, log2"),
     pass("tile-rows", Kind::Int(0, 6), "tile-rows", "rows of tiles, log2"),
     own("row-mt", Kind::Bool, "threads by rows; the default is 1"),
-    own("usage", Kind::Word(USAGE), "good or allintra"),
+    own(
+        "error-resilience",
+        Kind::Named(RESILIENCE, 0, 1),
+        "must be default, as the element always makes the stream resilient",
+    ),
 ];
+
+/// av1enc always asks for error resilience, and the limits of its look-ahead's rate control are 0.
+const RESILIENT: &str = "-error-resilience default";
+const NO_LAG: &str = "-lag-in-frames 0";
 
 pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     let mut spec = Spec::new(args.factory);
     let mut notes = Vec::new();
-    match (args.int("crf"), args.rate("b")) {
+    let (crf, rate) = (args.int("crf"), args.rate("b"));
+    let mut missing = Vec::new();
+    if rate.is_some() && args.int("lag-in-frames") != Some(0) {
+        missing.push(NO_LAG);
+    }
+    if args.int("error-resilience") != Some(1) {
+        missing.push(RESILIENT);
+    }
+    match (crf, rate) {
         (None, Some(bits)) => {
             spec.set("end-usage", "vbr").set("target-bitrate", (bits + 500) / 1000);
             notes.push(RATE_NOTE.to_owned());
@@ -40,21 +56,26 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
         }
         (crf, _) => {
             let what = crf.map_or("constant quality (libaom-av1's default)".into(), |crf| format!("-crf {crf}"));
-            return Err(
-                args.cannot(what, "it has no cq-level, which stays at libaom's 10: -b:v RATE works, and -crf 10")
-            );
-        }
-    }
-    match args.text("usage").unwrap_or("good") {
-        "good" | "0" => spec.set("usage-profile", "good-quality"),
-        "allintra" | "2" => spec.set("usage-profile", "all-intra"),
-        _ => {
-            return Err(args.refused(
-                "-usage realtime",
-                "what it does depends on the time it has; take good with a higher -cpu-used",
+            return Err(args.cannot(
+                what,
+                format!(
+                    "it has no cq-level, which stays at libaom's 10; what it has is -b:v RATE {NO_LAG} {RESILIENT}"
+                ),
             ));
         }
-    };
+    }
+    if !missing.is_empty() {
+        let what = if rate.is_some() {
+            "-b:v as ffmpeg's libaom-av1 does it"
+        } else {
+            "-crf 10 as ffmpeg's libaom-av1 does it"
+        };
+        return Err(args.cannot(
+            what,
+            format!("the element is without look-ahead in its rate control and always error-resilient, which costs size; to have that, add {}", missing.join(" ")),
+        ));
+    }
+    spec.set("usage-profile", "good-quality");
     spec.set("cpu-used", 1);
     // The element's own maximum of 0 would force the best quality whatever the rate.
     spec.set("max-quantizer", args.int("qmax").unwrap_or(63));

@@ -78,7 +78,7 @@ pub(crate) const ENCODERS: &[EncoderDef] = &[
         options: aom::OPTIONS,
         map: aom::map,
         max_threads: 64,
-        remark: "8 bit only, and bit rate only: GStreamer 1.22's element cannot set the level of -crf.",
+        remark: "8 bit only. GStreamer 1.22's element cannot set the level of -crf, is always error-resilient and has no look-ahead in its rate control, so that -b:v wants -lag-in-frames 0 -error-resilience default beside it; the file is then ffmpeg's for these arguments, and larger than without them.",
     },
     EncoderDef {
         name: "libsvtav1",
@@ -122,7 +122,7 @@ pub(crate) const ENCODERS: &[EncoderDef] = &[
         options: libav::MPEG_OPTIONS,
         map: libav::map_mpeg,
         max_threads: 64,
-        remark: "",
+        remark: "-q:v in whole numbers; -b:v only from GStreamer 1.24 on, because before the element's rate control counts nanoseconds as frames.",
     },
     EncoderDef {
         name: "mpeg2video",
@@ -131,9 +131,9 @@ pub(crate) const ENCODERS: &[EncoderDef] = &[
         title: "MPEG-2 by libavcodec",
         package: LIBAV,
         options: libav::MPEG_OPTIONS,
-        map: libav::map_mpeg,
+        map: libav::map_mpeg2,
         max_threads: 64,
-        remark: "",
+        remark: "Not to be had from GStreamer before 1.24, whose element counts time in nanoseconds, which is no frame rate of MPEG-2.",
     },
     EncoderDef {
         name: "prores_ks",
@@ -166,7 +166,7 @@ pub(crate) const ENCODERS: &[EncoderDef] = &[
         options: libav::MJPEG_OPTIONS,
         map: libav::map_mjpeg,
         max_threads: 64,
-        remark: "",
+        remark: "-q:v in whole numbers; -b:v only from GStreamer 1.24 on. The range of the input is kept, where ffmpeg makes it full.",
     },
 ];
 
@@ -183,6 +183,9 @@ const WITHOUT: &[(&str, &str)] = &[
     ("rawvideo", "divien encodes; there is nothing to gain for raw video"),
     ("gif", "use a video codec"),
 ];
+
+/// How ffmpeg's names of hardware encoders end.
+const HARDWARE: &[&str] = &["_nvenc", "_vaapi", "_qsv", "_amf", "_videotoolbox", "_v4l2m2m", "_omx", "_mf"];
 
 /// Package of elements that are not among ffmpeg's encoders but may be named.
 const FACTORY_PACKAGES: &[(&str, &str)] = &[
@@ -231,6 +234,10 @@ pub(super) fn check_threads(def: &EncoderDef, threads: Option<u32>) -> Result<()
 /// The error for a name that is neither an encoder of ffmpeg's nor an element that is installed.
 pub(super) fn unknown(name: &str) -> Error {
     if let Some((_, reason)) = WITHOUT.iter().find(|(known, _)| *known == name) {
+        return Error::NotSupported { name: name.into(), reason };
+    }
+    if HARDWARE.iter().any(|suffix| name.ends_with(suffix)) {
+        let reason = "name GStreamer's element for it (nvh264enc, vah264enc …), with its own properties";
         return Error::NotSupported { name: name.into(), reason };
     }
     let package = FACTORY_PACKAGES.iter().find(|(factory, _)| *factory == name).map(|(_, package)| *package);

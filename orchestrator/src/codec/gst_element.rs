@@ -3,7 +3,7 @@
 use gst::prelude::*;
 
 use super::spec::Spec;
-use super::{Error, Mapped, encoders};
+use super::{Error, Mapped, encoders, x264_keys, x265_keys};
 use crate::cli::{VideoArgs, nearest_names};
 
 /// A property that can be set.
@@ -36,6 +36,13 @@ const GOP: &[&str] =
 fn factory(name: &str) -> Option<gst::ElementFactory> {
     gst::init().ok()?;
     gst::ElementFactory::find(name)
+}
+
+/// The version of the plugin that the element is from.
+pub(super) fn plugin_version(name: &str) -> Option<(u32, u32, u32)> {
+    let version = factory(name)?.plugin()?.version();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    Some((parts.next()?, parts.next()?, parts.next().unwrap_or(0)))
 }
 
 fn specs(name: &str) -> Vec<glib::ParamSpec> {
@@ -136,12 +143,49 @@ pub(super) fn map(video: &VideoArgs) -> Result<Mapped, Error> {
             near: nearest_names(option, known.iter().map(|p| p.name())),
         })?;
         check(name, spec, text)?;
+        refuse_files(name, option, text)?;
         if GOP.contains(&option.as_str()) {
             mapped.gop = text.parse().ok().filter(|n| *n > 0);
         }
         mapped.spec.set(option, text);
     }
     Ok(mapped)
+}
+
+/// Values by which a harmless property writes files, or takes over what divien sets.
+fn refuse_files(encoder: &str, option: &str, text: &str) -> Result<(), Error> {
+    let refused =
+        |what: String, reason: &str| Err(Error::Refused { encoder: encoder.into(), what, reason: reason.into() });
+    if option == "pass" && matches!(text, "pass1" | "pass2" | "pass3" | "17" | "18" | "19" | "512" | "1024") {
+        return refused(
+            format!("-pass {text}"),
+            "it keeps a file between passes; rate control over the whole file is a later version's",
+        );
+    }
+    if option != "option-string" {
+        return Ok(());
+    }
+    for item in text.split(':').filter(|item| !item.is_empty()) {
+        let (key, value) = item.split_once('=').unwrap_or((item, "1"));
+        let key = key.replace('_', "-");
+        let reason = match encoder {
+            "x264enc" => match x264_keys::usage(&key) {
+                Some(x264_keys::Use::Refuse(reason)) => Some(reason.to_owned()),
+                Some(_) => x264_keys::check(&key, value).err(),
+                None => Some("x264 has no such option".into()),
+            },
+            "x265enc" => match x265_keys::usage(&key) {
+                Some(x265_keys::Use::Refuse(reason)) => Some(reason.to_owned()),
+                Some(x265_keys::Use::Pass) => None,
+                None => Some("x265 has no such option".into()),
+            },
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return refused(format!("-option-string {key}"), &reason);
+        }
+    }
+    Ok(())
 }
 
 fn check(encoder: &str, spec: &glib::ParamSpec, text: &str) -> Result<(), Error> {
@@ -151,7 +195,7 @@ fn check(encoder: &str, spec: &glib::ParamSpec, text: &str) -> Result<(), Error>
         value: text.into(),
         wanted: range(spec),
     };
-    if text.chars().any(|c| c.is_control() || c == '"') {
+    if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\\' | '$' | '`')) {
         return Err(bad());
     }
     let value = glib::Value::deserialize_with_pspec(text, spec).map_err(|_| bad())?;

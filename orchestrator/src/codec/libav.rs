@@ -1,5 +1,6 @@
 //! libavcodec's own encoders by the avenc elements, whose properties are libavcodec's options.
 
+use super::gst_element::plugin_version;
 use super::options::{Args, Kind, Opt, own, pass};
 use super::spec::Spec;
 use super::{Error, Mapped};
@@ -14,7 +15,7 @@ const FFV1_CODER: &[(&str, i64)] = &[("rice", 0), ("ac", 1), ("range_tab", 2), (
 const HUFFMAN: &[&str] = &["default", "optimal"];
 
 pub(super) const MPEG_OPTIONS: &[Opt] = &[
-    own("q", Kind::Float(0.01, 30.0), "constant quality scale, less is better"),
+    own("q", Kind::Float(1.0, 31.0), "constant quality scale, less is better"),
     own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
     pass("g", Kind::Int(0, INT_MAX), "gop-size", "largest distance of key frames; the default is 12"),
     pass("bf", Kind::Int(0, 16), "max-bframes", "most B-frames in a row; the default is 0"),
@@ -33,17 +34,38 @@ pub(super) const MPEG_OPTIONS: &[Opt] = &[
 ];
 
 pub(super) fn map_mpeg(args: &Args) -> Result<Mapped, Error> {
-    let mut mapped = quality_or_rate(args, 200_000)?;
+    let mut mapped = quality_or_rate(args)?;
     if let Some(mode) = args.int("mbd") {
-        let name = usize::try_from(mode).ok().and_then(|m| MBD.get(m)).copied().unwrap_or("simple");
-        mapped.spec.set("mbd", name);
+        let name = usize::try_from(mode).ok().and_then(|m| MBD.get(m));
+        mapped.spec.set("mbd", name.copied().unwrap_or("simple"));
     }
-    mapped.gop = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < INT_MAX as u32);
+    mapped.gop = gop(args);
     Ok(mapped)
 }
 
+pub(super) fn map_mpeg2(args: &Args) -> Result<Mapped, Error> {
+    if counts_nanoseconds(args) {
+        return Err(args.cannot(
+            "MPEG-2",
+            "before GStreamer 1.24 the element counts time in nanoseconds, which is no frame rate of MPEG-2; mpeg4 and libx264 work",
+        ));
+    }
+    map_mpeg(args)
+}
+
+/// GStreamer 1.22's libav elements open the encoders with a time base of a nanosecond, which
+/// libavcodec's rate control takes for the length of a frame; it was put right in 1.23.1.
+fn counts_nanoseconds(args: &Args) -> bool {
+    plugin_version(args.factory).is_some_and(|version| version < (1, 23, 1))
+}
+
+fn gop(args: &Args) -> Option<u32> {
+    let distance = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok());
+    distance.filter(|g| *g < INT_MAX as u32)
+}
+
 pub(super) const MJPEG_OPTIONS: &[Opt] = &[
-    own("q", Kind::Float(0.01, 30.0), "constant quality scale, less is better"),
+    own("q", Kind::Float(1.0, 31.0), "constant quality scale, less is better"),
     own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
     pass("qmin", Kind::Int(-1, 69), "qmin", "smallest quantizer"),
     pass("qmax", Kind::Int(-1, 1024), "qmax", "largest quantizer"),
@@ -51,27 +73,45 @@ pub(super) const MJPEG_OPTIONS: &[Opt] = &[
 ];
 
 pub(super) fn map_mjpeg(args: &Args) -> Result<Mapped, Error> {
-    let mut mapped = quality_or_rate(args, 200_000)?;
-    mapped.gop = None;
-    Ok(mapped)
+    quality_or_rate(args)
 }
 
-fn quality_or_rate(args: &Args, default_rate: u64) -> Result<Mapped, Error> {
+/// ffmpeg's rate where neither is given.
+const DEFAULT_RATE: u64 = 200_000;
+
+/// A constant scale is kept by the limits of the quantizer: the elements' own `quantizer` reaches the first frame alone.
+fn quality_or_rate(args: &Args) -> Result<Mapped, Error> {
     let mut spec = Spec::new(args.factory);
     let mut notes = Vec::new();
-    match args.float("q") {
-        Some(scale) => {
-            spec.set("pass", "quant").set("quantizer", scale);
+    let limits = args.int("qmin").is_some() || args.int("qmax").is_some();
+    match (args.float("q"), args.rate("b")) {
+        (Some(scale), _) if scale.fract() != 0.0 => {
+            return Err(args.cannot(format!("-q:v {scale}"), "it takes whole numbers, 1 to 31"));
         }
-        None => {
-            let rate = args.rate("b");
-            spec.set("pass", "cbr").set("bitrate", rate.unwrap_or(default_rate));
-            match rate {
-                Some(_) => notes.push("-b:v is kept in each chunk for now; the whole file comes within 5%".to_owned()),
-                None => {
-                    notes.push(format!("neither -q:v nor -b:v given: {} kbit/s, as in ffmpeg", default_rate / 1000))
-                }
+        (Some(_), _) if limits => {
+            return Err(args.cannot(
+                "-q:v together with -qmin or -qmax",
+                "these limits are what keeps the scale; give -q:v alone",
+            ));
+        }
+        (Some(scale), _) => {
+            // ffmpeg's own smallest quantizer is 2.
+            let scale = scale.max(2.0);
+            spec.set("qmin", scale).set("qmax", scale);
+        }
+        (None, rate) => {
+            if counts_nanoseconds(args) {
+                let what = rate.map_or("a bit rate (the default, 200 kbit/s)", |_| "-b:v");
+                return Err(args.cannot(
+                    what,
+                    "before GStreamer 1.24 the element's rate control counts nanoseconds as frames; -q:v 1 to 31 works",
+                ));
             }
+            spec.set("bitrate", rate.unwrap_or(DEFAULT_RATE));
+            notes.push(match rate {
+                Some(_) => "-b:v is the average of each chunk for now; the whole file comes within 5%".to_owned(),
+                None => format!("neither -q:v nor -b:v given: {} kbit/s, as in ffmpeg", DEFAULT_RATE / 1000),
+            });
         }
     }
     for (key, value) in args.passed() {
@@ -103,8 +143,8 @@ pub(super) fn map_prores(args: &Args) -> Result<Mapped, Error> {
         spec.set("pass", "quant").set("quantizer", scale);
     }
     if let Some(vendor) = args.text("vendor") {
-        if vendor.len() != 4 || !vendor.is_ascii() {
-            return Err(args.bad("vendor", vendor, "four ASCII letters are wanted"));
+        if vendor.len() != 4 || !vendor.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(args.bad("vendor", vendor, "four letters or digits are wanted"));
         }
         spec.set("vendor", vendor);
     }
@@ -121,21 +161,36 @@ pub(super) fn map_prores(args: &Args) -> Result<Mapped, Error> {
 }
 
 pub(super) const FFV1_OPTIONS: &[Opt] = &[
-    own("level", Kind::Named(&[("0", 0), ("1", 1), ("3", 3)], 0, 3), "version of the format: 0, 1 or 3"),
+    own("level", Kind::Int(0, 3), "version of the format: 3, or none for libavcodec's choice"),
     own("coder", Kind::Named(FFV1_CODER, -2, 2), "entropy coder"),
     pass("context", Kind::Int(0, 1), "context", "context model"),
-    pass("slices", Kind::Int(0, 1024), "slices", "slices in a picture: 4, 6, 9, 12, 16, 20, 24, 30 …"),
+    own("slices", Kind::Int(0, 1024), "slices in a picture: 4, 6, 9, 12, 16, 20, 24, 30 …"),
     own("slicecrc", Kind::Bool, "check sums of slices"),
-    own("g", Kind::Int(0, INT_MAX), "distance of key frames; the default is 12, and 1 makes every frame one"),
+    pass(
+        "g",
+        Kind::Int(0, INT_MAX),
+        "gop-size",
+        "distance of key frames; the default is 12, and 1 makes every frame one",
+    ),
 ];
 
 pub(super) fn map_ffv1(args: &Args) -> Result<Mapped, Error> {
     let mut spec = Spec::new(args.factory);
-    if let Some(version) = args.int("level") {
-        if version == 2 {
-            return Err(args.bad("level", "2", "version 2 of FFV1 was experimental and never finished: 0, 1 or 3"));
+    let slices = args.int("slices").filter(|n| *n > 0);
+    // The element has no level, but libavcodec takes version 3 for more than one slice; 4 are its own choice there.
+    let slices = match (args.int("level"), slices) {
+        (None, slices) => slices,
+        (Some(3), None) => Some(4),
+        (Some(3), Some(slices)) if slices > 1 => Some(slices),
+        (Some(level), _) => {
+            return Err(args.cannot(
+                format!("-level {level}"),
+                "it has no such property: -level 3 with more than one slice works, or no -level",
+            ));
         }
-        spec.set("level", version);
+    };
+    if let Some(slices) = slices {
+        spec.set("slices", slices);
     }
     if let Some(coder) = args.int("coder")
         && let Some((name, _)) = FFV1_CODER.iter().find(|(_, value)| *value == coder)
@@ -145,13 +200,10 @@ pub(super) fn map_ffv1(args: &Args) -> Result<Mapped, Error> {
     if let Some(crc) = args.int("slicecrc") {
         spec.set("slicecrc", crc == 1);
     }
-    if let Some(g) = args.int("g") {
-        spec.set("gop-size", g);
-    }
     for (key, value) in args.passed() {
         spec.set(key, value.plain());
     }
     let mut mapped = Mapped::new(spec);
-    mapped.gop = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < INT_MAX as u32);
+    mapped.gop = gop(args);
     Ok(mapped)
 }

@@ -74,9 +74,9 @@ pub fn resolve(video: &VideoArgs, threads: Option<u32>) -> Result<Choice, Error>
     let (factory, mapped) = match find(&video.encoder) {
         Some(def) => {
             let args = options::Args::read(video, def.factory, def.options)?;
-            let mapped = (def.map)(&args)?;
             encoders::require(def)?;
             encoders::check_threads(def, threads)?;
+            let mapped = (def.map)(&args)?;
             (def.factory.to_owned(), mapped)
         }
         None => (video.encoder.clone(), gst_element::map(video)?),

@@ -101,7 +101,7 @@ pub(super) fn map_vp9(args: &Args) -> Result<Mapped, Error> {
             );
         }
     }
-    common(args, &mut spec, 128)?;
+    common(args, &mut spec, 0)?;
     spec.set("cpu-used", args.int("cpu-used").unwrap_or(1));
     // More than one layer of alternate references is beyond the element's switch.
     match args.int("auto-alt-ref").unwrap_or(1) {
@@ -138,7 +138,7 @@ pub(super) fn map_vp8(args: &Args) -> Result<Mapped, Error> {
             constrained(&mut spec, crf.unwrap_or(32), 256_000);
         }
     }
-    common(args, &mut spec, 128)?;
+    common(args, &mut spec, 4)?;
     spec.set("cpu-used", args.int("cpu-used").unwrap_or(1));
     spec.set("auto-alt-ref", args.int("auto-alt-ref") == Some(1));
     spec.set("twopass-vbr-bias", 60);
@@ -152,7 +152,7 @@ fn constrained(spec: &mut Spec, crf: i64, bits: u64) {
 }
 
 /// What ffmpeg sets where the elements' own defaults differ.
-fn common(args: &Args, spec: &mut Spec, default_distance: i64) -> Result<(), Error> {
+fn common(args: &Args, spec: &mut Spec, least_quantizer: i64) -> Result<(), Error> {
     match args.text("deadline").unwrap_or("good") {
         "best" | "0" => spec.set("deadline", 0),
         "good" | "1000000" => spec.set("deadline", 1_000_000),
@@ -164,11 +164,11 @@ fn common(args: &Args, spec: &mut Spec, default_distance: i64) -> Result<(), Err
         }
     };
     let crf = args.int("crf");
-    let (low, high) = (args.int("qmin").unwrap_or(0), args.int("qmax").unwrap_or(63));
+    let (low, high) = (args.int("qmin").unwrap_or(least_quantizer), args.int("qmax").unwrap_or(63));
     if let Some(crf) = crf.filter(|crf| !(low..=high).contains(crf)) {
         return Err(args.out_of_range("crf", crf, format!("between -qmin and -qmax, {low} to {high}")));
     }
-    spec.set("keyframe-max-dist", args.int("g").unwrap_or(default_distance));
+    spec.set("keyframe-max-dist", args.int("g").unwrap_or(128));
     spec.set("lag-in-frames", args.int("lag-in-frames").unwrap_or(25));
     spec.set("arnr-maxframes", args.int("arnr-maxframes").unwrap_or(0));
     spec.set("arnr-strength", args.int("arnr-strength").unwrap_or(3));
@@ -183,6 +183,8 @@ fn common(args: &Args, spec: &mut Spec, default_distance: i64) -> Result<(), Err
 fn finish(args: &Args, spec: Spec) -> Mapped {
     let mut mapped = Mapped::new(spec);
     mapped.gop = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < i32::MAX as u32);
-    mapped.notes.push("-b:v is kept in each chunk for now; the whole file comes within 5%".into());
+    if args.int("crf").is_none() && args.rate("b").is_some_and(|bits| bits > 0) {
+        mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());
+    }
     mapped
 }

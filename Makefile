@@ -1,0 +1,53 @@
+# make encode IN=clip.mp4 OUT=out.mp4 [ARGS="-crf 20"]   build divien and encode a clip with it
+# make test                                              run every test
+# make check                                             formatting, lints, documentation, licences
+# make setup                                             install what a build and the tests need
+
+# Paths given as IN and OUT belong to the caller's folder, so `make -f` works from anywhere and through links.
+ROOT := $(dir $(realpath $(lastword $(MAKEFILE_LIST))))
+MANIFEST := --manifest-path "$(ROOT)Cargo.toml"
+PROFILE ?= release
+IN ?=
+OUT ?= out.mp4
+ARGS ?=
+TEST_ARGS ?=
+
+.PHONY: help encode test check fmt clippy doc deny setup
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
+
+encode:
+	@"$(ROOT)scripts/setup.sh" build
+	@echo "building divien ($(PROFILE)); the first time takes some minutes"
+	@cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien
+ifeq ($(strip $(IN)),)
+	@echo "no IN=clip.mp4 was given: making a 20 s clip, sample.mp4"
+	@"$(ROOT)scripts/sample.sh" sample.mp4
+	@cargo run -q --profile $(PROFILE) $(MANIFEST) -p divien -- -y -i sample.mp4 $(ARGS) "$(OUT)"
+else
+	@cargo run -q --profile $(PROFILE) $(MANIFEST) -p divien -- -i "$(IN)" $(ARGS) "$(OUT)"
+endif
+
+test:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo test $(MANIFEST) --workspace --no-fail-fast $(TEST_ARGS)
+
+check: fmt clippy doc deny
+
+fmt:
+	cargo fmt $(MANIFEST) --all -- --check
+
+clippy:
+	cargo clippy $(MANIFEST) --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc $(MANIFEST) --workspace --no-deps
+
+deny:
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny $(MANIFEST) check licenses bans sources
+
+setup:
+	@"$(ROOT)scripts/setup.sh" test
+	@echo "everything is here"

@@ -1,0 +1,332 @@
+use std::ffi::OsString;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::table::{Kind, OPTIONS};
+use super::*;
+
+fn parse_line(line: &str) -> Result<Command, UsageError> {
+    parse(line.split(' ').filter(|a| !a.is_empty()).map(OsString::from))
+}
+
+fn job(line: &str) -> Job {
+    match parse_line(line) {
+        Ok(Command::Encode(job)) => *job,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn error(line: &str) -> String {
+    match parse_line(line) {
+        Err(error) => error.to_string(),
+        Ok(command) => panic!("{line}: {command:?}"),
+    }
+}
+
+#[test]
+fn a_bare_line_is_x264_with_everything_kept() {
+    let job = job("-i in.mkv out.mp4");
+    assert_eq!(job.input, Input::File("in.mkv".into()));
+    assert_eq!(job.output, Output::File("out.mp4".into()));
+    assert_eq!(job.video, VideoArgs { encoder: "libx264".into(), options: vec![], pix_fmt: None });
+    assert_eq!(job.audio, AudioArgs::default());
+    assert_eq!((job.chunk_frames, job.workers, job.threads, job.subtitles), (250, None, None, true));
+    assert_eq!(job.overwrite, Overwrite::Ask);
+}
+
+#[test]
+fn every_option_reaches_the_job() {
+    let job = job(
+        "-y -w 3 -hide_banner -loglevel repeat+level+error -nostats -progress pipe:2 -ss 1:02 -i - -threads 2 -bsize 100 -c:v libx265 -crf 22.5 \
+         -preset slow -pix_fmt yuv420p10le -x265-params rd=4 -c:a aac -b:a 128k -sn -t 90s -frames:v 10 -movflags +faststart \
+         -metadata title=a -metadata artist=b=c -f mp4 -",
+    );
+    assert_eq!((job.input, job.output), (Input::Stdin, Output::Stdout));
+    assert_eq!(job.overwrite, Overwrite::Always);
+    assert_eq!((job.workers, job.threads, job.chunk_frames), (Some(3), Some(2), 100));
+    assert_eq!(job.video.encoder, "libx265");
+    let options: Vec<(&str, &str)> = job.video.options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(options, [("crf", "22.5"), ("preset", "slow"), ("x265-params", "rd=4")]);
+    assert_eq!(job.video.pix_fmt.as_deref(), Some("yuv420p10le"));
+    assert_eq!(job.audio, AudioArgs { codec: AudioCodec::Encoder("aac".into()), bit_rate: Some(128_000) });
+    assert!(!job.subtitles && job.faststart);
+    assert_eq!(job.range.start, Some(Duration::from_secs(62)));
+    assert_eq!(job.range.end, Some(End::After(Duration::from_secs(90))));
+    assert_eq!(job.range.frames, Some(10));
+    assert_eq!(job.metadata, [("title".into(), "a".into()), ("artist".into(), "b=c".into())]);
+    assert_eq!(job.format.as_deref(), Some("mp4"));
+    assert_eq!(job.report.progress.as_deref(), Some("pipe:2"));
+    assert_eq!((job.report.stats, job.report.level, job.report.hide_banner), (Some(false), LogLevel::Error, true));
+}
+
+#[test]
+fn options_stand_in_any_order_and_the_last_of_a_name_counts() {
+    let first = job("-i a -crf 20 -c:v libx264 -an out.mp4 -y");
+    assert_eq!(first, job("-y -i a out.mp4 -an -vcodec libx264 -crf 30 -crf 20"));
+    assert_eq!(job("-i a -c:a copy -an o.mp4").audio.codec, AudioCodec::None);
+    assert_eq!(job("-i a -an -c:a copy o.mp4").audio.codec, AudioCodec::Copy);
+    assert_eq!(job("-y -n -i a o.mp4").overwrite, Overwrite::Never);
+}
+
+#[test]
+fn a_value_may_begin_with_a_dash() {
+    assert_eq!(
+        job("-i a -deblock -1:-1 -b-bias -10 o.mp4").video.options,
+        [("deblock".into(), "-1:-1".into()), ("b-bias".into(), "-10".into())]
+    );
+    assert_eq!(job("-i a -metadata -c:v=-an o.mp4").metadata, [("-c:v".into(), "-an".into())]);
+    assert_eq!(job("-i -odd.mkv o.mp4").input, Input::File("-odd.mkv".into()));
+    assert_eq!(job("-i a -- -odd.mp4").output, Output::File("-odd.mp4".into()));
+}
+
+#[test]
+fn stream_specifiers_of_the_one_video_stream_are_taken() {
+    assert_eq!(job("-i a -b:v:0 2M -c:v:0 libx264 o.mp4").video.options, [("b".into(), "2M".into())]);
+    assert_eq!(job("-i a -refs:v 4 o.mp4").video.options, [("refs".into(), "4".into())]);
+}
+
+#[test]
+fn times_on_each_side_of_the_input_mean_what_they_mean_to_ffmpeg() {
+    let seconds = Duration::from_secs;
+    let cases = [
+        ("-ss 5 -i a -t 10 o", Some(5), Some(End::After(seconds(10)))),
+        ("-i a -ss 5 -to 10 o", Some(5), Some(End::At(seconds(10)))),
+        ("-ss 5 -i a -to 10 o", Some(5), Some(End::After(seconds(10)))),
+        ("-ss 5 -to 10 -i a o", Some(5), Some(End::At(seconds(10)))),
+        ("-i a -to 10 o", None, Some(End::At(seconds(10)))),
+        ("-i a -t 3 -to 10 o", None, Some(End::After(seconds(3)))),
+    ];
+    for (line, start, end) in cases {
+        let range = job(line).range;
+        assert_eq!((range.start, range.end), (start.map(seconds), end), "{line}");
+    }
+    assert!(error("-i a -ss 10 -to 5 o").contains("after -ss 10"));
+    assert!(error("-ss 1 -i a -ss 2 o").contains("both sides"));
+}
+
+#[test]
+fn elements_take_their_own_properties_as_options() {
+    let job = job("-i a -c:v x264enc -speed-preset slow -pass qual -quantizer 20 o.mp4");
+    assert_eq!(job.video.options[0], ("speed-preset".into(), "slow".into()));
+    assert!(error("-i a -c:v x264enc -quantiser 20 o.mp4").contains("did you mean -quantizer?"));
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_what_there_is() {
+    let cases = [
+        ("", "no input"),
+        ("-crf 20 out.mp4", "no input"),
+        ("-i a -nosuch o p", "unknown option '-nosuch'"),
+        ("-nosuch -i a o", "unknown option '-nosuch'"),
+        ("-i a -nosuch 1 2 3", "unknown option '-nosuch'"),
+        ("-i a", "no output"),
+        ("-i a -crff 3 o", "unknown option '-crff': did you mean -crf?"),
+        ("-i a -presets fast o", "did you mean -preset?"),
+        ("-i a -row-mt 1 o", "libx264 has no option '-row-mt'"),
+        ("-i a o -crf", "'-crf' wants a value (QUALITY)"),
+        ("-i", "'-i' wants a value (INPUT)"),
+        ("-i a -w 0 o", "-w 0 is out of range: 1 to 1024"),
+        ("-i a -w -3 o", "-w -3 is out of range: 1 to 1024"),
+        ("-i a -w many o", "a whole number is wanted"),
+        ("-i a -bsize 1.5 o", "a whole number is wanted"),
+        ("-i a -b:a fast o", "a bit rate is wanted"),
+        ("-i a -b:a 3 o", "-b:a 3 is out of range: 500 to 10000000"),
+        ("-i a -t soon o", "a time is wanted"),
+        ("-i a -t -5 o", "a time is wanted"),
+        ("-i a -loglevel loud o", "quiet, panic"),
+        ("-i a -metadata title o", "KEY=VALUE is wanted"),
+        ("-i a -i b o", "'b' is a second input"),
+        ("-i a o p", "'p' is a second output"),
+        ("-crf 20 -i a o", "'-crf' stands before -i"),
+        ("-c:v libx264 -i a o", "'-c:v' stands before -i"),
+        ("-h filters", "no help about 'filters'"),
+    ];
+    for (line, wanted) in cases {
+        let told = error(line);
+        assert!(told.contains(wanted), "{line}: {told}");
+    }
+}
+
+#[test]
+fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
+    let options = [
+        "-vf scale=1:1",
+        "-af volume=2",
+        "-filter_complex x",
+        "-filter:v x",
+        "-map 0:v",
+        "-maxrate 2M",
+        "-bufsize 4M",
+        "-pass 1",
+        "-r 25",
+        "-s 1x1",
+        "-aspect 4:3",
+        "-vn",
+        "-itsoffset 1",
+        "-stream_loop 1",
+        "-shortest",
+        "-c copy",
+        "-c:v copy",
+        "-c:s srt",
+        "-vsync 0",
+        "-ar 48000",
+        "-ac 2",
+        "-map_metadata 0",
+        "-metadata:s:v:0 a=b",
+        "-disposition:v:0 default",
+        "-bsf:v x",
+        "-tag:v hvc1",
+        "-hwaccel auto",
+        "-color_range pc",
+        "-force_key_frames 1",
+        "-movflags frag_keyframe",
+        "-nostdin",
+        "-flags +ilme",
+        "-workers a:1",
+        "-fps_mode cfr",
+        "-x264-stats a",
+    ];
+    for option in options {
+        let told = error(&format!("-i a {option} o"));
+        assert!(told.contains("not supported yet"), "{option}: {told}");
+    }
+    assert!(error("-f rawvideo -i a o").contains("not supported yet"));
+    assert!(error("-r 25 -i a o").contains("not supported yet"));
+}
+
+#[test]
+fn the_words_of_later_versions_are_no_outputs() {
+    for word in ["worker", "workers", "server", "client", "standalone", "token"] {
+        assert!(matches!(parse_line(word), Err(UsageError::NotBuilt { .. })), "{word}");
+        assert!(matches!(parse_line(&format!("{word} -i a o")), Err(UsageError::NotBuilt { .. })), "{word}");
+    }
+    assert_eq!(job("-i worker token").output, Output::File("token".into()));
+}
+
+#[test]
+fn help_is_found_by_every_name() {
+    for line in ["-h", "-help", "--help", "-?", "-i a -h"] {
+        assert_eq!(parse_line(line), Ok(Command::Help(Topic::Basic)), "{line}");
+    }
+    assert_eq!(parse_line("-h full"), Ok(Command::Help(Topic::Full)));
+    assert_eq!(parse_line("-h encoder=vp9enc"), Ok(Command::Help(Topic::Encoder("vp9enc".into()))));
+    assert_eq!(parse_line("-encoders"), Ok(Command::Encoders));
+    assert_eq!(parse_line("--version"), Ok(Command::Version));
+}
+
+#[test]
+fn the_help_and_the_docs_know_every_option() {
+    let full = help(&Topic::Full).expect("there is help");
+    let page = docs();
+    for name in OPTIONS.iter().flat_map(|o| o.names()) {
+        assert!(full.contains(&format!("-{name}")), "-{name} is not in -h full");
+        assert!(page.contains(&format!("-{name}")), "-{name} is not in the docs");
+    }
+    let x264 = help(&Topic::Encoder("libx264".into())).expect("there is help");
+    assert!(x264.contains("-crf") && x264.contains("0 to 51") && x264.contains("[ref]"), "{x264}");
+    assert!(help(&Topic::Encoder("x264enc".into())).expect("there is help").contains("-speed-preset"));
+    assert!(help(&Topic::Encoder("nosuch".into())).is_err());
+}
+
+#[test]
+fn an_encoder_that_is_not_there_is_told_from_one_that_nobody_has() {
+    let refusal = |encoder: &str| {
+        let video = VideoArgs { encoder: encoder.into(), options: vec![], pix_fmt: None };
+        match crate::codec::resolve(&video, None) {
+            Err(error) => error.to_string(),
+            Ok(choice) => panic!("{encoder}: {choice:?}"),
+        }
+    };
+    let cases = [
+        ("libx246", "did you mean libx264"),
+        ("h264_nvenc", "nvh264enc"),
+        ("libxvid", "use mpeg4"),
+        ("identity", "no video encoder"),
+        ("avenc_nosuch", "apt install gstreamer1.0-libav"),
+        ("libvpx-vp9", "-b:v 2M"),
+    ];
+    for (encoder, wanted) in cases {
+        let told = refusal(encoder);
+        assert!(told.contains(wanted), "{encoder}: {told}");
+    }
+}
+
+#[test]
+fn the_page_of_the_docs_is_what_the_tables_say() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/options.md");
+    let written = std::fs::read_to_string(&page).unwrap_or_default();
+    assert!(written == docs(), "make it again: divien -h docs > docs/options.md");
+}
+
+#[test]
+fn no_two_options_share_a_name() {
+    let mut names: Vec<&str> = OPTIONS.iter().flat_map(|o| o.names()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+#[test]
+fn names_of_files_need_not_be_unicode() {
+    use std::os::unix::ffi::OsStringExt;
+    let odd = OsString::from_vec(b"caf\xe9.mkv".to_vec());
+    let args = ["-i".into(), odd.clone(), "out.mp4".into()];
+    match parse(args) {
+        Ok(Command::Encode(job)) => assert_eq!(job.input, Input::File(odd.clone().into())),
+        other => panic!("{other:?}"),
+    }
+    let args = ["-i".into(), "a".into(), "-crf".into(), odd, "o".into()];
+    assert!(matches!(parse(args), Err(UsageError::NotUnicode { .. })));
+}
+
+/// Words that lines are made of: every option, values good and bad, and noise.
+fn word() -> impl Strategy<Value = String> {
+    let names: Vec<String> = OPTIONS.iter().flat_map(|o| o.names()).map(|n| format!("-{n}")).collect();
+    prop_oneof![
+        4 => proptest::sample::select(names),
+        2 => proptest::sample::select(vec!["23", "-1", "2M", "1:02:03", "a=b", "libx265", "libvpx-vp9", "x264enc", "nosuchenc", "out.mp4", "-", "--", "+faststart", "-vf", "-refs", "9e99", "18446744073709551616"])
+            .prop_map(str::to_owned),
+        1 => "\\PC{0,12}",
+        1 => "-[a-z:_0-9-]{0,10}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_line_makes_the_parser_panic(words in proptest::collection::vec(word(), 0..14)) {
+        if let Err(error) = parse(words.into_iter().map(OsString::from)) {
+            prop_assert!(!error.to_string().is_empty());
+            let _ = error.hint();
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_value_panic(text in "\\PC{0,20}|[-+0-9.:eEkMGiBsmu]{0,20}") {
+        let _ = (number(&text), rate(&text), value::time(&text));
+    }
+
+    #[test]
+    fn no_settings_make_the_mapping_panic(
+        encoder in proptest::sample::select(crate::codec::ENCODERS.iter().map(|def| def.name).collect::<Vec<_>>()),
+        pick in proptest::collection::vec((any::<prop::sample::Index>(), "\\PC{0,8}|[-0-9.:=,]{0,10}|[a-z]{1,4}=[0-9.]{1,3}"), 0..5),
+        pix_fmt in proptest::option::of("[a-z0-9]{0,12}"),
+        size in any::<(u32, u32)>(),
+    ) {
+        let names = crate::codec::option_names(encoder);
+        let options = pick.into_iter().map(|(index, value)| (index.get(&names).clone(), value)).collect();
+        let video = VideoArgs { encoder: encoder.into(), options, pix_fmt };
+        match crate::codec::resolve(&video, None) {
+            Ok(choice) => prop_assert!(choice.spec_for(size.0, size.1).starts_with(&choice.factory)),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+#[test]
+fn a_metavar_stands_for_every_value() {
+    for option in OPTIONS {
+        assert_eq!(option.kind == Kind::Flag, option.kind.metavar().is_empty(), "-{}", option.name);
+    }
+}

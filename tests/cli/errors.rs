@@ -1,0 +1,189 @@
+//! What `divien` says when it cannot: one clear line, a hint, an exit code of its own, and no file that looks finished.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use divien_testbed::run::Signal;
+use divien_testbed::{Clip, Outcome, Running, divien, gst, place, run};
+
+/// Runs `divien -i INPUT OPTIONS OUTPUT`, which must fail and leave nothing behind in the output's folder.
+#[track_caller]
+fn refused(input: &Path, options: &[&str], name: &str) -> Outcome {
+    let folder = place::temporary();
+    let mut command = divien!("-i", input);
+    let outcome = run(command.args(options).arg(folder.path().join(name))).failure();
+    assert_eq!(entries(folder.path()), Vec::<PathBuf>::new(), "{outcome}");
+    outcome
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn each_cause_has_its_own_exit_code() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let sound = folder.path().join("sound.mka");
+    gst::launch(&format!(
+        "audiotestsrc num-buffers=20 ! opusenc ! matroskamux ! filesink location={}",
+        gst::quoted(&sound)
+    ))
+    .success();
+    let text = folder.path().join("text.mp4");
+    std::fs::write(&text, "This is no video. ".repeat(100)).unwrap();
+    let output = folder.path().join("out.mp4");
+    std::fs::write(&output, "precious").unwrap();
+
+    let code = |outcome: Outcome| outcome.status.code().unwrap();
+    let usage = code(refused(&film, &["-crff", "23"], "out.mp4").says(&["-crff", "-crf"]));
+    let range = code(refused(&film, &["-crf", "99"], "out.mp4").says(&["crf", "99", "51"]));
+    let unknown = refused(&film, &["-c:v", "libx246"], "out.mp4").says(&["libx246", "libx264"]);
+    assert_ne!(code(unknown), 0);
+    let missing = code(refused(&folder.path().join("none.mp4"), &[], "out.mp4").says(&["none.mp4"]));
+    let no_video = code(refused(&sound, &[], "out.mp4").says(&["no video"]));
+    let not_media = code(refused(&text, &[], "out.mp4").says(&["text.mp4"]));
+    let exists = code(run(&mut divien!("-i", &film, &output)).failure().says(&["out.mp4", "exists", "-y"]));
+    assert_eq!(usage, range);
+    assert_eq!(no_video, not_media);
+    let codes: BTreeSet<_> = [usage, missing, no_video, exists].into();
+    assert_eq!(codes.len(), 4, "usage {usage}, missing {missing}, no video {no_video}, exists {exists}");
+}
+
+#[test]
+fn an_output_that_exists_is_kept_unless_y_is_given() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let output = folder.path().join("out.mp4");
+    std::fs::write(&output, "precious").unwrap();
+    for options in [["-hide_banner"], ["-n"]] {
+        let mut command = divien!(options[0], "-i", &film, "-preset", "ultrafast", &output);
+        run(&mut command).failure();
+        assert_eq!(std::fs::read(&output).unwrap(), b"precious");
+    }
+    run(&mut divien!("-y", "-i", &film, "-preset", "ultrafast", &output)).success();
+    assert_ne!(std::fs::read(&output).unwrap(), b"precious");
+    assert_eq!(entries(folder.path()), [output]);
+}
+
+#[test]
+fn a_failure_keeps_the_file_that_was_to_be_replaced() {
+    let folder = place::temporary();
+    let output = folder.path().join("out.mp4");
+    std::fs::write(&output, "precious").unwrap();
+    run(&mut divien!("-y", "-i", folder.path().join("none.mp4"), &output)).failure();
+    assert_eq!(std::fs::read(&output).unwrap(), b"precious");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let output = folder.path().join("nowhere/out.mp4");
+    run(&mut divien!("-i", &film, &output)).failure().says(&["nowhere"]);
+    run(&mut divien!("-y", "-i", &film, folder.path())).failure();
+}
+
+#[test]
+fn options_of_ffmpeg_that_are_not_there_yet_are_never_taken_for_others() {
+    let film = Clip::film(30).path();
+    let cases: [&[&str]; 6] = [
+        &["-vf", "scale=100:100"],
+        &["-map", "0:v"],
+        &["-filter_complex", "null"],
+        &["-maxrate", "1M"],
+        &["-bufsize", "1M"],
+        &["-pass", "1"],
+    ];
+    for options in cases {
+        refused(&film, options, "out.mp4").says(&[options[0], "not supported yet"]);
+    }
+}
+
+#[test]
+fn an_unknown_container_is_named() {
+    let film = Clip::film(30).path();
+    refused(&film, &[], "out.xyz").says(&["xyz"]);
+    refused(&film, &["-f", "xyz"], "out.mp4").says(&["xyz"]);
+}
+
+#[test]
+fn a_codec_the_container_cannot_hold_is_refused_before_the_encode() {
+    let film = Clip::film(30).path();
+    refused(&film, &["-c:v", "libx264"], "out.webm").says(&["webm"]);
+}
+
+#[test]
+fn an_encoder_may_write_no_file() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let dump = folder.path().join("dump.yuv");
+    let parameters = format!("dump-yuv={}", dump.display());
+    refused(&film, &["-x264-params", &parameters], "out.mp4").says(&["dump-yuv"]);
+    assert!(!dump.exists());
+}
+
+#[test]
+fn an_interrupt_ends_the_run_within_two_seconds_and_leaves_nothing() {
+    let folder = place::temporary();
+    // Long enough to be still at work when the signal comes.
+    let film = Clip::film(600).path();
+    let progress = folder.path().join("progress");
+    let output = folder.path().join("out.mp4");
+    let mut command = divien!("-i", &film, "-preset", "veryslow", "-bsize", "50", "-progress", &progress, &output);
+    let running = Running::start(&mut command);
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !std::fs::read_to_string(&progress).is_ok_and(|text| text.contains("frame=")) {
+        assert!(Instant::now() < patience, "nothing was reported in a minute");
+        std::thread::yield_now();
+    }
+    let begun = Instant::now();
+    running.signal(Signal::INT);
+    let outcome = running.wait(Duration::from_secs(60)).failure();
+    assert!(begun.elapsed() < Duration::from_secs(2), "took {:.1?}\n{outcome}", begun.elapsed());
+    assert_eq!(outcome.status.code(), Some(255), "{outcome}");
+    assert!(!output.exists());
+    assert_eq!(entries(folder.path()), [progress], "{outcome}");
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_nothing() {
+    let folder = place::temporary();
+    // A file system of one's own needs user namespaces, which some systems do not grant.
+    let mount = format!("mount -t tmpfs -o size=64k none '{}'", folder.path().display());
+    let mut trial = Command::new("unshare");
+    if !run(trial.args(["-rm", "sh", "-c", &mount])).status.success() {
+        return place::skipped("a file system of 64 kB (unshare is not granted)");
+    }
+    let film = Clip::film(120).path();
+    let divien = divien!();
+    let line = format!(
+        "{mount} && '{}' -i '{}' -preset ultrafast '{}/out.mp4'; code=$?; ls -A '{}' | sed 's/^/left: /'; exit $code",
+        divien.get_program().display(),
+        film.display(),
+        folder.path().display(),
+        folder.path().display(),
+    );
+    let mut command = gst::command("unshare");
+    let outcome = run(command.args(["-rm", "sh", "-c", &line])).failure().says(&["space"]);
+    assert!(!outcome.said().contains("left:"), "{outcome}");
+}
+
+#[test]
+fn a_faulty_command_line_is_an_error_with_a_hint() {
+    run(&mut divien!()).failure().says(&["-i"]);
+    run(&mut divien!("-i")).failure().says(&["-i"]);
+    let film = Clip::film(30).path();
+    run(&mut divien!("-i", &film)).failure().says(&["output"]);
+}
+
+#[test]
+fn help_lists_what_there_is() {
+    run(&mut divien!("--help")).success().says(&["-crf", "-c:v", "-h full"]);
+    run(&mut divien!("-h", "full")).success().says(&["-crf", "-bsize", "-movflags"]);
+    run(&mut divien!("-version")).success().says(&[env!("CARGO_PKG_VERSION")]);
+    run(&mut divien!("-encoders")).success().says(&["libx264", "libx265", "libvpx-vp9", "ffv1"]);
+    run(&mut divien!("-h", "encoder=libx264")).success().says(&["crf", "preset", "51"]);
+}

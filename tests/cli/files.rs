@@ -1,0 +1,158 @@
+//! Files: containers, sound, pipes, metadata, and what other tools say of them.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::process::Command;
+
+use divien_testbed::{Clip, Fidelity, divien, place, probe, run};
+
+use crate::encode;
+
+#[test]
+fn a_film_is_whole_in_every_container() {
+    let folder = place::temporary();
+    let film = Clip::film(90).path();
+    for name in ["out.mp4", "out.mov", "out.mkv", "out.ts"] {
+        let output = encode(&film, &["-preset", "ultrafast"], folder.path(), name);
+        Fidelity::of(&output, &film).assert();
+        assert_eq!(probe::codecs(&output).len(), 2, "{name}: {:?}", probe::codecs(&output));
+    }
+    let webm =
+        encode(&film, &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"], folder.path(), "out.webm");
+    assert_eq!(probe::codecs(&webm), ["video vp9", "audio opus"]);
+    Fidelity::of(&webm, &film).assert();
+}
+
+#[test]
+fn sound_is_copied_where_the_container_takes_it() {
+    let folder = place::temporary();
+    let film = Clip::film(90).path();
+    for (name, tolerance) in [("out.mkv", 1.0), ("out.mp4", 22.0)] {
+        let output = encode(&film, &["-preset", "ultrafast"], folder.path(), name);
+        Fidelity::of(&output, &film).streams().sound_tolerance_ms(tolerance).assert();
+    }
+    for silent in [["-an"].as_slice(), &["-c:a", "none"]] {
+        let options = [&["-preset", "ultrafast"], silent].concat();
+        let output = encode(&film, &options, folder.path(), "silent.mp4");
+        assert_eq!(probe::codecs(&output), ["video h264"]);
+    }
+}
+
+#[test]
+fn bare_streams_are_written_by_their_extension() {
+    let folder = place::temporary();
+    let clip = Clip::raw(50).path();
+    let cases: [(&str, &[&str], &str); 5] = [
+        ("out.h264", &["-c:v", "libx264", "-preset", "ultrafast"], "h264"),
+        ("out.h265", &["-c:v", "libx265", "-preset", "ultrafast"], "hevc"),
+        ("out.ivf", &["-c:v", "libvpx", "-b:v", "1M", "-cpu-used", "4"], "vp8"),
+        ("vp9.ivf", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"], "vp9"),
+        ("out.obu", &["-c:v", "libaom-av1", "-b:v", "1M", "-cpu-used", "8"], "av1"),
+    ];
+    for (name, options, codec) in cases {
+        let output = encode(&clip, &[options, &["-bsize", "20"]].concat(), folder.path(), name);
+        assert_eq!(probe::codecs(&output), [format!("video {codec}")], "{name}");
+        let decoded = probe::rows(&output, "frame", Some("v:0"), "width").len();
+        assert_eq!(decoded, 50, "{name}");
+    }
+}
+
+#[test]
+fn a_file_is_known_by_its_content_not_its_name() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let disguised = folder.path().join("film.txt");
+    std::fs::copy(&film, &disguised).unwrap();
+    let output = encode(&disguised, &["-preset", "ultrafast"], folder.path(), "out.mp4");
+    Fidelity::of(&output, &film).assert();
+}
+
+#[test]
+fn standard_input_and_output_are_files_like_any_other() {
+    let folder = place::temporary();
+    let film = Clip::film(60).path();
+    let file = encode(&film, &["-preset", "ultrafast", "-bsize", "20"], folder.path(), "file.mkv");
+    let mut command = divien!("-i", "-", "-preset", "ultrafast", "-bsize", "20", "-f", "matroska", "-");
+    let outcome = run(command.stdin(File::open(&film).unwrap())).success();
+    let piped = folder.path().join("piped.mkv");
+    std::fs::write(&piped, &outcome.stdout).unwrap();
+    Fidelity::of(&piped, &film).assert();
+    Fidelity::of(&piped, &file).lossless().assert();
+}
+
+#[test]
+fn y4m_is_read_from_standard_input() {
+    let folder = place::temporary();
+    let clip = Clip::raw(40).path();
+    let y4m = folder.path().join("clip.y4m");
+    let mut ffmpeg = Command::new("ffmpeg");
+    run(ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(&clip).args(["-pix_fmt", "yuv420p"]).arg(&y4m)).success();
+    let output = folder.path().join("out.mkv");
+    let mut command = divien!("-i", "-", "-c:v", "ffv1", "-bsize", "15", &output);
+    run(command.stdin(File::open(&y4m).unwrap())).success();
+    Fidelity::of(&output, &clip).lossless().assert();
+}
+
+#[test]
+fn fast_start_puts_the_index_first() {
+    let folder = place::temporary();
+    let film = Clip::film(60).path();
+    let output = encode(&film, &["-preset", "ultrafast", "-movflags", "+faststart"], folder.path(), "out.mp4");
+    let bytes = std::fs::read(&output).unwrap();
+    let position = |name: &[u8]| bytes.windows(4).position(|window| window == name);
+    assert!(position(b"moov").unwrap() < position(b"mdat").unwrap());
+    Fidelity::of(&output, &film).streams().sound_tolerance_ms(22.0).assert();
+}
+
+#[test]
+fn metadata_reaches_the_file() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    for name in ["out.mp4", "out.mkv"] {
+        let options = ["-preset", "ultrafast", "-metadata", "title=Wide water"];
+        let output = encode(&film, &options, folder.path(), name);
+        let tags = probe::rows(&output, "format", None, "filename:format_tags=title");
+        assert_eq!(tags[0].text("tag:title"), Some("Wide water"), "{name}");
+    }
+}
+
+#[test]
+fn progress_is_told_as_ffmpeg_tells_it() {
+    let folder = place::temporary();
+    let film = Clip::film(90).path();
+    let output = folder.path().join("out.mp4");
+    let outcome = run(&mut divien!("-y", "-i", &film, "-preset", "ultrafast", "-progress", "-", &output)).success();
+    let text = String::from_utf8(outcome.stdout).unwrap();
+    let value = |key: &str| {
+        let lines = text.lines().filter_map(|line| line.split_once('='));
+        lines.filter(|(name, _)| *name == key).map(|(_, value)| value.trim().to_owned()).next_back()
+    };
+    assert_eq!(value("frame").as_deref(), Some("90"), "{text}");
+    assert_eq!(value("progress").as_deref(), Some("end"), "{text}");
+    for key in ["fps", "out_time_us", "total_size", "speed"] {
+        assert!(value(key).is_some(), "no {key} in {text}");
+    }
+}
+
+#[test]
+fn files_please_the_checkers_debian_has() {
+    let folder = place::temporary();
+    let film = Clip::film(90).path();
+    for (name, options) in [
+        ("x264.mp4", ["-c:v", "libx264", "-preset", "veryfast"]),
+        ("x264.mkv", ["-c:v", "libx264", "-preset", "veryfast"]),
+        ("x265.mkv", ["-c:v", "libx265", "-preset", "ultrafast"]),
+        ("vp9.webm", ["-c:v", "libvpx-vp9", "-b:v", "1M"]),
+        ("x264.ts", ["-c:v", "libx264", "-preset", "veryfast"]),
+    ] {
+        let output = encode(&film, &[options.as_slice(), &["-bsize", "30"]].concat(), folder.path(), name);
+        let file: &OsStr = output.as_ref();
+        let tool = |program: &str, arguments: &[&str]| run(Command::new(program).args(arguments).arg(file)).success();
+        assert_eq!(tool("ffprobe", &["-v", "warning", "-show_packets", "-show_streams"]).stderr, "", "{name}");
+        let identified = tool("mkvmerge", &["-J"]).said();
+        assert!(identified.contains("\"supported\": true"), "{identified}");
+        assert!(identified.contains("\"warnings\": []") && identified.contains("\"errors\": []"), "{identified}");
+        let described = tool("mediainfo", &["-f"]).said();
+        assert!(!described.contains("IsTruncated") && !described.contains("Conformance errors"), "{described}");
+    }
+}

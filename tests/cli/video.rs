@@ -1,0 +1,197 @@
+//! The video: every frame, every time, whatever the encoder, the chunks and the workers.
+
+use std::path::Path;
+
+use divien_testbed::fidelity::picture_hashes;
+use divien_testbed::{Clip, Fidelity, place, probe, stream};
+
+use crate::encode;
+
+/// Arguments for x264 that show every difference and take no time.
+const EXACT: [&str; 6] = ["-c:v", "libx264", "-qp", "0", "-preset", "ultrafast"];
+
+#[test]
+fn every_encoder_gives_back_the_same_video() {
+    let folder = place::temporary();
+    let clip = Clip::raw(60);
+    let cases: [(&str, &[&str]); 10] = [
+        ("libx264", &["-preset", "veryfast", "-crf", "20"]),
+        ("libx265", &["-preset", "ultrafast", "-crf", "20"]),
+        ("libvpx", &["-b:v", "1M", "-cpu-used", "4"]),
+        ("libvpx-vp9", &["-crf", "25", "-b:v", "2M", "-cpu-used", "5"]),
+        ("libaom-av1", &["-b:v", "2M", "-cpu-used", "8"]),
+        ("libopenh264", &["-b:v", "1M"]),
+        ("mpeg4", &["-b:v", "2M"]),
+        ("ffv1", &[]),
+        ("x264enc", &["-speed-preset", "veryfast", "-pass", "qual", "-quantizer", "20"]),
+        ("theoraenc", &["-quality", "50"]),
+    ];
+    for (encoder, options) in cases {
+        let options = [&["-c:v", encoder, "-bsize", "25", "-w", "2"], options].concat();
+        let output = encode(&clip.path(), &options, folder.path(), &format!("{encoder}.mkv"));
+        eprintln!("{encoder}");
+        match encoder {
+            "ffv1" => Fidelity::of(&output, clip.path()).lossless().assert(),
+            _ => Fidelity::of(&output, clip.path()).assert(),
+        }
+    }
+}
+
+#[test]
+fn the_number_of_workers_changes_no_byte_of_a_file() {
+    let folder = place::temporary();
+    let film = Clip::film(120).path();
+    let cases: [(&str, &[&str]); 9] = [
+        ("mp4", &["-c:v", "libx264", "-preset", "veryfast", "-crf", "23"]),
+        ("mkv", &["-c:v", "libx264", "-preset", "veryfast", "-b:v", "400k"]),
+        ("ts", &["-c:v", "libx264", "-preset", "veryfast", "-crf", "23"]),
+        ("mkv", &["-c:v", "libx265", "-preset", "ultrafast", "-crf", "28"]),
+        ("mp4", &["-c:v", "libx265", "-preset", "ultrafast", "-b:v", "400k"]),
+        (
+            "mkv",
+            &["-c:v", "x265enc", "-speed-preset", "ultrafast", "-option-string", "vbv-maxrate=400:vbv-bufsize=400"],
+        ),
+        (
+            "mkv",
+            &[
+                "-c:v",
+                "x264enc",
+                "-speed-preset",
+                "veryfast",
+                "-pass",
+                "cbr",
+                "-bitrate",
+                "400",
+                "-vbv-buf-capacity",
+                "900",
+            ],
+        ),
+        ("webm", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"]),
+        ("mp4", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"]),
+    ];
+    for (extension, options) in cases {
+        let files = ["1", "2", "5"].map(|workers| {
+            let options = [options, &["-bsize", "30", "-w", workers]].concat();
+            std::fs::read(encode(&film, &options, folder.path(), &format!("w{workers}.{extension}"))).unwrap()
+        });
+        assert!(files[0] == files[1], "{extension} {options:?}: 1 and 2 workers differ");
+        assert!(files[0] == files[2], "{extension} {options:?}: 1 and 5 workers differ");
+    }
+}
+
+#[test]
+fn chunks_of_any_size_are_exact() {
+    let folder = place::temporary();
+    let clip = Clip::raw(120).path();
+    for size in ["1", "2", "7", "100", "250", "10000"] {
+        for extension in ["mp4", "mkv"] {
+            let options = [EXACT.as_slice(), &["-bsize", size]].concat();
+            let output = encode(&clip, &options, folder.path(), &format!("{size}.{extension}"));
+            Fidelity::of(&output, &clip).lossless().assert();
+        }
+    }
+}
+
+#[test]
+fn the_shortest_videos_and_tails_are_exact() {
+    let folder = place::temporary();
+    for (frames, size) in [(1, "250"), (2, "250"), (42, "40"), (12, "5"), (41, "20")] {
+        let clip = Clip::raw(frames).path();
+        for (name, options) in [("x264.mp4", EXACT.as_slice()), ("ffv1.mkv", &["-c:v", "ffv1"])] {
+            let output = encode(&clip, &[options, &["-bsize", size]].concat(), folder.path(), name);
+            Fidelity::of(&output, &clip).lossless().assert();
+        }
+    }
+}
+
+#[test]
+fn all_intra_video_is_exact_and_numbered() {
+    let folder = place::temporary();
+    let clip = Clip::raw(30).path();
+    let output = encode(&clip, &[EXACT.as_slice(), &["-g", "1", "-bsize", "10"]].concat(), folder.path(), "out.mp4");
+    Fidelity::of(&output, &clip).lossless().assert();
+    let numbers = stream::header_values(&output, "idr_pic_id");
+    assert!(numbers.len() >= 30);
+    assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "{numbers:?}");
+}
+
+#[test]
+fn every_form_of_picture_is_kept() {
+    let folder = place::temporary();
+    let clips = [
+        Clip::raw(40).size(161, 121),
+        Clip::raw(40).format("I420_10LE"),
+        Clip::raw(40).format("I420_12LE"),
+        Clip::raw(40).format("Y42B"),
+        Clip::raw(40).format("I422_10LE"),
+        Clip::raw(40).format("Y444"),
+        Clip::raw(40).format("GRAY8"),
+        Clip::raw(40).rate(30000, 1001),
+        Clip::raw(60).variable_rate(),
+    ];
+    for clip in clips {
+        let source = clip.path();
+        let output = encode(&source, &["-c:v", "ffv1", "-bsize", "15"], folder.path(), "out.mkv");
+        assert_eq!(probe::video(&output, "pix_fmt"), probe::video(&source, "pix_fmt"), "{clip:?}");
+        Fidelity::of(&output, &source).lossless().assert();
+    }
+}
+
+#[test]
+fn a_variable_rate_keeps_its_last_frame_in_every_container() {
+    let folder = place::temporary();
+    let clip = Clip::raw(60).variable_rate().path();
+    for name in ["out.mp4", "out.mov", "out.mkv", "out.ts"] {
+        let output = encode(&clip, &["-preset", "veryfast", "-bsize", "20"], folder.path(), name);
+        Fidelity::of(&output, &clip).assert();
+    }
+}
+
+#[test]
+fn interlaced_video_stays_interlaced() {
+    let folder = place::temporary();
+    let clip = Clip::interlaced(50).path();
+    const INTERLACED: [&str; 8] =
+        ["-c:v", "x264enc", "-speed-preset", "veryfast", "-interlaced", "true", "-bsize", "20"];
+    for name in ["out.mp4", "out.mkv"] {
+        let output = encode(&clip, &INTERLACED, folder.path(), name);
+        let interlaced = |path: &Path| -> Vec<_> {
+            let frames = probe::rows(path, "frame", Some("v:0"), "interlaced_frame");
+            frames.iter().map(|frame| frame.number("interlaced_frame")).collect()
+        };
+        assert_eq!(interlaced(&output), interlaced(&clip), "{name}");
+        assert_eq!(interlaced(&clip), vec![Some(1.0); 50]);
+    }
+}
+
+#[test]
+fn a_stream_without_time_stamps_gets_even_ones() {
+    let folder = place::temporary();
+    let clip = Clip::elementary(50).path();
+    let output = encode(&clip, &["-preset", "ultrafast", "-bsize", "20"], folder.path(), "out.mp4");
+    let times = probe::frame_times(&output);
+    assert_eq!(times.len(), 50);
+    assert!(times.windows(2).all(|pair| (pair[1] - pair[0] - 0.04).abs() < 0.0011), "{times:?}");
+}
+
+#[test]
+fn a_range_takes_just_its_frames() {
+    let folder = place::temporary();
+    let clip = Clip::raw(100).path();
+    // 25 frames a second; how many frames, and which is the first.
+    let cases: [(&[&str], usize, usize); 5] = [
+        (&["-frames:v", "33"], 33, 0),
+        (&["-t", "2"], 50, 0),
+        (&["-ss", "1"], 75, 25),
+        (&["-ss", "1", "-t", "2"], 50, 25),
+        (&["-ss", "00:00:01", "-to", "3"], 50, 25),
+    ];
+    let all = picture_hashes(&clip, "yuv420p");
+    for (range, frames, first) in cases {
+        let options = [&["-c:v", "ffv1", "-bsize", "20"], range].concat();
+        let output = encode(&clip, &options, folder.path(), "out.mkv");
+        let pictures = picture_hashes(&output, "yuv420p");
+        assert_eq!(pictures.len(), frames, "{range:?}");
+        assert_eq!(pictures.first(), all.get(first), "{range:?}");
+    }
+}

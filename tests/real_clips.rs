@@ -1,0 +1,131 @@
+//! `divien` on real clips, where `DIVIEN_MEDIA` names a folder of them.
+
+#![cfg(test)]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use divien_testbed::{Fidelity, Running, divien, media, media_clips, place, run};
+
+/// Clips that are broken on purpose: an error, or all that can be read.
+const BROKEN: [&str; 6] = [
+    "ax_sample_fragmented.mp4",
+    "ax_sample_missing_stsd.mp4",
+    "ax_sample_with_invalid_nalu.mp4",
+    "trunc.mkv",
+    "trunc_no_moov.mp4",
+    "hachoir_breakdance.flv",
+];
+
+/// No encode of a test clip takes as long.
+const LIMIT: Duration = Duration::from_secs(300);
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+/// Every clip that is whole, to this container; all that is wrong is told at the end.
+#[track_caller]
+fn whole_clips_are_faithful(extension: &str) {
+    let folder = place::temporary();
+    let mut faults = Vec::new();
+    for clip in media_clips().into_iter().filter(|clip| !BROKEN.contains(&name(clip))) {
+        let output = folder.path().join(name(&clip)).with_extension(extension);
+        let mut command = divien!("-y", "-i", &clip, "-preset", "ultrafast", "-crf", "18", &output);
+        let outcome = Running::start(&mut command).wait(LIMIT);
+        if !outcome.status.success() {
+            faults.push(format!("{}\n{outcome}", name(&clip)));
+            continue;
+        }
+        let wrong = Fidelity::of(&output, &clip).findings().into_iter().filter(|finding| !finding.holds);
+        faults.extend(wrong.map(|finding| format!("{}: {finding}", name(&clip))));
+        std::fs::remove_file(&output).unwrap();
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_clip_is_whole_in_mp4() {
+    whole_clips_are_faithful("mp4");
+}
+
+#[test]
+fn every_clip_is_whole_in_mkv() {
+    whole_clips_are_faithful("mkv");
+}
+
+#[test]
+fn sound_subtitles_and_chapters_are_kept_in_mkv() {
+    let folder = place::temporary();
+    for clip in ["multi.mkv", "ax_sample_with_chapters.mkv", "ax_sample_with_ass_subtitles.mkv", "ocean_720p24.mp4"] {
+        let Some(clip) = media(clip) else { continue };
+        let output = folder.path().join("out.mkv");
+        let mut command = divien!("-y", "-i", &clip, "-preset", "ultrafast", &output);
+        Running::start(&mut command).wait(LIMIT).success();
+        Fidelity::of(&output, &clip).streams().sound_tolerance_ms(1.0).assert();
+    }
+}
+
+#[test]
+fn a_lossless_encoder_loses_nothing() {
+    let folder = place::temporary();
+    let exact: [&[&str]; 2] = [&["-c:v", "ffv1"], &["-c:v", "libx264", "-qp", "0", "-preset", "ultrafast"]];
+    for clip in ["tc_h264_10bits.mp4", "ax_bear-vp9-odd-dimensions.webm", "carphone_pristine.mp4", "h264_opengop.mp4"] {
+        let Some(clip) = media(clip) else { continue };
+        for options in exact {
+            let output = folder.path().join("out.mkv");
+            let mut command = divien!("-y", "-i", &clip);
+            command.args(options).args(["-bsize", "50"]).arg(&output);
+            Running::start(&mut command).wait(LIMIT).success();
+            Fidelity::of(&output, &clip).lossless().assert();
+        }
+    }
+}
+
+#[test]
+fn other_encoders_take_real_film() {
+    let folder = place::temporary();
+    let encoders: [(&str, &[&str]); 5] = [
+        ("libx265", &["-preset", "ultrafast"]),
+        ("libvpx-vp9", &["-crf", "30", "-b:v", "2M", "-cpu-used", "5"]),
+        ("libvpx", &["-b:v", "2M", "-cpu-used", "5"]),
+        ("libaom-av1", &["-b:v", "1M", "-cpu-used", "8"]),
+        ("mpeg4", &["-b:v", "4M"]),
+    ];
+    for clip in ["h264_opengop.mp4", "ocean.ogv"] {
+        let Some(clip) = media(clip) else { continue };
+        for (encoder, options) in encoders {
+            let output = folder.path().join("out.mkv");
+            let mut command = divien!("-y", "-i", &clip, "-c:v", encoder);
+            command.args(options).args(["-bsize", "100", "-t", "8"]).arg(&output);
+            Running::start(&mut command).wait(LIMIT).success();
+            let part = folder.path().join("part.mkv");
+            let mut ffmpeg = Command::new("ffmpeg");
+            ffmpeg.args(["-nostdin", "-y", "-v", "error", "-i"]).arg(&clip).args(["-t", "8", "-map", "0:v:0"]);
+            run(ffmpeg.args(["-c:v", "ffv1", "-fps_mode", "passthrough"]).arg(&part)).success();
+            eprintln!("{encoder}");
+            Fidelity::of(&output, &part).assert();
+        }
+    }
+}
+
+#[test]
+fn broken_clips_give_an_error_or_all_that_is_readable() {
+    let folder = place::temporary();
+    for broken in BROKEN {
+        let Some(clip) = media(broken) else { continue };
+        let output = folder.path().join(broken).with_extension("mkv");
+        let mut command = divien!("-i", &clip, "-preset", "ultrafast", &output);
+        let outcome = Running::start(&mut command).wait(Duration::from_secs(60));
+        assert!(outcome.status.code().is_some(), "a crash\n{outcome}");
+        if output.exists() {
+            let complaints = Fidelity::of(&output, &clip).findings();
+            let decodes = complaints.iter().find(|finding| finding.name == "decode").unwrap();
+            assert!(decodes.holds, "{broken}: {decodes}\n{outcome}");
+        } else {
+            assert!(!outcome.status.success(), "a silent success\n{outcome}");
+            assert!(!outcome.stderr.trim().is_empty(), "a silent failure\n{outcome}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Other programs, under a time limit that holds.
+
+use std::fmt;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process, kill_process_group};
+
+/// How long a program may take unless a test says otherwise: long enough for a busy machine, short enough for a hang
+/// to be seen.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a program to its end; a test fails if that takes longer than [`LIMIT`].
+#[track_caller]
+pub fn run(command: &mut Command) -> Outcome {
+    Running::start(command).wait(LIMIT)
+}
+
+/// A program that runs, in a process group of its own.
+#[derive(Debug)]
+pub struct Running {
+    line: String,
+    pid: Pid,
+    started: Instant,
+    ended: mpsc::Receiver<std::io::Result<ExitStatus>>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+/// What became of a program.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The command line.
+    pub line: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote.
+    pub stdout: Vec<u8>,
+    /// What it wrote to stderr.
+    pub stderr: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Running {
+    /// Starts a program. Its stdin is empty unless the command says otherwise.
+    #[track_caller]
+    pub fn start(command: &mut Command) -> Self {
+        let line = format!("{command:?}");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{line} cannot be started: {error}"));
+        let stdout = child.stdout.take().map(drain);
+        let stderr = child.stderr.take().map(drain);
+        let pid = Pid::from_child(&child);
+        Self { line, pid, started: Instant::now(), ended: wait_for(child), stdout, stderr }
+    }
+
+    /// Sends a signal to the program, as a terminal would.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid, signal).unwrap_or_else(|error| panic!("{}: cannot be signalled: {error}", self.line));
+    }
+
+    /// Waits for the program's end. When the limit is over it is killed with all it started, and the test fails.
+    #[track_caller]
+    pub fn wait(mut self, limit: Duration) -> Outcome {
+        let status = self.ended.recv_timeout(limit.saturating_sub(self.started.elapsed()));
+        let took = self.started.elapsed();
+        // Whatever the program left behind would hold the pipes open.
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        let stdout = collected(self.stdout.take());
+        let stderr = String::from_utf8_lossy(&collected(self.stderr.take())).into_owned();
+        let Ok(status) = status else {
+            panic!(
+                "{}\nwas killed after {took:.1?}; it wrote:\n{}{stderr}",
+                self.line,
+                String::from_utf8_lossy(&stdout)
+            );
+        };
+        let status = status.expect("a child can be waited for");
+        Outcome { line: std::mem::take(&mut self.line), status, stdout, stderr, took }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = kill_process_group(self.pid, Signal::KILL);
+    }
+}
+
+fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+fn collected(reader: Option<JoinHandle<Vec<u8>>>) -> Vec<u8> {
+    reader.map(|thread| thread.join().expect("a reader of a pipe does not panic")).unwrap_or_default()
+}
+
+fn wait_for(mut child: Child) -> mpsc::Receiver<std::io::Result<ExitStatus>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(child.wait());
+    });
+    receiver
+}
+
+impl Outcome {
+    /// The program must have succeeded.
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert!(self.status.success(), "{self}");
+        self
+    }
+
+    /// The program must have ended by itself with an exit code that is not 0.
+    #[track_caller]
+    pub fn failure(self) -> Self {
+        assert!(self.status.signal().is_none(), "ended by a signal, not by itself\n{self}");
+        assert!(!self.status.success(), "succeeded, but should not have\n{self}");
+        self
+    }
+
+    /// The program must have said each of these, on stdout or stderr, in any case of letters.
+    #[track_caller]
+    pub fn says(self, words: &[&str]) -> Self {
+        let said = self.said().to_lowercase();
+        for word in words {
+            assert!(said.contains(&word.to_lowercase()), "nothing was said of '{word}'\n{self}");
+        }
+        self
+    }
+
+    /// All that was written, as text.
+    pub fn said(&self) -> String {
+        format!("{}{}", String::from_utf8_lossy(&self.stdout), self.stderr)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        write!(f, "{}\n{}, after {:.1?}; it wrote:\n{stdout}{}", self.line, self.status, self.took, self.stderr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "was killed after")]
+    fn a_program_that_hangs_is_killed_with_its_children() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo begun; sleep 600"]);
+        Running::start(&mut command).wait(Duration::from_millis(300));
+    }
+
+    #[test]
+    #[should_panic(expected = "ended by a signal")]
+    fn a_crash_does_not_pass_for_an_error() {
+        run(Command::new("sh").args(["-c", "kill -SEGV $$"])).failure();
+    }
+
+    #[test]
+    fn both_outputs_are_kept_apart() {
+        let outcome = run(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"])).failure();
+        assert_eq!((outcome.stdout.as_slice(), outcome.stderr.as_str()), (&b"one\n"[..], "two\n"));
+        assert_eq!(outcome.status.code(), Some(3));
+    }
+}
