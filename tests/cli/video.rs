@@ -19,7 +19,7 @@ fn every_encoder_gives_back_the_same_video() {
         ("libx265", &["-preset", "ultrafast", "-crf", "20"]),
         ("libvpx", &["-b:v", "1M", "-cpu-used", "4"]),
         ("libvpx-vp9", &["-crf", "25", "-b:v", "2M", "-cpu-used", "5"]),
-        ("libaom-av1", &["-b:v", "2M", "-cpu-used", "8"]),
+        ("libaom-av1", &["-b:v", "2M", "-cpu-used", "8", "-lag-in-frames", "0", "-error-resilience", "default"]),
         ("libopenh264", &["-b:v", "1M"]),
         ("mpeg4", &["-b:v", "2M"]),
         ("ffv1", &[]),
