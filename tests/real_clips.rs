@@ -30,7 +30,7 @@ fn name(path: &Path) -> &str {
 /// What the output is compared with, where that is not the clip as ffmpeg decodes it.
 fn reference(clip: &Path, extension: &str, folder: &Path) -> Option<Arc<Source>> {
     match (name(clip), extension) {
-        // The stream's last packets repeat a frame; GStreamer shows the repetition at its time, ffmpeg skips it.
+        // Empty packets repeat the frame before them; GStreamer shows it again at its time, ffmpeg skips one of them.
         ("ocean.ogv", _) => {
             let decoded = folder.join("ocean.mkv");
             let from = gst::quoted(clip);
