@@ -2,3 +2,10 @@
 
 pub mod cli;
 pub mod codec;
+pub mod error;
+pub mod mux;
+pub mod pipeline;
+pub mod plan;
+pub mod probe;
+pub mod report;
+pub mod run;

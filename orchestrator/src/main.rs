@@ -1,2 +1,22 @@
 //! `divien`: encode a video with many encoders at once.
-fn main() {}
+
+use std::process::ExitCode;
+
+use divien::cli::{self, Command};
+use divien::{error, report, run};
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(usage) => return report::usage(&usage),
+    };
+    match command {
+        Command::Encode(job) => match run::run(&job) {
+            Ok(_) => ExitCode::from(error::EXIT_OK),
+            Err(failure) => report::failure(job.report.level, &failure),
+        },
+        Command::Help(topic) => report::page(cli::help(&topic)),
+        Command::Encoders => report::page(Ok(cli::encoders())),
+        Command::Version => report::page(Ok(cli::version())),
+    }
+}

@@ -25,7 +25,11 @@ pub(crate) fn resolve(args: &str) -> Choice {
         Ok(cli::Command::Encode(job)) => job,
         other => panic!("{args}: {other:?}"),
     };
-    codec::resolve(&job.video, job.threads).unwrap_or_else(|e| panic!("{args}: {e}"))
+    let choice = codec::resolve(&job.video, job.threads).unwrap_or_else(|e| panic!("{args}: {e}"));
+    if let Err(e) = gstdivien::lane::EncoderSpec::parse(&choice.spec, 0) {
+        panic!("{args}: {}: {e}", choice.spec);
+    }
+    choice
 }
 
 pub(crate) fn run(command: &mut Command) -> String {

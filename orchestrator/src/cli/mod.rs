@@ -7,7 +7,6 @@ mod not_yet;
 mod parse;
 mod table;
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test may stop")]
 mod tests;
 mod value;
 

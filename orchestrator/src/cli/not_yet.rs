@@ -277,6 +277,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
             "dump",
             "hex",
             "psnr",
+            "ssim",
             "qphist",
             "cpuflags",
             "cpucount",

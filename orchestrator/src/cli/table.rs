@@ -58,6 +58,7 @@ impl Kind {
 
     pub(crate) fn range(self) -> Option<String> {
         match self {
+            Self::Count { min, max: u64::MAX, .. } => Some(format!("{min} or more")),
             Self::Count { min, max, .. } => Some(format!("{min} to {max}")),
             Self::Rate { min, max } => Some(format!("{min} to {max} bits a second")),
             _ => None,
@@ -245,7 +246,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         Id::ChunkFrames,
         "bsize",
         CHUNK,
-        Group::Video,
+        Group::Global,
         "frames in a chunk; a multiple of -g is taken where -g is given",
     )
     .default("250")

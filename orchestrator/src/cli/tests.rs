@@ -230,6 +230,36 @@ fn the_help_and_the_docs_know_every_option() {
 }
 
 #[test]
+fn an_encoder_that_is_not_there_is_told_from_one_that_nobody_has() {
+    let refusal = |encoder: &str| {
+        let video = VideoArgs { encoder: encoder.into(), options: vec![], pix_fmt: None };
+        match crate::codec::resolve(&video, None) {
+            Err(error) => error.to_string(),
+            Ok(choice) => panic!("{encoder}: {choice:?}"),
+        }
+    };
+    let cases = [
+        ("libx246", "did you mean libx264"),
+        ("h264_nvenc", "nvh264enc"),
+        ("libxvid", "use mpeg4"),
+        ("identity", "no video encoder"),
+        ("avenc_nosuch", "apt install gstreamer1.0-libav"),
+        ("libvpx-vp9", "-b:v 2M"),
+    ];
+    for (encoder, wanted) in cases {
+        let told = refusal(encoder);
+        assert!(told.contains(wanted), "{encoder}: {told}");
+    }
+}
+
+#[test]
+fn the_page_of_the_docs_is_what_the_tables_say() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/options.md");
+    let written = std::fs::read_to_string(&page).unwrap_or_default();
+    assert!(written == docs(), "make it again: divien -h docs > docs/options.md");
+}
+
+#[test]
 fn no_two_options_share_a_name() {
     let mut names: Vec<&str> = OPTIONS.iter().flat_map(|o| o.names()).collect();
     let count = names.len();

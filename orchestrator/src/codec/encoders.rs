@@ -184,6 +184,9 @@ const WITHOUT: &[(&str, &str)] = &[
     ("gif", "use a video codec"),
 ];
 
+/// How ffmpeg's names of hardware encoders end.
+const HARDWARE: &[&str] = &["_nvenc", "_vaapi", "_qsv", "_amf", "_videotoolbox", "_v4l2m2m", "_omx", "_mf"];
+
 /// Package of elements that are not among ffmpeg's encoders but may be named.
 const FACTORY_PACKAGES: &[(&str, &str)] = &[
     ("theoraenc", "gstreamer1.0-plugins-base"),
@@ -231,6 +234,10 @@ pub(super) fn check_threads(def: &EncoderDef, threads: Option<u32>) -> Result<()
 /// The error for a name that is neither an encoder of ffmpeg's nor an element that is installed.
 pub(super) fn unknown(name: &str) -> Error {
     if let Some((_, reason)) = WITHOUT.iter().find(|(known, _)| *known == name) {
+        return Error::NotSupported { name: name.into(), reason };
+    }
+    if HARDWARE.iter().any(|suffix| name.ends_with(suffix)) {
+        let reason = "name GStreamer's element for it (nvh264enc, vah264enc …), with its own properties";
         return Error::NotSupported { name: name.into(), reason };
     }
     let package = FACTORY_PACKAGES.iter().find(|(factory, _)| *factory == name).map(|(_, package)| *package);

@@ -195,7 +195,7 @@ fn check(encoder: &str, spec: &glib::ParamSpec, text: &str) -> Result<(), Error>
         value: text.into(),
         wanted: range(spec),
     };
-    if text.chars().any(|c| c.is_control() || c == '"') {
+    if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\\' | '$' | '`')) {
         return Err(bad());
     }
     let value = glib::Value::deserialize_with_pspec(text, spec).map_err(|_| bad())?;

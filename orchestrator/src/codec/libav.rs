@@ -109,7 +109,7 @@ fn quality_or_rate(args: &Args) -> Result<Mapped, Error> {
             }
             spec.set("bitrate", rate.unwrap_or(DEFAULT_RATE));
             notes.push(match rate {
-                Some(_) => "-b:v is kept in each chunk for now; the whole file comes within 5%".to_owned(),
+                Some(_) => "-b:v is the average of each chunk for now; the whole file comes within 5%".to_owned(),
                 None => format!("neither -q:v nor -b:v given: {} kbit/s, as in ffmpeg", DEFAULT_RATE / 1000),
             });
         }
@@ -143,8 +143,8 @@ pub(super) fn map_prores(args: &Args) -> Result<Mapped, Error> {
         spec.set("pass", "quant").set("quantizer", scale);
     }
     if let Some(vendor) = args.text("vendor") {
-        if vendor.len() != 4 || !vendor.is_ascii() {
-            return Err(args.bad("vendor", vendor, "four ASCII letters are wanted"));
+        if vendor.len() != 4 || !vendor.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(args.bad("vendor", vendor, "four letters or digits are wanted"));
         }
         spec.set("vendor", vendor);
     }

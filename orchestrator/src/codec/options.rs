@@ -222,7 +222,7 @@ fn read_value(encoder: &str, name: &str, kind: Kind, text: &str) -> Result<Value
             None => Err(bad(format!("one of {} is wanted", kind.range()))),
         },
         Kind::Text(_) => {
-            let plain = !text.chars().any(|c| c.is_control() || matches!(c, '"'));
+            let plain = !text.chars().any(|c| c.is_control() || matches!(c, '"' | '$' | '`'));
             plain
                 .then(|| Value::Text(text.into()))
                 .ok_or_else(|| bad("no quotation marks or control characters are wanted".into()))

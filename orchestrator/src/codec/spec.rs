@@ -76,8 +76,7 @@ pub(crate) fn parse_params(text: &str) -> Result<Vec<(String, String)>, String> 
             // The elements split at every colon, and the libraries take a comma in its place.
             Some('\\') => match chars.next() {
                 Some(':') => item.push(','),
-                Some(c) => item.push(c),
-                None => return Err("it ends in a backslash".into()),
+                _ => return Err("a backslash may stand before a colon alone".into()),
             },
             Some(c) if c != ':' => item.push(c),
             end => {

@@ -183,6 +183,8 @@ fn common(args: &Args, spec: &mut Spec, least_quantizer: i64) -> Result<(), Erro
 fn finish(args: &Args, spec: Spec) -> Mapped {
     let mut mapped = Mapped::new(spec);
     mapped.gop = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < i32::MAX as u32);
-    mapped.notes.push("-b:v is kept in each chunk for now; the whole file comes within 5%".into());
+    if args.int("crf").is_none() && args.rate("b").is_some_and(|bits| bits > 0) {
+        mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());
+    }
     mapped
 }

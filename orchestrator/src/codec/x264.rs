@@ -218,13 +218,14 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
         _ => text.to_owned(),
     };
     for (key, value) in parse_params(&text).map_err(|wanted| args.bad(name, &text, wanted))? {
+        let key = x264_keys::canonical(&key);
         let number =
             || value.parse::<f64>().map_err(|_| args.bad(name, &format!("{key}={value}"), "a number is wanted"));
         match x264_keys::usage(&key) {
             Some(Use::Pass) => {
                 x264_keys::check(&key, &value).map_err(|wanted| args.bad(name, &format!("{key}={value}"), wanted))?;
                 match key.as_str() {
-                    "ref" | "frameref" => state.refs_given = true,
+                    "ref" => state.refs_given = true,
                     "zones" => state.zones_given = true,
                     // x264's own parser raises the largest distance to the smallest.
                     "min-keyint" | "keyint-min" => state.keyint = state.keyint.max(number()? as i64),

@@ -15,17 +15,11 @@ pub(super) enum Use {
 
 const PASS: &[&str] = &[
     "level",
-    "level-idc",
     "bluray-compat",
-    "avcintra-class",
-    "avcintra-flavor",
     "overscan",
     "mastering-display",
     "cll",
-    "alternative-transfer",
     "ref",
-    "frameref",
-    "dpb-size",
     "min-keyint",
     "keyint-min",
     "scenecut",
@@ -35,7 +29,6 @@ const PASS: &[&str] = &[
     "b-bias",
     "b-pyramid",
     "nf",
-    "filter",
     "deblock",
     "slice-max-size",
     "slice-max-mbs",
@@ -43,35 +36,22 @@ const PASS: &[&str] = &[
     "slices",
     "slices-max",
     "cabac",
-    "cabac-idc",
     "constrained-intra",
     "cqm",
     "cqm4",
     "cqm8",
     "cqm4i",
-    "cqm4p",
-    "cqm8i",
-    "cqm8p",
     "cqm4iy",
-    "cqm4ic",
-    "cqm4py",
-    "cqm4pc",
-    "analyse",
     "partitions",
     "8x8dct",
     "weightb",
-    "weight-b",
     "weightp",
     "direct",
-    "direct-pred",
     "chroma-qp-offset",
     "me",
     "merange",
-    "me-range",
     "mvrange",
-    "mv-range",
     "subme",
-    "subq",
     "psy-rd",
     "psy",
     "chroma-me",
@@ -85,29 +65,42 @@ const PASS: &[&str] = &[
     "crf-max",
     "rc-lookahead",
     "qpmin",
-    "qp-min",
     "qpmax",
-    "qp-max",
     "qpstep",
-    "qp-step",
     "ratetol",
     "ipratio",
-    "ip-factor",
     "pbratio",
-    "pb-factor",
     "aq-mode",
     "aq-strength",
     "qcomp",
     "mbtree",
     "qblur",
     "cplxblur",
-    "cplx-blur",
     "zones",
     "crop-rect",
-    "ssim",
+];
+
+/// Other names that x264 has for them.
+const ALIASES: &[(&str, &str)] = &[
+    ("level-idc", "level"),
+    ("frameref", "ref"),
+    ("filter", "deblock"),
+    ("weight-b", "weightb"),
+    ("direct-pred", "direct"),
+    ("me-range", "merange"),
+    ("mv-range", "mvrange"),
+    ("subq", "subme"),
+    ("qp-min", "qpmin"),
+    ("qp-max", "qpmax"),
+    ("qp-step", "qpstep"),
+    ("ip-factor", "ipratio"),
+    ("pb-factor", "pbratio"),
+    ("cplx-blur", "cplxblur"),
+    ("analyse", "partitions"),
 ];
 
 const VBV: &str = "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
+const UNPROVEN: &str = "whether chunks can be joined with it is not proven";
 const FILES: &str = "it reads or writes a file of its own";
 const THREADS: &str = "use -threads, which keeps the output the same on every machine";
 const CAPS: &str = "it is taken from the input, and x264enc overwrites it";
@@ -168,11 +161,38 @@ const REFUSE: &[(&[&str], &str)] = &[
         JOIN,
     ),
     (&["psnr", "log"], "x264enc overwrites it"),
+    (
+        &[
+            "avcintra-class",
+            "avcintra-flavor",
+            "alternative-transfer",
+            "dpb-size",
+            "cabac-idc",
+            "cqm4p",
+            "cqm8i",
+            "cqm8p",
+            "cqm4ic",
+            "cqm4py",
+            "cqm4pc",
+            "ssim",
+        ],
+        UNPROVEN,
+    ),
 ];
 
-/// The option without the `no` that x264 allows before any of them.
+/// x264's first name of an option; the `no` that it allows before any of them stays.
+pub(super) fn canonical(key: &str) -> String {
+    let base = base(key);
+    match ALIASES.iter().find(|(alias, _)| *alias == base) {
+        Some((_, name)) if base == key => (*name).to_owned(),
+        Some((_, name)) => format!("no-{name}"),
+        None => key.to_owned(),
+    }
+}
+
 fn base(key: &str) -> &str {
-    let known = |k: &str| PASS.contains(&k) || REFUSE.iter().any(|(keys, _)| keys.contains(&k)) || matches!(k, "aud");
+    let listed = |k: &str| PASS.contains(&k) || ALIASES.iter().any(|(alias, _)| *alias == k);
+    let known = |k: &str| listed(k) || REFUSE.iter().any(|(keys, _)| keys.contains(&k));
     match key.strip_prefix("no") {
         Some(rest) if !known(key) => rest.strip_prefix('-').unwrap_or(rest),
         _ => key,
@@ -190,7 +210,7 @@ pub(super) fn usage(key: &str) -> Option<Use> {
         "bitrate" => Some(Use::Bitrate),
         "keyint" => Some(Use::Keyint),
         "aud" if key == "aud" => Some(Use::Aud),
-        _ => PASS.contains(&base).then_some(Use::Pass),
+        _ => (PASS.contains(&base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass),
     }
 }
 
@@ -209,15 +229,15 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
     let is_number = |text: &str| text.parse::<f64>().is_ok();
     match base(key) {
         "me" => one_of(ME),
-        "direct" | "direct-pred" => one_of(DIRECT),
+        "direct" => one_of(DIRECT),
         "cqm" => one_of(&["flat", "jvt"]),
         "b-pyramid" if !is_number(value) => one_of(PYRAMID),
         "overscan" => one_of(&["undef", "show", "crop"]),
         "zones" if value.split('/').all(is_zone) => Ok(()),
         "zones" => Err("START,END,q=QP or START,END,b=FACTOR is wanted, with slashes between zones".into()),
         "ratetol" if value.starts_with("inf") => Ok(()),
-        "level" | "level-idc" if value == "1b" => Ok(()),
-        "analyse" | "partitions" | "avcintra-flavor" | "mastering-display" | "cll" | "alternative-transfer" => Ok(()),
+        "level" if value == "1b" => Ok(()),
+        "partitions" | "mastering-display" => Ok(()),
         _ if SWITCH.contains(&value) || value.split(',').all(is_number) => Ok(()),
         _ => Err("a number is wanted".into()),
     }
@@ -238,4 +258,29 @@ fn is_zone(zone: &str) -> bool {
 /// Every option, for the nearest one to a typo.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PASS.iter().copied().chain(["crf", "qp", "bitrate", "keyint", "aud"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lanes_take_every_option_that_is_passed_on() {
+        gst::init().expect("GStreamer starts");
+        for key in PASS {
+            let spec = format!("x264enc option-string=\"{key}=1\"");
+            assert!(gstdivien::lane::EncoderSpec::parse(&spec, 0).is_ok(), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_alias_stands_for_an_option_that_is_passed_on() {
+        for (alias, name) in ALIASES {
+            assert!(PASS.contains(name) && !PASS.contains(alias), "{alias}");
+            assert_eq!(canonical(alias), *name);
+            assert_eq!(canonical(&format!("no-{alias}")), format!("no-{name}"));
+        }
+        assert_eq!(canonical("no-mbtree"), "no-mbtree");
+        assert_eq!(canonical("nr"), "nr");
+    }
 }

@@ -93,7 +93,6 @@ pub(super) const OPTIONS: &[Opt] = &[
     pass("slice-max-size", Kind::Int(0, INT_MAX), "slice-max-size", "most bytes in a slice"),
     pass("intra-refresh", Kind::Bool, "intra-refresh", "periodic intra refresh in place of key frames inside a chunk"),
     pass("bluray-compat", Kind::Bool, "bluray-compat", "keep to what Blu-ray players take"),
-    pass("ssim", Kind::Bool, "ssim", "measure SSIM"),
     own("aud", Kind::Bool, "access unit delimiters"),
     own("x264opts", Kind::Text("KEY=VALUE:KEY=VALUE"), "x264's own options, before -x264-params"),
     own("x264-params", Kind::Text("KEY=VALUE:KEY=VALUE"), "x264's own options, after all others"),

@@ -155,6 +155,7 @@ fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &
         return Ok(());
     };
     for (key, value) in parse_params(text).map_err(|wanted| args.bad(NAME, text, wanted))? {
+        let key = x265_keys::canonical(&key);
         match x265_keys::usage(&key) {
             Some(Use::Pass) => {
                 match key.as_str() {

@@ -10,9 +10,7 @@ pub(super) enum Use {
 
 const PASS: &[&str] = &[
     "level-idc",
-    "level",
     "high-tier",
-    "allow-non-conformance",
     "ctu",
     "min-cu-size",
     "tu-intra-depth",
@@ -35,12 +33,10 @@ const PASS: &[&str] = &[
     "lossless",
     "cu-lossless",
     "constrained-intra",
-    "cip",
     "fast-intra",
     "scenecut",
     "scenecut-bias",
     "hist-scenecut",
-    "hist-threshold",
     "keyint",
     "min-keyint",
     "gop-lookahead",
@@ -57,7 +53,6 @@ const PASS: &[&str] = &[
     "cbqpoffs",
     "crqpoffs",
     "rd",
-    "rdoq",
     "rdoq-level",
     "psy-rd",
     "psy-rdoq",
@@ -67,16 +62,13 @@ const PASS: &[&str] = &[
     "splitrd-skip",
     "signhide",
     "b-intra",
-    "lft",
     "deblock",
     "sao",
     "sao-non-deblock",
     "selective-sao",
     "b-pyramid",
     "ipratio",
-    "ip-factor",
     "pbratio",
-    "pb-factor",
     "qcomp",
     "qpstep",
     "cplxblur",
@@ -85,7 +77,6 @@ const PASS: &[&str] = &[
     "aq-strength",
     "aq-motion",
     "hevc-aq",
-    "qp-adaptation-range",
     "crf-max",
     "crf-min",
     "qpmin",
@@ -96,11 +87,6 @@ const PASS: &[&str] = &[
     "rc-grain",
     "me",
     "cutree",
-    "slow-firstpass",
-    "hme",
-    "hme-search",
-    "hme-range",
-    "analyze-src-pics",
     "overscan",
     "videoformat",
     "range",
@@ -116,34 +102,30 @@ const PASS: &[&str] = &[
     "max-cll",
     "min-luma",
     "max-luma",
-    "hdr",
-    "hdr-opt",
     "hdr10",
     "hdr10-opt",
-    "uhd-bd",
     "lookahead-slices",
     "wpp",
-    "hash",
-    "multi-pass-opt-rps",
     "opt-qp-pps",
     "opt-ref-list-length-pps",
     "opt-cu-delta-qp",
-    "atc-sei",
-    "pic-struct",
     "fades",
-    "log2-max-poc-lsb",
     "frame-dup",
-    "dup-threshold",
-    "lowpass-dct",
-    "ssim",
-    "psnr",
     "aud",
     "temporal-layers",
-    "vui-timing-info",
-    "vui-hrd-info",
+];
+
+/// Other names that x265 has for them.
+const ALIASES: &[(&str, &str)] = &[
+    ("level", "level-idc"),
+    ("cip", "constrained-intra"),
+    ("rdoq", "rdoq-level"),
+    ("ip-factor", "ipratio"),
+    ("pb-factor", "pbratio"),
 ];
 
 const VBV: &str = "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
+const UNPROVEN: &str = "whether chunks can be joined with it is not proven";
 const FILES: &str = "it reads or writes a file of its own";
 const THREADS: &str = "use -threads, which keeps the output the same on every machine";
 const INPUT: &str = "it is taken from the input";
@@ -257,6 +239,34 @@ const REFUSE: &[(&[&str], &str)] = &[
         ],
         JOIN,
     ),
+    (
+        &[
+            "allow-non-conformance",
+            "hist-threshold",
+            "lft",
+            "qp-adaptation-range",
+            "slow-firstpass",
+            "hme",
+            "hme-search",
+            "hme-range",
+            "analyze-src-pics",
+            "hdr",
+            "hdr-opt",
+            "uhd-bd",
+            "hash",
+            "multi-pass-opt-rps",
+            "atc-sei",
+            "pic-struct",
+            "log2-max-poc-lsb",
+            "dup-threshold",
+            "lowpass-dct",
+            "ssim",
+            "psnr",
+            "vui-timing-info",
+            "vui-hrd-info",
+        ],
+        UNPROVEN,
+    ),
 ];
 
 /// The option without the `no-` that x265 allows before a switch.
@@ -264,15 +274,39 @@ fn base(key: &str) -> &str {
     key.strip_prefix("no-").unwrap_or(key)
 }
 
+/// x265's first name of an option, a `no-` before it kept.
+pub(super) fn canonical(key: &str) -> String {
+    let base = base(key);
+    match ALIASES.iter().find(|(alias, _)| *alias == base) {
+        Some((_, name)) if base == key => (*name).to_owned(),
+        Some((_, name)) => format!("no-{name}"),
+        None => key.to_owned(),
+    }
+}
+
 pub(super) fn usage(key: &str) -> Option<Use> {
     let base = base(key);
     if let Some((_, reason)) = REFUSE.iter().find(|(keys, _)| keys.contains(&base)) {
         return Some(Use::Refuse(reason));
     }
-    PASS.contains(&base).then_some(Use::Pass)
+    (PASS.contains(&base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass)
 }
 
 /// Every option, for the nearest one to a typo.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PASS.iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lanes_take_every_option_that_is_passed_on() {
+        gst::init().expect("GStreamer starts");
+        for key in PASS {
+            let spec = format!("x265enc option-string=\"{key}=1\"");
+            assert!(gstdivien::lane::EncoderSpec::parse(&spec, 0).is_ok(), "{key}");
+        }
+    }
 }

@@ -1,0 +1,219 @@
+//! Every error that is expected, with what to do about it and the exit code it ends the run with.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The run did what it was asked.
+pub const EXIT_OK: u8 = 0;
+/// Anything that has no code of its own, a fault of the program among them.
+pub const EXIT_FAILED: u8 = 1;
+/// The command line cannot be understood (as in sysexits.h: `EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+/// The input is not a video, or is broken (`EX_DATAERR`).
+pub const EXIT_BAD_INPUT: u8 = 65;
+/// The input cannot be opened (`EX_NOINPUT`).
+pub const EXIT_NO_INPUT: u8 = 66;
+/// An encoder, decoder or other element is not installed (`EX_UNAVAILABLE`).
+pub const EXIT_NOT_INSTALLED: u8 = 69;
+/// An encoder failed while it ran (`EX_SOFTWARE`).
+pub const EXIT_ENCODER: u8 = 70;
+/// The output exists and was not to be replaced, or its folder cannot be written (`EX_CANTCREAT`).
+pub const EXIT_CANNOT_CREATE: u8 = 73;
+/// Writing the output failed, a full disk among the reasons (`EX_IOERR`).
+pub const EXIT_WRITE: u8 = 74;
+/// The output is there and holds what could be read, but the input ended early or lost frames.
+pub const EXIT_INCOMPLETE: u8 = 75;
+/// Ended by Ctrl-C or a signal to end (ffmpeg's own code).
+pub const EXIT_INTERRUPTED: u8 = 255;
+
+/// What can go wrong between a job and its output.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The video encoder or its options.
+    #[error(transparent)]
+    Codec(#[from] crate::codec::Error),
+    /// The input file is not there or may not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Input {
+        /// As typed.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The input is there and makes no sense as a video.
+    #[error("{input}: {reason}")]
+    NotAVideo {
+        /// Name of the input.
+        input: String,
+        /// What was found instead.
+        reason: String,
+    },
+    /// The input has no video that could be encoded.
+    #[error("{input}: no video stream ({found})")]
+    NoVideo {
+        /// Name of the input.
+        input: String,
+        /// The streams that are there.
+        found: String,
+    },
+    /// Nothing installed reads this format.
+    #[error("{input}: no decoder for {format} is installed")]
+    NoDecoder {
+        /// Name of the input.
+        input: String,
+        /// The format, in words.
+        format: String,
+        /// The Debian packages that usually hold one.
+        package: &'static str,
+    },
+    /// A GStreamer element is missing.
+    #[error("the GStreamer element '{element}' is not installed")]
+    NoElement {
+        /// Its factory's name.
+        element: String,
+        /// The Debian package that holds it.
+        package: &'static str,
+    },
+    /// What was asked for does not fit together.
+    #[error("{what}")]
+    Plan {
+        /// What does not fit.
+        what: String,
+        /// What would.
+        hint: String,
+    },
+    /// The output exists.
+    #[error("{path}: exists already", path = path.display())]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The output cannot be made.
+    #[error("{path}: {source}", path = path.display())]
+    Create {
+        /// The output, or its folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The output was opened but cannot be written further.
+    #[error("{path}: {source}", path = path.display())]
+    Write {
+        /// The output.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A stream cannot be written into the container.
+    #[error("{what}")]
+    Mux {
+        /// Which stream, and why.
+        what: String,
+    },
+    /// The encoder, or the element around it, reported an error.
+    #[error("{element}: {message}")]
+    Encoder {
+        /// The element that failed.
+        element: String,
+        /// Its own words.
+        message: String,
+    },
+    /// The demuxer or the decoder reported an error before anything could be encoded.
+    #[error("{input}: {message}")]
+    Broken {
+        /// Name of the input.
+        input: String,
+        /// The element's own words.
+        message: String,
+    },
+    /// The output is there, but the input was not whole.
+    #[error("{input}: {reason}; the output holds what could be read ({frames} frames)")]
+    Incomplete {
+        /// Name of the input.
+        input: String,
+        /// What was lost.
+        reason: String,
+        /// The frames written.
+        frames: u64,
+    },
+    /// Nothing moved for a long time.
+    #[error("no progress for {seconds} s while {doing}")]
+    Stalled {
+        /// For how long.
+        seconds: u64,
+        /// At what.
+        doing: String,
+    },
+    /// Ctrl-C.
+    #[error("interrupted; nothing was left at {output}")]
+    Interrupted {
+        /// The output's name.
+        output: String,
+    },
+    /// GStreamer or the system refused something that should always work.
+    #[error("{what}")]
+    Fault {
+        /// What was tried.
+        what: String,
+    },
+}
+
+impl Error {
+    /// The exit code that tells a script what happened.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Input { .. } => EXIT_NO_INPUT,
+            Self::NotAVideo { .. } | Self::NoVideo { .. } | Self::Broken { .. } => EXIT_BAD_INPUT,
+            Self::NoDecoder { .. } | Self::NoElement { .. } => EXIT_NOT_INSTALLED,
+            Self::Codec(crate::codec::Error::NotInstalled { .. }) => EXIT_NOT_INSTALLED,
+            Self::Plan { .. } | Self::Codec(_) => EXIT_USAGE,
+            Self::Exists { .. } | Self::Create { .. } => EXIT_CANNOT_CREATE,
+            Self::Write { .. } => EXIT_WRITE,
+            Self::Encoder { .. } => EXIT_ENCODER,
+            Self::Incomplete { .. } => EXIT_INCOMPLETE,
+            Self::Interrupted { .. } => EXIT_INTERRUPTED,
+            Self::Mux { .. } | Self::Stalled { .. } | Self::Fault { .. } => EXIT_FAILED,
+        }
+    }
+
+    /// What to do about it, in one line.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Codec(error) => return error.hint(),
+            Self::Input { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "give yourself the right to read it".into()
+            }
+            Self::Input { .. } => "check the name after -i".into(),
+            Self::NotAVideo { .. } => "ffprobe or gst-typefind-1.0 tell what the file is".into(),
+            Self::NoDecoder { package, .. } | Self::NoElement { package, .. } => {
+                format!("apt install {package}")
+            }
+            Self::Plan { hint, .. } => hint.clone(),
+            Self::Exists { .. } => "-y replaces it".into(),
+            Self::Create { source, .. } | Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "make room, or write elsewhere; the partial output was removed".into()
+            }
+            Self::Create { .. } => "choose a folder that exists and that you may write to".into(),
+            Self::Broken { .. } => "the file is damaged; a copy from its origin may help".into(),
+            Self::Encoder { .. } => {
+                "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
+            }
+            Self::Stalled { .. } => "this should not happen: run again with GST_DEBUG=3 and report what it says".into(),
+            Self::NoVideo { .. }
+            | Self::Write { .. }
+            | Self::Mux { .. }
+            | Self::Incomplete { .. }
+            | Self::Interrupted { .. }
+            | Self::Fault { .. } => return None,
+        })
+    }
+}
+
+impl From<&Error> for ExitCode {
+    fn from(error: &Error) -> Self {
+        Self::from(error.code())
+    }
+}

@@ -1,0 +1,303 @@
+//! From a plan to a running pipeline.
+//!
+//! ```text
+//! source ! parsebin ─┬ queue ! decoder ! videoconvert ! [videoflip] ! formats ! divienenc ! parser ! tap
+//!                    ├ queue ! [parser] ! tap                                  (sound, copied)
+//!                    ├ queue ! decoder ! audioconvert ! … ! encoder ! tap      (sound, encoded)
+//!                    └ queue ! tap                                             (subtitles)
+//! ```
+//!
+//! Every tap gives its packets to one [`Session`], which writes them in an order of its own. No tap ever
+//! waits for another: what runs ahead is kept by the session, so sound cannot starve the picture of input.
+
+mod gate;
+mod retime;
+mod sound;
+mod tap;
+mod track;
+mod video;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gst::prelude::*;
+
+use crate::error::Error;
+use crate::mux::{Codec, Header, Kind, Sample, Session, Sink, Track, Written};
+use crate::plan::{Action, Plan};
+use crate::probe::{Outlet, Source};
+use tap::{Form, Tap};
+
+/// The application message that says that every track has ended.
+pub const DONE: &str = "divien-done";
+/// The application message that says that [`Running::failure`] has something.
+pub const FAILED: &str = "divien-failed";
+
+/// A pipeline at work.
+pub struct Running {
+    /// The pipeline.
+    pub pipeline: gst::Pipeline,
+    /// The element that encodes.
+    pub encoder: gst::Element,
+    shared: Arc<Shared>,
+    gate: gst::Pad,
+    input_queue: Option<gst::Element>,
+}
+
+/// What the branches of a pipeline share.
+pub(crate) struct Shared {
+    session: Mutex<Session>,
+    failure: Mutex<Option<Error>>,
+    output: PathBuf,
+    bus: gst::Bus,
+    decoded: AtomicU64,
+    untimed: AtomicU64,
+    end_of_sound: AtomicI64,
+    raw_caps: Mutex<Option<gst::Caps>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn tell(&self, what: &str) {
+        // A bus that is flushing belongs to a run that is being ended.
+        let _ = self.bus.post(gst::message::Application::new(gst::Structure::new_empty(what)));
+    }
+
+    fn fail(&self, error: Error) {
+        lock(&self.failure).get_or_insert(error);
+        self.tell(FAILED);
+    }
+
+    fn disk(&self, source: std::io::Error) {
+        self.fail(Error::Write { path: self.output.clone(), source });
+    }
+
+    fn set_track(&self, lane: usize, track: Track) -> bool {
+        lock(&self.session).set_track(lane, track)
+    }
+
+    fn push(&self, lane: usize, sample: Sample) -> Result<(), ()> {
+        let result = lock(&self.session).push(lane, sample);
+        result.map_err(|e| self.disk(e))
+    }
+
+    fn promise(&self, lane: usize, time: i64) {
+        let result = lock(&self.session).promise(lane, time);
+        if let Err(e) = result {
+            self.disk(e);
+        }
+    }
+
+    fn end(&self, lane: usize) {
+        let (result, done) = {
+            let mut session = lock(&self.session);
+            (session.end(lane), session.is_done())
+        };
+        match result {
+            Err(e) => self.disk(e),
+            Ok(()) if done => self.tell(DONE),
+            Ok(()) => {}
+        }
+    }
+
+    fn is_past_the_end(&self, time: i64) -> bool {
+        time >= self.end_of_sound.load(Ordering::Acquire)
+    }
+
+    fn end_sound_at(&self, time: i64) {
+        self.end_of_sound.store(time, Ordering::Release);
+        lock(&self.session).limit(time);
+    }
+
+    fn count_untimed(&self) {
+        self.untimed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Running {
+    /// Starts.
+    pub fn start(&self) -> Result<(), Error> {
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .map(|_| ())
+            .map_err(|_| Error::Fault { what: "the pipeline does not start".into() })
+    }
+
+    /// The error a branch ran into.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        lock(&self.shared.failure).take()
+    }
+
+    /// What is in the file.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        lock(&self.shared.session).written().clone()
+    }
+
+    /// Frames that went into the encoder.
+    #[must_use]
+    pub fn decoded(&self) -> u64 {
+        self.shared.decoded.load(Ordering::Relaxed)
+    }
+
+    /// Packets left out because nothing told their time.
+    #[must_use]
+    pub fn untimed(&self) -> u64 {
+        self.shared.untimed.load(Ordering::Relaxed)
+    }
+
+    /// True while compressed video waits to be decoded.
+    #[must_use]
+    pub fn input_waits(&self) -> bool {
+        self.input_queue.as_ref().is_some_and(|q| q.property::<u32>("current-level-buffers") > 0)
+    }
+
+    /// After the input broke off: what came is all there is.
+    pub fn end_input(&self) {
+        let sound: Vec<usize> = (1..lock(&self.shared.session).lanes()).collect();
+        self.gate.push_event(gst::event::Eos::new());
+        for lane in sound {
+            self.shared.end(lane);
+        }
+    }
+
+    /// Completes the file.
+    pub fn finish(&self) -> Result<Option<Sink>, Error> {
+        let path = self.shared.output.clone();
+        lock(&self.shared.session).finish().map_err(|source| Error::Write { path, source })
+    }
+}
+
+/// Builds everything behind the source, and lets the packets go.
+pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error> {
+    let fault = |what: &str| Error::Fault { what: what.to_owned() };
+    let bus = source.pipeline.bus().ok_or_else(|| fault("a pipeline without a bus"))?;
+    let first = source.facts.start.unwrap_or(0).max(0);
+    let start = first.saturating_add(i64::try_from(plan.range.start).unwrap_or(i64::MAX));
+    let origin = if plan.range.start > 0 { start } else { 0 };
+    let output = plan.output.clone().unwrap_or_else(|| "standard output".into());
+    let folder = match plan.output.as_deref().and_then(std::path::Path::parent) {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        Some(_) => PathBuf::from("."),
+        None => std::env::temp_dir(),
+    };
+    let kinds: Vec<Kind> = std::iter::once(Kind::Video).chain(plan.others.iter().map(|t| t.kind)).collect();
+    let header = Header {
+        chapters: moved(plan, first),
+        tags: plan.tags.clone(),
+        seed: plan.seed,
+        faststart: plan.faststart,
+        ..Header::default()
+    };
+    let session = Session::new(plan.container, header, origin, &kinds, sink, folder);
+    let shared = Arc::new(Shared {
+        session: Mutex::new(session),
+        failure: Mutex::new(None),
+        output,
+        bus,
+        decoded: AtomicU64::new(0),
+        untimed: AtomicU64::new(0),
+        end_of_sound: AtomicI64::new(i64::MAX),
+        raw_caps: Mutex::new(None),
+    });
+    if let Some(end) = plan.range.end {
+        shared.end_sound_at(first.saturating_add(i64::try_from(end).unwrap_or(i64::MAX)));
+    }
+    let (encoder, gate) = video::branch(source, plan, &shared, first)?;
+    for (i, track) in plan.others.iter().enumerate() {
+        let (Some(outlet), Some(stream)) = (source.outlets.get(track.stream), source.facts.streams.get(track.stream))
+        else {
+            continue;
+        };
+        let lane = i + 1;
+        let (codec, language, title) = (track.codec.clone(), track.language.clone(), track.title.clone());
+        let described = codec.clone();
+        let describe: Box<dyn Fn(&gst::CapsRef) -> Option<Track> + Send> = Box::new(move |caps| {
+            // Parsers know more than demuxers: the layer of MPEG sound, for one.
+            let codec = match caps.structure(0).map(Codec::from_caps) {
+                Some(codec) if codec.kind() == Kind::Audio => codec,
+                _ => described.clone(),
+            };
+            track::describe(caps, codec, language.clone(), title.clone())
+        });
+        let form = match (&track.action, &stream.codec) {
+            (Action::Text, Codec::Ass) => Form::FromAss,
+            (Action::Text, _) => Form::FromPango,
+            // GStreamer escapes plain subtitle texts; files keep them as they were.
+            (Action::Copy, Codec::Text) => Form::FromPango,
+            _ => Form::Same,
+        };
+        if track.kind == Kind::Subtitle
+            && let Some(t) = describe(&stream.caps)
+        {
+            shared.set_track(lane, t);
+        }
+        let start = if plan.range.start > 0 { start } else { i64::MIN };
+        let copied = track.action == Action::Copy && plan.range.start == 0;
+        let early = if copied { stream.early.clone() } else { Vec::new() };
+        let tap = Tap { lane, kind: track.kind, form, describe, start, early, delay: stream.delay };
+        sound::branch(source, plan, track, outlet, tap.element(&shared)?)?;
+    }
+    for (i, outlet) in source.outlets.iter().enumerate() {
+        if i != plan.video.stream && !plan.others.iter().any(|t| t.stream == i) {
+            discard(source, outlet)?;
+        }
+    }
+    for outlet in &source.outlets {
+        outlet.release();
+    }
+    Ok(Running {
+        pipeline: source.pipeline.clone(),
+        encoder,
+        shared,
+        gate,
+        input_queue: source.outlets.get(plan.video.stream).map(|o| o.queue().clone()),
+    })
+}
+
+/// Chapters on the input's own time line, as the session wants them.
+fn moved(plan: &Plan, first: i64) -> Vec<crate::mux::Chapter> {
+    // Chapter times count from the start of the input's time line, cut ones from the start of the window.
+    let shift =
+        if plan.range.start > 0 { u64::try_from(first).unwrap_or(0).saturating_add(plan.range.start) } else { 0 };
+    let mut chapters = plan.chapters.clone();
+    for chapter in &mut chapters {
+        chapter.start = chapter.start.saturating_add(shift);
+        chapter.end = chapter.end.saturating_add(shift);
+    }
+    chapters
+}
+
+/// Adds elements to the pipeline, links them one after the other behind `outlet`, and starts them.
+fn attach(source: &Source, outlet: &Outlet, elements: &[gst::Element]) -> Result<(), Error> {
+    let fault = |e: &dyn std::fmt::Display| Error::Fault { what: format!("cannot build the pipeline: {e}") };
+    source.pipeline.add_many(elements).map_err(|e| fault(&e))?;
+    gst::Element::link_many(elements).map_err(|e| fault(&e))?;
+    for element in elements.iter().rev() {
+        element.sync_state_with_parent().map_err(|e| fault(&format!("{}: {e}", element.name())))?;
+    }
+    let (Some(pad), Some(first)) = (outlet.pad(), elements.first().and_then(|e| e.static_pad("sink"))) else {
+        return Err(fault(&"a pad is missing"));
+    };
+    pad.link(&first).map_err(|e| fault(&e))?;
+    Ok(())
+}
+
+fn discard(source: &Source, outlet: &Outlet) -> Result<(), Error> {
+    let sink = crate::probe::make("fakesink")?;
+    sink.set_property("sync", false);
+    sink.set_property("async", false);
+    attach(source, outlet, &[sink])
+}
+
+fn caps_filter(caps: &str) -> Result<gst::Element, Error> {
+    let element = crate::probe::make("capsfilter")?;
+    let caps: gst::Caps = caps.parse().map_err(|_| Error::Fault { what: format!("caps that are none: {caps}") })?;
+    element.set_property("caps", caps);
+    Ok(element)
+}

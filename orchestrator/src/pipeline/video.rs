@@ -1,0 +1,170 @@
+//! The branch of the picture.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+use super::gate::{Gate, Verdict};
+use super::tap::{Form, Tap};
+use super::{Shared, attach, caps_filter, lock, retime, track};
+use crate::error::Error;
+use crate::mux::{Codec, Kind};
+use crate::plan::{Plan, VideoPlan};
+use crate::probe::{self, Source, make, nanoseconds};
+
+/// The name the encoding element goes by in messages.
+pub(crate) const ENCODER: &str = "encoder";
+
+/// Builds the branch; gives the encoding element, and the pad that frames pass on their way into it.
+pub(super) fn branch(
+    source: &Source,
+    plan: &Plan,
+    shared: &Arc<Shared>,
+    first: i64,
+) -> Result<(gst::Element, gst::Pad), Error> {
+    let missing = || Error::Fault { what: "the plan's video is not in the source".into() };
+    let video = &plan.video;
+    let outlet = source.outlets.get(video.stream).ok_or_else(missing)?;
+    let stream = source.facts.streams.get(video.stream).ok_or_else(missing)?;
+    let mut elements = Vec::new();
+    if matches!(stream.codec, Codec::MpegVideo(_)) {
+        elements.push(retime::element()?);
+    }
+    if stream.caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
+        elements.push(decoder(source, &stream.caps)?);
+    }
+    elements.push(make("videoconvert")?);
+    if let Some(method) = video.turn {
+        let flip = make("videoflip")?;
+        flip.set_property_from_str("video-direction", flip_direction(method));
+        elements.push(flip);
+    }
+    let formats = match video.encoder.raw_formats.as_slice() {
+        [] => "video/x-raw".to_owned(),
+        formats => format!("video/x-raw,format={{{}}}", formats.join(",")),
+    };
+    let filter = caps_filter(&formats)?;
+    let gate = filter.static_pad("src").ok_or_else(missing)?;
+    watch(&gate, Gate::new(&plan.range, first), shared);
+    elements.push(filter);
+    let encoder = encoder(video)?;
+    elements.push(encoder.clone());
+    if let Some(parser) = video.codec.parser() {
+        let parser = make(parser)?;
+        if plan.container.byte_stream() && parser.has_property("config-interval") {
+            parser.set_property("config-interval", -1i32);
+        }
+        elements.push(parser);
+    }
+    if let Some(caps) = video.codec.muxed_caps(plan.container.byte_stream()) {
+        elements.push(caps_filter(caps)?);
+    }
+    let (codec, language, title) = (video.codec.clone(), video.language.clone(), video.title.clone());
+    let (coded, rotation, pictures) = (stream.caps.clone(), video.noted_rotation, Arc::clone(shared));
+    let describe = Box::new(move |caps: &gst::CapsRef| {
+        let mut track = track::describe(caps, codec.clone(), language.clone(), title.clone())?;
+        let raw = lock(&pictures.raw_caps).clone();
+        track::add_picture(&mut track, raw.as_deref(), &coded, rotation);
+        Some(track)
+    });
+    let tap =
+        Tap { lane: 0, kind: Kind::Video, form: Form::Same, describe, start: i64::MIN, early: Vec::new(), delay: 0 };
+    elements.push(tap.element(shared)?);
+    attach(source, outlet, &elements)?;
+    Ok((encoder, gate))
+}
+
+fn decoder(source: &Source, caps: &gst::Caps) -> Result<gst::Element, Error> {
+    let missing = |element: String| Error::NoElement { element, package: probe::PACKAGES };
+    let factory = probe::decoder(caps).ok_or_else(|| missing(format!("a decoder of {}", source.facts.name)))?;
+    let decoder = factory.create().build().map_err(|_| missing(factory.name().to_string()))?;
+    for (name, value) in [("max-errors", "-1"), ("qos", "false")] {
+        if decoder.has_property(name) {
+            decoder.set_property_from_str(name, value);
+        }
+    }
+    Ok(decoder)
+}
+
+fn encoder(video: &VideoPlan) -> Result<gst::Element, Error> {
+    let element = gst::ElementFactory::make("divienenc")
+        .name(ENCODER)
+        .build()
+        .map_err(|e| Error::Fault { what: format!("divienenc cannot be made: {e}") })?;
+    element.set_property("encoder", &video.encoder.spec);
+    element.set_property("workers", video.workers);
+    element.set_property("threads", video.threads);
+    element.set_property("chunk-frames", video.chunk_frames);
+    Ok(element)
+}
+
+fn flip_direction(method: &str) -> &'static str {
+    match method {
+        "clockwise" => "90r",
+        "rotate-180" => "180",
+        "counterclockwise" => "90l",
+        "horizontal-flip" => "horiz",
+        "vertical-flip" => "vert",
+        "upper-left-diagonal" => "ul-lr",
+        _ => "ur-ll",
+    }
+}
+
+/// Counts frames, keeps those outside the window away from the encoder, and remembers the pictures' form.
+fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>) {
+    let gate = Mutex::new((gate, false));
+    let shared = Arc::clone(shared);
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(mask, move |pad, info| {
+        if let Some(event) = info.event() {
+            match event.view() {
+                gst::EventView::Caps(caps) => {
+                    lock(&shared.raw_caps).get_or_insert_with(|| caps.caps_owned());
+                }
+                // The encoder has had its end already.
+                gst::EventView::Eos(_) if lock(&gate).1 => return gst::PadProbeReturn::Drop,
+                _ => {}
+            }
+            return gst::PadProbeReturn::Ok;
+        }
+        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        let time = segment
+            .as_ref()
+            .and_then(|s| s.segment().downcast_ref::<gst::ClockTime>())
+            .zip(buffer.pts())
+            .and_then(|(s, pts)| s.to_running_time_full(pts))
+            .map(nanoseconds);
+        let Some(time) = time else {
+            // The element behind refuses such a frame by its number.
+            return gst::PadProbeReturn::Ok;
+        };
+        let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
+        let mut state = lock(&gate);
+        let (verdict, used_up) =
+            if state.1 { (Verdict::End, true) } else { (state.0.judge(time, duration), state.0.is_used_up()) };
+        match verdict {
+            Verdict::Pass => {
+                shared.decoded.fetch_add(1, Ordering::Relaxed);
+                if used_up {
+                    shared.end_sound_at(state.0.end_of_sound());
+                }
+                gst::PadProbeReturn::Ok
+            }
+            Verdict::Skip => gst::PadProbeReturn::Drop,
+            Verdict::End => {
+                shared.end_sound_at(state.0.end_of_sound());
+                let ended_before = state.1;
+                drop(state);
+                if !ended_before {
+                    pad.push_event(gst::event::Eos::new());
+                    lock(&gate).1 = true;
+                }
+                info.data = None;
+                info.flow_res = Err(gst::FlowError::Eos);
+                gst::PadProbeReturn::Handled
+            }
+        }
+    });
+}

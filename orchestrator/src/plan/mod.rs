@@ -1,0 +1,407 @@
+//! What was typed and what the input is, put together: everything decided, nothing started.
+
+mod sound;
+
+use std::path::PathBuf;
+
+use crate::cli::{AudioCodec, End, Input, Job, Output};
+use crate::error::Error;
+use crate::mux::{Chapter, Codec, Container, Kind};
+use crate::probe::{Facts, Orientation, Stream};
+pub use sound::SoundEncoder;
+
+/// The video encoder that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Encoder {
+    /// The GStreamer element.
+    pub factory: String,
+    /// The text for `divienenc`'s property `encoder`.
+    pub spec: String,
+    /// What its pictures are compressed to.
+    pub codec: Option<Codec>,
+    /// The distance of key frames, when one was asked for.
+    pub gop: Option<u32>,
+    /// The raw formats that were asked for, the wanted one first; empty where anything goes.
+    pub raw_formats: Vec<String>,
+}
+
+/// A run, decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The input's name, for messages.
+    pub input: String,
+    /// The output; `None` is standard output.
+    pub output: Option<PathBuf>,
+    /// Its container.
+    pub container: Container,
+    /// The picture.
+    pub video: VideoPlan,
+    /// The other streams, in the input's order.
+    pub others: Vec<TrackPlan>,
+    /// What is encoded of the input.
+    pub range: Window,
+    /// The table of contents.
+    pub chapters: Vec<Chapter>,
+    /// Title and the like.
+    pub tags: Vec<(String, String)>,
+    /// The index goes to the front.
+    pub faststart: bool,
+    /// How many frames there will be, about.
+    pub frames: Option<u64>,
+    /// What the ids in the file are made from.
+    pub seed: [u8; 32],
+    /// What is said before the run: a line each.
+    pub notes: Vec<String>,
+}
+
+/// What happens to the picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoPlan {
+    /// Which of the input's streams.
+    pub stream: usize,
+    /// How it is encoded.
+    pub encoder: Encoder,
+    /// What it is compressed to.
+    pub codec: Codec,
+    /// Lanes; 0 is the element's default.
+    pub workers: u32,
+    /// Threads of each encoder; 0 is its constant default.
+    pub threads: u32,
+    /// Frames in a chunk.
+    pub chunk_frames: u32,
+    /// Degrees noted in the container's header.
+    pub noted_rotation: u16,
+    /// `videoflip`'s method, where the pictures themselves are turned.
+    pub turn: Option<&'static str>,
+    /// ISO 639-2 code.
+    pub language: Option<String>,
+    /// The stream's title.
+    pub title: Option<String>,
+}
+
+/// What happens to one of the other streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackPlan {
+    /// Which of the input's streams.
+    pub stream: usize,
+    /// What it carries.
+    pub kind: Kind,
+    /// What it is in the output.
+    pub codec: Codec,
+    /// How it gets there.
+    pub action: Action,
+    /// ISO 639-2 code.
+    pub language: Option<String>,
+    /// The stream's title.
+    pub title: Option<String>,
+}
+
+/// How a stream gets into the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Packet by packet.
+    Copy,
+    /// Decoded and encoded again.
+    Encode(SoundEncoder),
+    /// A subtitle's text without its markup.
+    Text,
+}
+
+/// The part of the input that is encoded, in ns from its first time stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    /// Frames before are not shown.
+    pub start: u64,
+    /// Frames from here on are not shown.
+    pub end: Option<u64>,
+    /// At most so many frames.
+    pub frames: Option<u64>,
+}
+
+impl Window {
+    /// True when the whole input is encoded.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Decides everything. `installed` tells whether a GStreamer element is there.
+pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str) -> bool) -> Result<Plan, Error> {
+    let container = container(job)?;
+    let mut notes = Vec::new();
+    let video = video(job, facts, container, encoder, &mut notes)?;
+    let others = others(job, facts, container, video.stream, installed, &mut notes)?;
+    let range = window(job)?;
+    let (chapters, tags) = described(job, facts, container, &range, &mut notes);
+    let frames = expected(facts, video.stream, &range);
+    let output = match &job.output {
+        Output::File(path) => Some(path.clone()),
+        Output::Stdout => None,
+    };
+    let mut plan = Plan {
+        input: facts.name.clone(),
+        output,
+        container,
+        video,
+        others,
+        range,
+        chapters,
+        tags,
+        faststart: job.faststart,
+        frames,
+        seed: [0; 32],
+        notes,
+    };
+    plan.seed = seed(&plan, facts);
+    Ok(plan)
+}
+
+/// The output's container by `-f`, else by the name's end.
+pub fn container(job: &Job) -> Result<Container, Error> {
+    let refused = |what: String| Error::Plan { what, hint: format!("-f takes: {}", Container::names()) };
+    if let Some(name) = &job.format {
+        return Container::by_name(name).ok_or_else(|| refused(format!("no container '{name}'")));
+    }
+    match &job.output {
+        Output::Stdout => Err(refused("standard output has no name to tell its container".into())),
+        Output::File(path) => Container::by_path(path)
+            .ok_or_else(|| refused(format!("{}: the name does not tell the container", path.display()))),
+    }
+}
+
+fn video(
+    job: &Job,
+    facts: &Facts,
+    container: Container,
+    mut encoder: Encoder,
+    notes: &mut Vec<String>,
+) -> Result<VideoPlan, Error> {
+    let Some((index, stream)) = facts.video().and_then(|i| facts.streams.get(i).map(|s| (i, s))) else {
+        return Err(Error::NoVideo { input: facts.name.clone(), found: facts.listed() });
+    };
+    let codec = encoder.codec.clone().ok_or_else(|| Error::Plan {
+        what: format!("'{}' makes nothing a container here holds", encoder.factory),
+        hint: "choose another encoder with -c:v; divien -encoders lists them".into(),
+    })?;
+    if !container.takes(&codec) {
+        return Err(Error::Plan {
+            what: format!("{} does not hold {}", container.name(), codec.name()),
+            hint: "choose another container (Matroska holds all), or another encoder with -c:v".into(),
+        });
+    }
+    if let Some((formats, name)) = stream.size().and_then(|size| odd(&encoder, size)) {
+        encoder.raw_formats = formats.iter().map(|f| (*f).to_owned()).collect();
+        let (w, h) = stream.size().unwrap_or_default();
+        notes.push(format!("video: {w}x{h} is odd, and {} takes that in {name} only: converted", codec.name()));
+    }
+    let chunk = job.chunk_frames.max(1);
+    let chunk_frames = match encoder.gop.filter(|g| *g > 1) {
+        Some(gop) => {
+            let rounded = chunk.div_ceil(gop).saturating_mul(gop);
+            if rounded != chunk {
+                notes.push(format!("chunks of {rounded} frames: {chunk} is no multiple of -g {gop}"));
+            }
+            rounded
+        }
+        None => chunk,
+    };
+    let upright = stream.orientation == Orientation::default();
+    let noted = container.notes_rotation() && !stream.orientation.flipped;
+    let turn = if upright || noted { None } else { stream.orientation.flip_method() };
+    if turn.is_some() {
+        notes.push(format!("video: pictures are turned ({} has no note for it)", container.name()));
+    }
+    Ok(VideoPlan {
+        stream: index,
+        codec,
+        workers: job.workers.unwrap_or(0),
+        threads: job.threads.unwrap_or(0),
+        chunk_frames,
+        noted_rotation: if turn.is_none() { stream.orientation.degrees } else { 0 },
+        turn,
+        language: stream.language.clone(),
+        title: stream.title.clone(),
+        encoder,
+    })
+}
+
+/// x264 and x265 take no odd sizes where chroma is subsampled: the nearest form that they take.
+fn odd(encoder: &Encoder, (width, height): (u32, u32)) -> Option<(&'static [&'static str], &'static str)> {
+    if !["x264enc", "x265enc"].contains(&encoder.factory.as_str()) || !encoder.raw_formats.is_empty() {
+        return None;
+    }
+    match (width % 2, height % 2) {
+        (0, 0) => None,
+        (0, _) => Some((&["Y42B", "I422_10LE", "Y444", "Y444_10LE"], "4:2:2")),
+        _ => Some((&["Y444", "Y444_10LE"], "4:4:4")),
+    }
+}
+
+fn others(
+    job: &Job,
+    facts: &Facts,
+    container: Container,
+    video: usize,
+    installed: &dyn Fn(&str) -> bool,
+    notes: &mut Vec<String>,
+) -> Result<Vec<TrackPlan>, Error> {
+    let mut out = Vec::new();
+    for (index, stream) in facts.streams.iter().enumerate().filter(|(i, _)| *i != video) {
+        let decided = match stream.kind {
+            Kind::Audio => sound::decide(job, stream, container, installed)?,
+            Kind::Subtitle if !job.subtitles => sound::Decision::Unwanted,
+            Kind::Subtitle => subtitle(stream, container),
+            Kind::Video if stream.still => sound::Decision::Dropped("a still picture".into()),
+            Kind::Video => sound::Decision::Dropped("one video is encoded, the first".into()),
+            Kind::Other => sound::Decision::Dropped("not video, sound or subtitles".into()),
+        };
+        let (codec, action) = match decided {
+            sound::Decision::Keep(codec, action) => (codec, action),
+            sound::Decision::Unwanted => continue,
+            sound::Decision::Dropped(reason) => {
+                notes.push(format!("stream {index} ({}): dropped, {reason}", stream.named()));
+                continue;
+            }
+        };
+        match &action {
+            Action::Copy => {}
+            Action::Encode(encoder) => notes.push(format!(
+                "stream {index} ({}): encoded to {} with {}",
+                stream.named(),
+                codec.name(),
+                encoder.factory
+            )),
+            Action::Text if stream.codec == Codec::Ass => {
+                notes.push(format!("stream {index} ({}): its text is kept, its styles are not", stream.named()));
+            }
+            Action::Text => {}
+        }
+        out.push(TrackPlan {
+            stream: index,
+            kind: stream.kind,
+            codec,
+            action,
+            language: stream.language.clone(),
+            title: stream.title.clone(),
+        });
+    }
+    for name in &facts.unknown {
+        notes.push(format!("a stream of {name}: dropped, nothing installed reads it"));
+    }
+    if matches!(job.audio.codec, AudioCodec::Copy | AudioCodec::Encoder(_))
+        && !facts.streams.iter().any(|s| s.kind == Kind::Audio)
+    {
+        notes.push("the input has no sound".into());
+    }
+    Ok(out)
+}
+
+fn subtitle(stream: &Stream, container: Container) -> sound::Decision {
+    match container.subtitle(&stream.codec) {
+        Some(Codec::Text) => sound::Decision::Keep(Codec::Text, Action::Text),
+        Some(codec) => sound::Decision::Keep(codec, Action::Copy),
+        None => sound::Decision::Dropped(format!("{} does not hold it", container.name())),
+    }
+}
+
+fn window(job: &Job) -> Result<Window, Error> {
+    let ns = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+    let start = job.range.start.map_or(0, ns);
+    let end = job.range.end.map(|end| match end {
+        End::After(length) => start.saturating_add(ns(length)),
+        End::At(time) => ns(time),
+    });
+    if end.is_some_and(|end| end <= start) {
+        return Err(Error::Plan {
+            what: "the range ends before it starts".into(),
+            hint: "-to is a time of the input, -t a length; both have to lie after -ss".into(),
+        });
+    }
+    if job.range.frames == Some(0) {
+        return Err(Error::Plan { what: "-frames:v 0 leaves nothing to encode".into(), hint: "give 1 or more".into() });
+    }
+    Ok(Window { start, end, frames: job.range.frames })
+}
+
+fn described(
+    job: &Job,
+    facts: &Facts,
+    container: Container,
+    range: &Window,
+    notes: &mut Vec<String>,
+) -> (Vec<Chapter>, Vec<(String, String)>) {
+    let mut chapters = facts.chapters.clone();
+    if !chapters.is_empty() && !container.has_chapters() {
+        notes.push(format!("{} chapters: dropped, {} has no room for them", chapters.len(), container.name()));
+        chapters.clear();
+    }
+    chapters.retain_mut(|c| {
+        let end = range.end.unwrap_or(u64::MAX);
+        c.end = c.end.min(end).saturating_sub(range.start);
+        let inside = c.start < end && c.end > 0;
+        c.start = c.start.saturating_sub(range.start);
+        inside
+    });
+    let mut tags = facts.tags.clone();
+    for (name, value) in &job.metadata {
+        tags.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        if !value.is_empty() {
+            tags.push((name.clone(), value.clone()));
+        }
+    }
+    if !tags.is_empty() && !container.has_tags() {
+        let names: Vec<&str> = tags.iter().map(|(n, _)| n.as_str()).collect();
+        notes.push(format!("tags ({}): dropped, {} has no room for them", names.join(", "), container.name()));
+        tags.clear();
+    }
+    tags.retain(|(name, _)| {
+        let held = container.holds_tag(name);
+        if !held {
+            notes.push(format!("tag '{name}': dropped, {} has no place for it", container.name()));
+        }
+        held
+    });
+    (chapters, tags)
+}
+
+fn expected(facts: &Facts, video: usize, range: &Window) -> Option<u64> {
+    let (n, d) = facts.streams.get(video)?.rate()?;
+    let whole = facts.duration?;
+    let end = range.end.unwrap_or(whole).min(whole);
+    let length = u128::from(end.saturating_sub(range.start));
+    let by_time = length * u128::from(n) / (u128::from(d) * 1_000_000_000);
+    let by_time = u64::try_from(by_time).ok()?;
+    Some(range.frames.map_or(by_time, |f| f.min(by_time.max(1))))
+}
+
+/// The hash all ids are made from: of what is encoded and how, not of names, times or workers.
+fn seed(plan: &Plan, facts: &Facts) -> [u8; 32] {
+    let mut hash = blake3::Hasher::new();
+    let mut add = |text: &str| {
+        hash.update(&(text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    add(&format!("{:?}", plan.container));
+    add(&plan.video.encoder.spec);
+    add(&format!("{} {}", plan.video.chunk_frames, plan.video.threads));
+    add(&format!("{:?}", plan.range));
+    add(&format!("{:?} {:?}", plan.others, plan.tags));
+    for stream in &facts.streams {
+        add(&stream.caps.to_string());
+    }
+    *hash.finalize().as_bytes()
+}
+
+/// The name an input goes by in messages.
+#[must_use]
+pub fn input_name(input: &Input) -> String {
+    match input {
+        Input::File(path) => path.display().to_string(),
+        Input::Stdin => "standard input".into(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

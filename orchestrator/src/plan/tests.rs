@@ -1,0 +1,136 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::cli::{AudioArgs, Overwrite, Range, Report, VideoArgs};
+
+fn job(output: &str) -> Job {
+    Job {
+        input: Input::File("in.mkv".into()),
+        output: Output::File(PathBuf::from(output)),
+        format: None,
+        overwrite: Overwrite::Ask,
+        workers: None,
+        threads: None,
+        chunk_frames: 250,
+        video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
+        audio: AudioArgs::default(),
+        subtitles: true,
+        range: Range::default(),
+        faststart: false,
+        metadata: Vec::new(),
+        report: Report::default(),
+    }
+}
+
+fn stream(caps: &str) -> Stream {
+    gst::init().unwrap();
+    let caps: gst::Caps = caps.parse().unwrap();
+    let codec = Codec::from_caps(caps.structure(0).unwrap());
+    Stream {
+        kind: codec.kind(),
+        codec,
+        caps,
+        language: None,
+        title: None,
+        orientation: Orientation::default(),
+        still: false,
+        early: Vec::new(),
+        delay: 0,
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        name: "in.mkv".into(),
+        duration: Some(10_000_000_000),
+        streams: vec![
+            stream("video/x-h264,width=640,height=360,framerate=25/1"),
+            stream("audio/x-vorbis,rate=48000,channels=2"),
+            stream("application/x-ass"),
+            stream("subpicture/x-pgs"),
+        ],
+        ..Facts::default()
+    }
+}
+
+fn x264() -> Encoder {
+    Encoder { factory: "x264enc".into(), spec: "x264enc".into(), codec: Some(Codec::H264), ..Encoder::default() }
+}
+
+fn plan(job: &Job) -> Result<Plan, Error> {
+    make(job, &facts(), x264(), &|_| true)
+}
+
+#[test]
+fn matroska_takes_every_stream_as_it_is() {
+    let plan = plan(&job("o.mkv")).unwrap();
+    assert!(plan.others.iter().all(|t| t.action == Action::Copy), "{:?}", plan.others);
+    assert_eq!((plan.others.len(), plan.notes.len(), plan.frames), (3, 0, Some(250)));
+}
+
+#[test]
+fn what_mp4_does_not_hold_is_encoded_or_dropped_and_said() {
+    let plan = plan(&job("o.mp4")).unwrap();
+    let actions: Vec<_> = plan.others.iter().map(|t| (t.codec.clone(), t.action.clone())).collect();
+    let encoder = SoundEncoder { factory: "fdkaacenc".into(), bit_rate: None };
+    assert_eq!(actions, [(Codec::Aac, Action::Encode(encoder)), (Codec::Text, Action::Text)]);
+    assert_eq!(plan.notes.len(), 3, "{:?}", plan.notes);
+}
+
+#[test]
+fn copying_sound_that_does_not_fit_is_refused() {
+    let mut job = job("o.mp4");
+    job.audio.codec = AudioCodec::Copy;
+    assert!(matches!(plan(&job), Err(Error::Plan { .. })));
+}
+
+#[test]
+fn a_container_that_cannot_hold_the_codec_is_refused_before_the_run() {
+    assert!(matches!(plan(&job("o.webm")), Err(Error::Plan { .. })));
+    assert!(matches!(plan(&job("o.xyz")), Err(Error::Plan { .. })));
+}
+
+#[test]
+fn chunks_are_rounded_up_to_whole_groups_of_pictures() {
+    let encoder = Encoder { gop: Some(48), ..x264() };
+    let plan = make(&job("o.mkv"), &facts(), encoder, &|_| true).unwrap();
+    assert_eq!(plan.video.chunk_frames, 288);
+    assert!(plan.notes.iter().any(|n| n.contains("288")));
+}
+
+#[test]
+fn neither_workers_nor_names_change_the_ids_in_the_file() {
+    let one = plan(&job("a.mkv")).unwrap();
+    let other = plan(&Job { workers: Some(7), ..job("b.mkv") }).unwrap();
+    assert_eq!(one.seed, other.seed);
+    let shorter = plan(&Job { chunk_frames: 100, ..job("a.mkv") }).unwrap();
+    assert_ne!(one.seed, shorter.seed);
+}
+
+#[test]
+fn an_empty_range_is_refused() {
+    let mut job = job("o.mkv");
+    job.range.start = Some(std::time::Duration::from_secs(5));
+    job.range.end = Some(End::At(std::time::Duration::from_secs(5)));
+    assert!(matches!(plan(&job), Err(Error::Plan { .. })));
+    job.range.end = Some(End::After(std::time::Duration::from_secs(1)));
+    assert_eq!(plan(&job).unwrap().range.end, Some(6_000_000_000));
+}
+
+#[test]
+fn pictures_are_turned_only_where_the_container_cannot_say_it() {
+    let mut facts = facts();
+    facts.streams[0].orientation = Orientation { degrees: 90, flipped: false };
+    let mp4 = make(&job("o.mp4"), &facts, x264(), &|_| true).unwrap();
+    assert_eq!((mp4.video.noted_rotation, mp4.video.turn), (90, None));
+    let mkv = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
+    assert_eq!((mkv.video.noted_rotation, mkv.video.turn), (0, Some("clockwise")));
+}
+
+#[test]
+fn an_odd_height_is_kept_by_finer_chroma() {
+    let mut facts = facts();
+    facts.streams[0] = stream("video/mpeg,mpegversion=2,width=720,height=405,framerate=25/1");
+    let plan = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
+    assert!(plan.video.encoder.raw_formats.contains(&"Y42B".to_owned()) && plan.notes.len() == 1);
+}

@@ -1,0 +1,138 @@
+//! What an input turned out to be.
+
+use crate::mux::{Chapter, Codec, Kind, Sample};
+
+/// Everything known about an input before it is decoded.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The input's name, for messages.
+    pub name: String,
+    /// Its length in ns, where the container says so.
+    pub duration: Option<u64>,
+    /// Its first time stamp, ns; sound and pictures before 0 are of use for decoding only.
+    pub start: Option<i64>,
+    /// In the order the demuxer gave them.
+    pub streams: Vec<Stream>,
+    /// The table of contents.
+    pub chapters: Vec<Chapter>,
+    /// Title and the like, by ffmpeg's names.
+    pub tags: Vec<(String, String)>,
+    /// Streams that no installed element understands.
+    pub unknown: Vec<String>,
+    /// What the demuxer complained about on the way.
+    pub complaint: Option<String>,
+}
+
+/// One stream of the input.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// What it carries.
+    pub kind: Kind,
+    /// How it is compressed.
+    pub codec: Codec,
+    /// The caps it leaves the parser with.
+    pub caps: gst::Caps,
+    /// ISO 639-2 code.
+    pub language: Option<String>,
+    /// The stream's own title.
+    pub title: Option<String>,
+    /// How the picture is to be turned to be seen upright.
+    pub orientation: Orientation,
+    /// True when the demuxer says there is a still picture in it (a cover).
+    pub still: bool,
+    /// Packets before the start that the demuxer leaves out.
+    pub early: Vec<Sample>,
+    /// The time its decoder swallows first, which the demuxer does not take off: Matroska's CodecDelay, ns.
+    pub delay: u64,
+}
+
+/// Clockwise by so many degrees, then mirrored left to right or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Orientation {
+    /// 0, 90, 180 or 270.
+    pub degrees: u16,
+    /// Mirrored as well.
+    pub flipped: bool,
+}
+
+impl Orientation {
+    /// From GStreamer's tag `image-orientation`.
+    #[must_use]
+    pub fn from_tag(tag: &str) -> Self {
+        let flipped = tag.starts_with("flip-");
+        let degrees = tag.rsplit('-').next().and_then(|d| d.parse().ok()).unwrap_or(0);
+        Self { degrees: if [90, 180, 270].contains(&degrees) { degrees } else { 0 }, flipped }
+    }
+
+    /// The name of `videoflip`'s method for it, or `None` when nothing is to be done.
+    #[must_use]
+    pub fn flip_method(self) -> Option<&'static str> {
+        Some(match (self.flipped, self.degrees) {
+            (false, 90) => "clockwise",
+            (false, 180) => "rotate-180",
+            (false, 270) => "counterclockwise",
+            (true, 0) => "horizontal-flip",
+            (true, 90) => "upper-right-diagonal",
+            (true, 180) => "vertical-flip",
+            (true, 270) => "upper-left-diagonal",
+            _ => return None,
+        })
+    }
+}
+
+impl Facts {
+    /// The video that is encoded: the first that is not a still picture.
+    #[must_use]
+    pub fn video(&self) -> Option<usize> {
+        self.streams.iter().position(|s| s.kind == Kind::Video && !s.still)
+    }
+
+    /// Every stream in a word, for messages.
+    #[must_use]
+    pub fn listed(&self) -> String {
+        let known = self.streams.iter().map(|s| s.codec.name());
+        let all: Vec<String> = known.chain(self.unknown.iter().cloned()).collect();
+        if all.is_empty() { "no stream at all".into() } else { format!("only {}", all.join(", ")) }
+    }
+}
+
+impl Stream {
+    /// Width and height, where the caps say so.
+    #[must_use]
+    pub fn size(&self) -> Option<(u32, u32)> {
+        let caps = self.caps.structure(0)?;
+        let side = |name| caps.get::<i32>(name).ok().and_then(|v| u32::try_from(v).ok());
+        Some((side("width")?, side("height")?))
+    }
+
+    /// Frames a second, where the caps say so.
+    #[must_use]
+    pub fn rate(&self) -> Option<(u32, u32)> {
+        let rate = self.caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+        let (n, d) = (u32::try_from(rate.numer()).ok()?, u32::try_from(rate.denom()).ok()?);
+        (n > 0 && d > 0).then_some((n, d))
+    }
+
+    /// A word for messages: codec and language.
+    #[must_use]
+    pub fn named(&self) -> String {
+        match &self.language {
+            Some(language) if language != "und" => format!("{} ({language})", self.codec.name()),
+            _ => self.codec.name(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_orientation_of_a_camera_is_understood() {
+        assert_eq!(Orientation::from_tag("rotate-0").flip_method(), None);
+        assert_eq!(Orientation::from_tag("rotate-90").flip_method(), Some("clockwise"));
+        assert_eq!(Orientation::from_tag("rotate-270").flip_method(), Some("counterclockwise"));
+        assert_eq!(Orientation::from_tag("flip-rotate-0").flip_method(), Some("horizontal-flip"));
+        assert_eq!(Orientation::from_tag("nonsense").flip_method(), None);
+    }
+}

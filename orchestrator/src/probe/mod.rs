@@ -1,0 +1,413 @@
+//! Opening an input by its content, and holding every stream at its first packet.
+//!
+//! The same pipeline that finds out what the input is later encodes it, so that standard input, which
+//! can be read once only, needs no case of its own.
+
+mod codec_delay;
+mod facts;
+mod priming;
+mod tags;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+
+use crate::cli::Input;
+use crate::error::Error;
+use crate::mux::{Codec, Kind};
+pub use facts::{Facts, Orientation, Stream};
+
+/// An input that says nothing for this long is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Once the streams are known, how long to wait for those that may stay silent (subtitles).
+const SETTLE: Duration = Duration::from_secs(5);
+/// What a stream may hold between demuxer and decoder.
+const QUEUE_BYTES: u32 = 32 << 20;
+
+/// An opened input: every stream known and waiting at its first packet.
+pub struct Source {
+    /// The pipeline, paused.
+    pub pipeline: gst::Pipeline,
+    /// What is in it.
+    pub facts: Facts,
+    /// For each stream of the facts, where its packets come out once it is released.
+    pub outlets: Vec<Outlet>,
+}
+
+/// The end of one stream's queue.
+#[derive(Debug, Clone)]
+pub struct Outlet {
+    queue: gst::Element,
+    state: Arc<Mutex<OutletState>>,
+}
+
+#[derive(Debug, Default)]
+struct OutletState {
+    hold: Option<gst::PadProbeId>,
+    ready: bool,
+    first: Option<i64>,
+}
+
+impl Outlet {
+    /// The pad packets come out of.
+    #[must_use]
+    pub fn pad(&self) -> Option<gst::Pad> {
+        self.queue.static_pad("src")
+    }
+
+    /// The queue itself.
+    #[must_use]
+    pub fn queue(&self) -> &gst::Element {
+        &self.queue
+    }
+
+    /// Lets packets go.
+    pub fn release(&self) {
+        let hold = lock(&self.state).hold.take();
+        if let (Some(id), Some(pad)) = (hold, self.pad()) {
+            pad.remove_probe(id);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Default)]
+struct Found {
+    outlets: Vec<(gst::Pad, Outlet)>,
+    unknown: Vec<String>,
+}
+
+/// Opens the input and finds out what is in it.
+pub fn open(input: &Input) -> Result<Source, Error> {
+    let (element, name) = source_element(input)?;
+    let pipeline = gst::Pipeline::new();
+    let parse = make("parsebin")?;
+    // Parsers of styled subtitles give their plain text; the styles are in what they are given.
+    parse.connect("autoplug-continue", false, |values| {
+        let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
+        let styled = caps
+            .as_ref()
+            .and_then(|c| c.structure(0))
+            .is_some_and(|s| ["application/x-ass", "application/x-ssa"].contains(&s.name().as_str()));
+        Some((!styled).to_value())
+    });
+    let found = Arc::new(Mutex::new(Found::default()));
+    watch(&pipeline, &parse, &found);
+    pipeline
+        .add_many([&element, &parse])
+        .and_then(|()| element.link(&parse))
+        .map_err(|e| Error::Fault { what: format!("cannot build the source: {e}") })?;
+    // A failed change of state is explained by a message on the bus, read below.
+    let _ = pipeline.set_state(gst::State::Paused);
+    let outcome = settle(&pipeline, &found, &name);
+    let (complaint, missing) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let _ = pipeline.set_state(gst::State::Null);
+            return Err(error);
+        }
+    };
+    let (mut early, delays) = match input {
+        Input::File(path) => (priming::read(path), codec_delay::read(path)),
+        Input::Stdin => Default::default(),
+    };
+    let mut facts = Facts { name, complaint, ..Facts::default() };
+    let mut outlets = Vec::new();
+    let found = std::mem::take(&mut *lock(&found));
+    facts.unknown = found.unknown.into_iter().chain(missing).collect();
+    facts.unknown.sort();
+    facts.unknown.dedup();
+    for (pad, outlet) in found.outlets {
+        let Some(caps) = pad.current_caps().or_else(|| Some(pad.query_caps(None))) else { continue };
+        let Some(structure) = caps.structure(0) else { continue };
+        let codec = Codec::from_caps(structure);
+        let mut stream = Stream {
+            kind: codec.kind(),
+            codec,
+            caps: caps.clone(),
+            language: None,
+            title: None,
+            orientation: Orientation::default(),
+            still: false,
+            early: Vec::new(),
+            delay: 0,
+        };
+        if let Some(packets) = stream_number(&pad).and_then(|n| early.remove(&n))
+            && stream.kind == Kind::Audio
+        {
+            stream.early = packets;
+        }
+        if stream.kind == Kind::Audio {
+            stream.delay = stream_number(&pad).and_then(|n| delays.get(&n).copied()).unwrap_or(0);
+        }
+        tags::read(&pad, &mut stream, &mut facts);
+        if matches!(stream.kind, Kind::Video | Kind::Audio)
+            && let Some(first) = lock(&outlet.state).first
+        {
+            facts.start = Some(facts.start.map_or(first, |s: i64| s.min(first)));
+        }
+        facts.streams.push(stream);
+        outlets.push(outlet);
+        if facts.duration.is_none() {
+            facts.duration = pad.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds);
+        }
+    }
+    tags::close_chapters(&mut facts);
+    let source = Source { pipeline, facts, outlets };
+    check(&source).inspect_err(|_| close(&source.pipeline))?;
+    Ok(source)
+}
+
+/// Stops a pipeline whose input is not used after all.
+pub fn close(pipeline: &gst::Pipeline) {
+    let _ = pipeline.set_state(gst::State::Null);
+}
+
+/// Makes an element, or names the package that holds it.
+pub(crate) fn make(factory: &str) -> Result<gst::Element, Error> {
+    gst::ElementFactory::make(factory)
+        .build()
+        .map_err(|_| Error::NoElement { element: factory.to_owned(), package: package_of(factory) })
+}
+
+fn package_of(factory: &str) -> &'static str {
+    match factory {
+        f if f.starts_with("av") => "gstreamer1.0-libav",
+        "x264enc" | "a52dec" => "gstreamer1.0-plugins-ugly",
+        "parsebin" | "videoconvert" | "audioconvert" | "audioresample" | "opusenc" | "vorbisenc" => {
+            "gstreamer1.0-plugins-base"
+        }
+        "videoflip" | "flacenc" | "lamemp3enc" => "gstreamer1.0-plugins-good",
+        "queue" | "filesrc" | "fdsrc" | "capsfilter" => "libgstreamer1.0-0",
+        _ => "gstreamer1.0-plugins-bad",
+    }
+}
+
+fn source_element(input: &Input) -> Result<(gst::Element, String), Error> {
+    match input {
+        Input::Stdin => {
+            let element = make("fdsrc")?;
+            element.set_property("fd", 0i32);
+            Ok((element, "standard input".into()))
+        }
+        Input::File(path) => {
+            readable(path).map_err(|source| Error::Input { path: path.clone(), source })?;
+            let name = path.display().to_string();
+            let is_empty = path.metadata().is_ok_and(|m| m.is_file() && m.len() == 0);
+            if is_empty {
+                return Err(Error::NotAVideo { input: name, reason: "the file is empty".into() });
+            }
+            let element = make("filesrc")?;
+            element.set_property("location", path);
+            Ok((element, name))
+        }
+    }
+}
+
+fn readable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
+    }
+    // Reading from a pipe here would take bytes away from the demuxer.
+    if path.metadata()?.is_file() {
+        File::open(path)?.read(&mut [0])?;
+    }
+    Ok(())
+}
+
+fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found>>) {
+    let weak = pipeline.downgrade();
+    let list = Arc::clone(found);
+    parse.connect_pad_added(move |parse, pad| {
+        let Some(pipeline) = weak.upgrade() else { return };
+        match hold(&pipeline, pad, has_edits(parse)) {
+            Ok(outlet) => lock(&list).outlets.push((pad.clone(), outlet)),
+            Err(error) => gst::element_error!(pipeline, gst::CoreError::Failed, ["{error}"]),
+        }
+    });
+    let list = Arc::clone(found);
+    parse.connect("unknown-type", false, move |values| {
+        let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
+        let name = caps.and_then(|c| c.structure(0).map(|s| s.name().to_string()));
+        lock(&list).unknown.push(name.unwrap_or_else(|| "an unknown stream".into()));
+        None
+    });
+}
+
+/// True when the demuxer's segments say more than that time goes on: MP4's edit lists.
+fn has_edits(parse: &gst::Element) -> bool {
+    let Some(bin) = parse.downcast_ref::<gst::Bin>() else { return false };
+    bin.children().iter().any(|e| e.factory().is_some_and(|f| f.name() == "qtdemux"))
+}
+
+/// Puts a queue behind a stream and stops it there at its first packet.
+///
+/// Segments without edits are made open ones: matroskademux of 1.22 begins one at the first packet's time
+/// and replaces it when another track turns out to be earlier, which moves the frames in between.
+fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Outlet, Error> {
+    let fault = |what: String| Error::Fault { what };
+    let queue = make("queue")?;
+    queue.set_property("max-size-buffers", 0u32);
+    queue.set_property("max-size-time", 0u64);
+    queue.set_property("max-size-bytes", QUEUE_BYTES);
+    let state = Arc::new(Mutex::new(OutletState::default()));
+    let (Some(sink), Some(out)) = (queue.static_pad("sink"), queue.static_pad("src")) else {
+        return Err(fault("a queue without pads".into()));
+    };
+    let ready = Arc::clone(&state);
+    queue.connect("overrun", false, move |_| {
+        lock(&ready).ready = true;
+        None
+    });
+    let ready = Arc::clone(&state);
+    let block = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    let id = out.add_probe(block, move |pad, info| {
+        let first = info.buffer().and_then(|b| running_time(pad, b.pts().or(b.dts())?));
+        let mut state = lock(&ready);
+        state.ready = true;
+        state.first = state.first.or(first);
+        gst::PadProbeReturn::Ok
+    });
+    let ready = Arc::clone(&state);
+    sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        match info.event().map(|e| e.type_()) {
+            Some(gst::EventType::Eos) => lock(&ready).ready = true,
+            Some(gst::EventType::Segment) if !has_edits => {
+                let open = gst::FormattedSegment::<gst::ClockTime>::new();
+                info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&open)));
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+    lock(&state).hold = id;
+    pipeline.add(&queue).map_err(|e| fault(e.to_string()))?;
+    queue.sync_state_with_parent().map_err(|e| fault(e.to_string()))?;
+    pad.link(&sink).map_err(|e| fault(format!("cannot link a stream: {e}")))?;
+    Ok(Outlet { queue, state })
+}
+
+/// The container's own number of a stream, from the end of its id.
+fn stream_number(pad: &gst::Pad) -> Option<u32> {
+    pad.stream_id()?.rsplit('/').next()?.split(':').next()?.parse().ok()
+}
+
+/// A pad's time stamp on the pipeline's own time line; negative before its start.
+pub(crate) fn running_time(pad: &gst::Pad, time: gst::ClockTime) -> Option<i64> {
+    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = segment.segment().downcast_ref::<gst::ClockTime>()?.clone();
+    segment.to_running_time_full(time).map(nanoseconds)
+}
+
+/// A signed time as a plain number.
+pub(crate) fn nanoseconds(time: gst::Signed<gst::ClockTime>) -> i64 {
+    let number = |t: gst::ClockTime| i64::try_from(t.nseconds()).unwrap_or(i64::MAX);
+    match time {
+        gst::Signed::Positive(t) => number(t),
+        gst::Signed::Negative(t) => -number(t),
+    }
+}
+
+/// Waits until every stream is known and has its first packet.
+fn settle(
+    pipeline: &gst::Pipeline,
+    found: &Arc<Mutex<Found>>,
+    name: &str,
+) -> Result<(Option<String>, Vec<String>), Error> {
+    let Some(bus) = pipeline.bus() else {
+        return Err(Error::Fault { what: "a pipeline without a bus".into() });
+    };
+    let started = Instant::now();
+    // parsebin of 1.22 never says no-more-pads; it says beforehand how many streams there will be.
+    let mut announced = None;
+    let mut all_since = None;
+    let mut complaint = None;
+    let mut missing = Vec::new();
+    loop {
+        let message = bus.timed_pop(gst::ClockTime::from_mseconds(10));
+        match message.as_ref().map(|m| m.view()) {
+            Some(gst::MessageView::Error(e)) => {
+                complaint.get_or_insert(e.error().to_string());
+            }
+            Some(gst::MessageView::StreamCollection(c)) => {
+                announced = Some(c.stream_collection().len());
+            }
+            Some(gst::MessageView::Element(_)) => {
+                if let Some(m) = message.as_ref().and_then(|m| gst_pbutils::MissingPluginMessage::parse(m).ok()) {
+                    missing.push(m.description().to_string());
+                }
+            }
+            _ => {}
+        }
+        let (all, waiting, any_video) = {
+            let found = lock(found);
+            let is_sparse = |pad: &gst::Pad| {
+                let caps = pad.current_caps();
+                let kind = caps.as_ref().and_then(|c| c.structure(0)).map(|s| Codec::from_caps(s).kind());
+                !matches!(kind, Some(Kind::Video | Kind::Audio))
+            };
+            let ready = |o: &Outlet| lock(&o.state).ready;
+            let waiting = found.outlets.iter().any(|(pad, o)| !ready(o) && !is_sparse(pad));
+            let videos = found.outlets.iter().any(|(pad, o)| ready(o) && !is_sparse(pad));
+            let known = found.outlets.len() + found.unknown.len();
+            (announced.is_some_and(|n| known >= n), waiting, videos)
+        };
+        if announced.is_some() {
+            let since: &mut Instant = all_since.get_or_insert_with(Instant::now);
+            if (all && !waiting) || since.elapsed() > SETTLE {
+                return Ok((complaint, missing));
+            }
+        }
+        if let Some(message) = &complaint {
+            if any_video {
+                return Ok((complaint, missing));
+            }
+            return Err(match missing.first() {
+                Some(format) => Error::NoDecoder { input: name.to_owned(), format: format.clone(), package: PACKAGES },
+                None => Error::NotAVideo { input: name.to_owned(), reason: message.clone() },
+            });
+        }
+        if started.elapsed() > PATIENCE {
+            return Err(Error::NotAVideo {
+                input: name.to_owned(),
+                reason: format!("no stream found within {} s", PATIENCE.as_secs()),
+            });
+        }
+    }
+}
+
+/// Where Debian keeps what reads the rarer formats.
+pub(crate) const PACKAGES: &str = "gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly";
+
+fn check(source: &Source) -> Result<(), Error> {
+    let facts = &source.facts;
+    let Some(video) = facts.video().and_then(|i| facts.streams.get(i)) else {
+        return Err(Error::NoVideo { input: facts.name.clone(), found: facts.listed() });
+    };
+    if decoder(&video.caps).is_none() {
+        return Err(Error::NoDecoder {
+            input: facts.name.clone(),
+            format: gst_pbutils::pb_utils_get_codec_description(&video.caps).to_string(),
+            package: PACKAGES,
+        });
+    }
+    Ok(())
+}
+
+/// The decoder that reads these caps here: the highest ranked that works in software, so that every
+/// machine decodes the same pictures.
+#[must_use]
+pub fn decoder(caps: &gst::Caps) -> Option<gst::ElementFactory> {
+    let all = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL);
+    let mut fit: Vec<gst::ElementFactory> =
+        all.into_iter().filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps)).collect();
+    fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
+    fit.into_iter().next()
+}

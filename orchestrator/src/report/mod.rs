@@ -1,0 +1,194 @@
+//! What the user sees while a run goes on, and after it. All of it goes to standard error; standard
+//! output belongs to the video.
+
+mod keyvalue;
+mod line;
+mod text;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::cli::{LogLevel, UsageError};
+use crate::error::{EXIT_OK, EXIT_USAGE, Error};
+use keyvalue::KeyValue;
+use line::Line;
+
+/// How often plain lines come when nobody watches a terminal.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// How a run stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// Frames in the file.
+    pub frames: u64,
+    /// Frames the whole will have, about.
+    pub total: Option<u64>,
+    /// Frames that went into the encoders.
+    pub started: u64,
+    /// Bytes of all streams so far.
+    pub bytes: u64,
+    /// The time of the frame written last, ns.
+    pub time: u64,
+    /// Since the start.
+    pub elapsed: Duration,
+    /// For each lane, how much of its chunk is done, 0 to 1; `None` while it idles.
+    pub lanes: Vec<Option<f64>>,
+}
+
+impl Snapshot {
+    /// Frames encoded a second of wall time.
+    #[must_use]
+    pub fn fps(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.frames as f64 / seconds } else { 0.0 }
+    }
+
+    /// Seconds of video a second of wall time.
+    #[must_use]
+    pub fn speed(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.time as f64 / 1e9 / seconds } else { 0.0 }
+    }
+
+    /// Bits a second of video.
+    #[must_use]
+    pub fn bit_rate(&self) -> f64 {
+        if self.time > 0 { self.bytes as f64 * 8e9 / self.time as f64 } else { 0.0 }
+    }
+
+    /// How long it will go on at this pace.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        let total = self.total.filter(|t| *t > self.frames && self.frames > 0)?;
+        let seconds = (total - self.frames) as f64 / self.fps();
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+}
+
+/// A finished run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
+    /// The output's name.
+    pub output: String,
+    /// Its size.
+    pub size: u64,
+    /// Video frames.
+    pub frames: u64,
+    /// Length in ns.
+    pub duration: u64,
+    /// Wall time.
+    pub elapsed: Duration,
+    /// The share of the time in which lanes encoded, 0 to 1, and how many there were.
+    pub busy: Option<(f64, u32)>,
+    /// Chunks encoded.
+    pub chunks: u64,
+}
+
+/// The reporter of one run.
+pub struct Report {
+    level: LogLevel,
+    line: Option<Line>,
+    plain: bool,
+    last_plain: Instant,
+    keyvalue: Option<KeyValue>,
+}
+
+impl Report {
+    /// As the options ask.
+    pub fn new(options: &crate::cli::Report) -> Result<Self, Error> {
+        let shown = options.stats.unwrap_or(options.level >= LogLevel::Info);
+        let terminal = io::stderr().is_terminal();
+        let keyvalue = options.progress.as_deref().map(KeyValue::open).transpose()?;
+        Ok(Self {
+            level: options.level,
+            line: (shown && terminal).then(Line::new),
+            plain: shown && !terminal,
+            last_plain: Instant::now(),
+            keyvalue,
+        })
+    }
+
+    /// One line about what is done.
+    pub fn note(&self, text: &str) {
+        self.say(LogLevel::Info, text);
+    }
+
+    /// One line about something that may not be as wanted.
+    pub fn warn(&self, text: &str) {
+        self.say(LogLevel::Warning, &format!("warning: {text}"));
+    }
+
+    fn say(&self, level: LogLevel, text: &str) {
+        if self.level < level {
+            return;
+        }
+        match &self.line {
+            Some(line) => line.above(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// How it stands: called a few times a second.
+    pub fn update(&mut self, now: &Snapshot) {
+        if let Some(line) = &self.line {
+            line.show(now);
+        } else if self.plain && self.last_plain.elapsed() >= PLAIN_EVERY {
+            self.last_plain = Instant::now();
+            eprintln!("{}", text::line(now));
+        }
+        if let Some(keyvalue) = &mut self.keyvalue {
+            keyvalue.write(now, false);
+        }
+    }
+
+    /// The end of the progress, however it came.
+    pub fn stop(&mut self, now: &Snapshot) {
+        if let Some(line) = self.line.take() {
+            line.clear();
+        }
+        if let Some(mut keyvalue) = self.keyvalue.take() {
+            keyvalue.write(now, true);
+        }
+    }
+
+    /// The last word of a run that did what it should.
+    pub fn summary(&self, summary: &Summary) {
+        if self.level >= LogLevel::Info {
+            eprintln!("{}", text::summary(summary));
+        }
+    }
+}
+
+/// An error, its hint, each on a line of its own.
+pub fn failure(level: LogLevel, error: &Error) -> ExitCode {
+    if level >= LogLevel::Error {
+        complain(&error.to_string(), error.hint());
+    }
+    ExitCode::from(error)
+}
+
+/// What is wrong with a command line.
+pub fn usage(error: &UsageError) -> ExitCode {
+    complain(&error.to_string(), error.hint());
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// A page of text that was asked for, on standard output.
+pub fn page(text: Result<String, UsageError>) -> ExitCode {
+    match text {
+        Ok(text) => {
+            // A reader that has seen enough (`| head`) is no failure.
+            let _ = io::stdout().write_all(text.trim_end().as_bytes()).and_then(|()| io::stdout().write_all(b"\n"));
+            ExitCode::from(EXIT_OK)
+        }
+        Err(error) => usage(&error),
+    }
+}
+
+fn complain(what: &str, hint: Option<String>) {
+    eprintln!("divien: {what}");
+    if let Some(hint) = hint {
+        eprintln!("  {hint}");
+    }
+}

@@ -1,0 +1,347 @@
+//! One run: one loop over the pipeline's messages, the user's signals and the clock.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::cli::{Job, Output as Target, Overwrite};
+use crate::codec;
+use crate::error::Error;
+use crate::mux::{Codec, Output, Written};
+use crate::pipeline::{self, Running};
+use crate::plan::{self, Encoder, Plan};
+use crate::probe::{self, Facts};
+use crate::report::{Report, Snapshot, Summary};
+
+/// How often the report is brought up to date.
+const TICK: Duration = Duration::from_millis(250);
+/// How long the elements get to stop on their own before the process ends over them.
+const STOP: Duration = Duration::from_millis(1500);
+/// How long a broken input may take to come to its own end.
+const DRAIN: Duration = Duration::from_millis(700);
+
+/// Encodes what `job` asks for.
+pub fn run(job: &Job) -> Result<Summary, Error> {
+    gst::init().map_err(|e| Error::Fault { what: format!("GStreamer does not start: {e}") })?;
+    gstdivien::plugin_register_static()
+        .map_err(|e| Error::Fault { what: format!("divienenc cannot be registered: {e}") })?;
+    let mut report = Report::new(&job.report)?;
+    plan::container(job)?;
+    let choice = codec::resolve(&job.video, job.threads)?;
+    may_write(job)?;
+    let source = probe::open(&job.input)?;
+    let encoder = chosen(choice, &source.facts, &report);
+    let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
+    let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
+    plan.notes.iter().for_each(|n| report.note(n));
+    if let Some(complaint) = &source.facts.complaint {
+        report.warn(&format!("{}: {complaint}", plan.input));
+    }
+    let (output, sink) = Output::create(plan.output.as_deref()).inspect_err(|_| probe::close(&source.pipeline))?;
+    let messages = listen(&source.pipeline)?;
+    let running = pipeline::build(&source, &plan, sink).inspect_err(|_| probe::close(&source.pipeline))?;
+    let started = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::Fault { what: format!("no runtime: {e}") })?;
+    let mut watch = Watch {
+        input: plan.input.clone(),
+        total: plan.frames,
+        chunk_frames: plan.video.chunk_frames,
+        started,
+        lost: source.facts.complaint.clone(),
+        draining: None,
+        tally: Tally::default(),
+    };
+    let outcome =
+        running.start().and_then(|()| runtime.block_on(watch.follow(&running, messages, &mut report, &output.name())));
+    let last = watch.snapshot(&running);
+    report.stop(&last);
+    stop(&source.pipeline);
+    outcome?;
+    let written = running.written();
+    if written.frames == 0 {
+        let message = watch.lost.unwrap_or_else(|| "no frame could be decoded".into());
+        return Err(Error::Broken { input: plan.input, message });
+    }
+    let name = output.name();
+    let Some(sink) = running.finish()? else {
+        return Err(Error::Fault { what: "the file was finished twice".into() });
+    };
+    let size = output.commit(sink)?;
+    let written = Written { frames: running.written().frames, ..written };
+    let summary = Summary {
+        output: name,
+        size,
+        frames: written.frames,
+        duration: written.duration,
+        elapsed: started.elapsed(),
+        busy: watch.tally.busy(started.elapsed()),
+        chunks: watch.tally.chunks,
+    };
+    report.summary(&summary);
+    match watch.lost.or_else(|| short(&plan, &source.facts, &written, &running)) {
+        Some(reason) => Err(Error::Incomplete { input: plan.input, reason, frames: summary.frames }),
+        None => Ok(summary),
+    }
+}
+
+/// Whether the output may be made, asked before anything is opened.
+fn may_write(job: &Job) -> Result<(), Error> {
+    let Target::File(path) = &job.output else { return Ok(()) };
+    if let crate::cli::Input::File(input) = &job.input
+        && let (Ok(a), Ok(b)) = (input.canonicalize(), path.canonicalize())
+        && a == b
+    {
+        return Err(Error::Plan {
+            what: format!("{}: input and output are the same file", path.display()),
+            hint: "write to another name".into(),
+        });
+    }
+    if !path.exists() || job.overwrite == Overwrite::Always {
+        return Ok(());
+    }
+    let asks = job.overwrite == Overwrite::Ask && io::stdin().is_terminal() && io::stderr().is_terminal();
+    if asks && confirmed(path) {
+        return Ok(());
+    }
+    Err(Error::Exists { path: path.clone() })
+}
+
+fn confirmed(path: &Path) -> bool {
+    eprint!("{} exists already. Replace it? [y/N] ", path.display());
+    let _ = io::stderr().flush();
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// The encoder's settings for pictures of this size.
+fn chosen(choice: codec::Choice, facts: &Facts, report: &Report) -> Encoder {
+    choice.notes.iter().for_each(|n| report.note(n));
+    let size = facts.video().and_then(|i| facts.streams.get(i)).and_then(|s| s.size());
+    Encoder {
+        spec: size.map_or_else(|| choice.spec.clone(), |(w, h)| choice.spec_for(w, h)),
+        codec: made_by(&choice.factory),
+        factory: choice.factory,
+        gop: choice.gop,
+        raw_formats: choice.raw_formats,
+    }
+}
+
+/// The codec an encoding element makes, by its own pad template.
+fn made_by(factory: &str) -> Option<Codec> {
+    let factory = gst::ElementFactory::find(factory)?;
+    let templates = factory.static_pad_templates();
+    let out = templates.iter().find(|t| t.direction() == gst::PadDirection::Src)?;
+    let caps = out.caps();
+    caps.structure(0).map(Codec::from_caps)
+}
+
+/// Messages the loop has to know of; the rest stays on the bus's own thread.
+fn listen(pipeline: &gst::Pipeline) -> Result<UnboundedReceiver<gst::Message>, Error> {
+    let Some(bus) = pipeline.bus() else {
+        return Err(Error::Fault { what: "a pipeline without a bus".into() });
+    };
+    let (sender, receiver) = unbounded_channel();
+    bus.set_sync_handler(move |_, message| {
+        use gst::MessageType as T;
+        if matches!(message.type_(), T::Error | T::Warning | T::Eos | T::Application | T::Element) {
+            // The receiver is gone only when the run is over.
+            let _ = sender.send(message.clone());
+        }
+        gst::BusSyncReply::Drop
+    });
+    Ok(receiver)
+}
+
+/// Stops a pipeline; encoders that take too long are left to the end of the process.
+fn stop(pipeline: &gst::Pipeline) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let stopping = pipeline.clone();
+    std::thread::spawn(move || {
+        let _ = stopping.set_state(gst::State::Null);
+        let _ = sender.send(());
+    });
+    if receiver.recv_timeout(STOP).is_err() {
+        // Dropping a pipeline that still runs would wait for it.
+        std::mem::forget(pipeline.clone());
+    }
+}
+
+/// The frames that should have come and did not, in words.
+fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Option<String> {
+    if running.untimed() > 0 {
+        return Some(format!("{} packets had no time stamp and were left out", running.untimed()));
+    }
+    let claimed = facts.duration.filter(|_| plan.range.is_all())?;
+    // A length at which the file would hold less than 1 kbit/s was never true (fragmented files say such things).
+    let believable = written.bytes.saturating_mul(8) / 1000 >= claimed / 1_000_000_000;
+    let missing = claimed.saturating_sub(written.end + facts.start.map_or(0, |s| s.max(0).unsigned_abs()));
+    (believable && missing > 2_000_000_000 + claimed / 50)
+        .then(|| format!("the input ends after {:.1} s of {:.1} s", written.end as f64 / 1e9, claimed as f64 / 1e9))
+}
+
+/// What the encoding element tells of its chunks.
+#[derive(Debug, Default)]
+struct Tally {
+    chunks: u64,
+    seconds: f64,
+    lanes: u32,
+}
+
+impl Tally {
+    fn count(&mut self, chunk: &gst::StructureRef) {
+        self.chunks += 1;
+        self.seconds += chunk.get::<f64>("seconds").unwrap_or(0.0);
+        self.lanes = self.lanes.max(chunk.get::<u32>("lane").map_or(0, |l| l + 1));
+    }
+
+    fn busy(&self, elapsed: Duration) -> Option<(f64, u32)> {
+        let whole = elapsed.as_secs_f64() * f64::from(self.lanes);
+        (whole > 0.0 && self.seconds > 0.0).then(|| ((self.seconds / whole).min(1.0), self.lanes))
+    }
+}
+
+/// The loop and what it remembers.
+struct Watch {
+    input: String,
+    total: Option<u64>,
+    chunk_frames: u32,
+    started: Instant,
+    lost: Option<String>,
+    draining: Option<Instant>,
+    tally: Tally,
+}
+
+impl Watch {
+    async fn follow(
+        &mut self,
+        running: &Running,
+        mut messages: UnboundedReceiver<gst::Message>,
+        report: &mut Report,
+        output: &str,
+    ) -> Result<(), Error> {
+        let listen = |kind| signal(kind).map_err(|e| Error::Fault { what: format!("cannot listen for signals: {e}") });
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                message = messages.recv() => {
+                    let Some(message) = message else {
+                        return Err(Error::Fault { what: "the pipeline's bus is gone".into() });
+                    };
+                    if self.hear(running, &message, report)? {
+                        return Ok(());
+                    }
+                }
+                _ = interrupt.recv() => return Err(Error::Interrupted { output: output.to_owned() }),
+                _ = terminate.recv() => return Err(Error::Interrupted { output: output.to_owned() }),
+                _ = tick.tick() => {
+                    report.update(&self.snapshot(running));
+                    self.drain(running);
+                }
+            }
+        }
+    }
+
+    /// True when the run is over.
+    fn hear(&mut self, running: &Running, message: &gst::Message, report: &Report) -> Result<bool, Error> {
+        match message.view() {
+            gst::MessageView::Application(a) => {
+                let name = a.structure().map(|s| s.name().to_string());
+                if name.as_deref() == Some(pipeline::FAILED)
+                    && let Some(error) = running.failure()
+                {
+                    return Err(error);
+                }
+                Ok(name.as_deref() == Some(pipeline::DONE))
+            }
+            gst::MessageView::Element(e) => {
+                if let Some(chunk) = e.structure().filter(|s| s.name() == "divien-chunk-done") {
+                    self.tally.count(chunk);
+                }
+                Ok(false)
+            }
+            gst::MessageView::Warning(w) => {
+                report.warn(&format!("{}: {}", of(message), said(&w.error(), w.debug().as_deref())));
+                Ok(false)
+            }
+            gst::MessageView::Error(e) => {
+                if let Some(error) = running.failure() {
+                    return Err(error);
+                }
+                let from_encoder = message.src().is_some_and(|src| {
+                    src == running.encoder.upcast_ref::<gst::Object>() || src.has_as_ancestor(&running.encoder)
+                });
+                let text = said(&e.error(), e.debug().as_deref());
+                if from_encoder {
+                    return Err(Error::Encoder { element: of(message), message: text });
+                }
+                if running.decoded() == 0 {
+                    return Err(Error::Broken { input: self.input.clone(), message: text });
+                }
+                self.lost.get_or_insert(text);
+                self.draining.get_or_insert_with(Instant::now);
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// A source that broke off does not always say that it has ended: then it is said for it.
+    fn drain(&mut self, running: &Running) {
+        if self.draining.is_some_and(|since| since.elapsed() > DRAIN) && !running.input_waits() {
+            self.draining = None;
+            running.end_input();
+        }
+    }
+
+    fn snapshot(&self, running: &Running) -> Snapshot {
+        let written = running.written();
+        Snapshot {
+            frames: written.frames,
+            total: self.total,
+            started: running.decoded(),
+            bytes: written.bytes,
+            time: written.time,
+            elapsed: self.started.elapsed(),
+            lanes: lanes(&running.encoder, self.chunk_frames),
+        }
+    }
+}
+
+/// What an element says is wrong: its own words follow its general ones in the part meant for debugging.
+fn said(error: &glib::Error, debug: Option<&str>) -> String {
+    let own = debug.and_then(|d| d.split_once('\n')).map(|(_, text)| text.trim().replace('\n', "; "));
+    own.filter(|t| !t.is_empty()).unwrap_or_else(|| error.to_string())
+}
+
+/// The element a message is from, by its kind.
+fn of(message: &gst::Message) -> String {
+    let src = message.src().and_then(|s| s.downcast_ref::<gst::Element>());
+    let factory = src.and_then(|e| e.factory()).map(|f| f.name().to_string());
+    factory.or_else(|| message.src().map(|s| s.name().to_string())).unwrap_or_else(|| "GStreamer".into())
+}
+
+/// How far each lane is with its chunk, from the element's `stats`.
+fn lanes(encoder: &gst::Element, chunk_frames: u32) -> Vec<Option<f64>> {
+    if !encoder.has_property("stats") {
+        return Vec::new();
+    }
+    let Ok(Some(stats)) = encoder.property_value("stats").get::<Option<gst::Structure>>() else {
+        return Vec::new();
+    };
+    let Ok(list) = stats.get::<gst::ArrayRef<'_>>("lanes") else { return Vec::new() };
+    let share = |lane: &gst::StructureRef| {
+        let done = lane.get::<i64>("current").ok().filter(|f| *f >= 0)?;
+        Some(done as f64 / f64::from(chunk_frames.max(1)))
+    };
+    list.iter().filter_map(|v| v.get::<gst::Structure>().ok()).map(|lane| share(&lane)).collect()
+}
