@@ -127,7 +127,7 @@ fn other_encoders_take_real_film() {
         ("libvpx-vp9", &["-crf", "30", "-b:v", "2M", "-cpu-used", "5"]),
         ("libvpx", &["-b:v", "2M", "-cpu-used", "5"]),
         ("libaom-av1", &["-b:v", "1M", "-cpu-used", "8", "-lag-in-frames", "0", "-error-resilience", "default"]),
-        ("mpeg4", &["-b:v", "4M"]),
+        ("mpeg4", &["-q:v", "3"]),
     ];
     for clip in ["h264_opengop.mp4", "ocean.ogv"] {
         let Some(clip) = media(clip) else { continue };
