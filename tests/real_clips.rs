@@ -4,9 +4,11 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use divien_testbed::{Fidelity, Running, divien, media, media_clips, place, run};
+use divien_testbed::fidelity::Source;
+use divien_testbed::{Fidelity, Running, divien, gst, media, media_clips, place, run};
 
 /// Clips that are broken on purpose: an error, or all that can be read.
 const BROKEN: [&str; 6] = [
@@ -25,34 +27,66 @@ fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
-/// Every clip that is whole, to this container; all that is wrong is told at the end.
+/// What the output is compared with, where that is not the clip as ffmpeg decodes it.
+fn reference(clip: &Path, extension: &str, folder: &Path) -> Option<Arc<Source>> {
+    match (name(clip), extension) {
+        // Empty packets repeat the frame before them; GStreamer shows it again at its time, ffmpeg skips one of them.
+        ("ocean.ogv", _) => {
+            let decoded = folder.join("ocean.mkv");
+            let from = gst::quoted(clip);
+            gst::launch(&format!(
+                "filesrc location={from} ! oggdemux ! theoradec ! avenc_ffv1 ! matroskamux ! filesink location={}",
+                gst::quoted(&decoded),
+            ))
+            .success();
+            Some(Source::new(decoded))
+        }
+        // Matroska has no matrix, so the picture itself is turned.
+        ("rot90.mp4", "mkv") => {
+            let turned = folder.join("turned.mkv");
+            let mut ffmpeg = Command::new("ffmpeg");
+            ffmpeg.args(["-nostdin", "-y", "-v", "error", "-i"]).arg(clip);
+            run(ffmpeg.args(["-map", "0:v:0", "-c:v", "ffv1", "-fps_mode", "passthrough"]).arg(&turned)).success();
+            Some(Source::new(turned))
+        }
+        _ => None,
+    }
+}
+
+/// Every second clip that is whole, to each container; all that is wrong is told at the end.
 #[track_caller]
-fn whole_clips_are_faithful(extension: &str) {
+fn clips_are_faithful(parity: usize) {
     let folder = place::temporary();
     let mut faults = Vec::new();
-    for clip in media_clips().into_iter().filter(|clip| !BROKEN.contains(&name(clip))) {
-        let output = folder.path().join(name(&clip)).with_extension(extension);
-        let mut command = divien!("-y", "-i", &clip, "-preset", "ultrafast", "-crf", "18", &output);
-        let outcome = Running::start(&mut command).wait(LIMIT);
-        if !outcome.status.success() {
-            faults.push(format!("{}\n{outcome}", name(&clip)));
-            continue;
+    let whole = media_clips().into_iter().filter(|clip| !BROKEN.contains(&name(clip)));
+    for clip in whole.skip(parity).step_by(2) {
+        let source = Source::new(&clip);
+        for extension in ["mp4", "mkv"] {
+            let output = folder.path().join(format!("output.{extension}"));
+            let mut command = divien!("-y", "-i", &clip, "-preset", "ultrafast", "-crf", "18", &output);
+            let outcome = Running::start(&mut command).wait(LIMIT);
+            if !outcome.status.success() {
+                faults.push(format!("{}\n{outcome}", name(&clip)));
+                continue;
+            }
+            let reference = reference(&clip, extension, folder.path());
+            let fidelity = Fidelity::of_measured(&output, reference.as_ref().unwrap_or(&source));
+            let wrong = fidelity.findings().into_iter().filter(|finding| !finding.holds);
+            faults.extend(wrong.map(|finding| format!("{} in {extension}: {finding}", name(&clip))));
         }
-        let wrong = Fidelity::of(&output, &clip).findings().into_iter().filter(|finding| !finding.holds);
-        faults.extend(wrong.map(|finding| format!("{}: {finding}", name(&clip))));
-        std::fs::remove_file(&output).unwrap();
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+// Two tests, so that two run at once.
 #[test]
-fn every_clip_is_whole_in_mp4() {
-    whole_clips_are_faithful("mp4");
+fn every_clip_is_whole_in_mp4_and_mkv() {
+    clips_are_faithful(0);
 }
 
 #[test]
-fn every_clip_is_whole_in_mkv() {
-    whole_clips_are_faithful("mkv");
+fn every_other_clip_is_whole_in_mp4_and_mkv() {
+    clips_are_faithful(1);
 }
 
 #[test]
@@ -73,7 +107,9 @@ fn a_lossless_encoder_loses_nothing() {
     let exact: [&[&str]; 2] = [&["-c:v", "ffv1"], &["-c:v", "libx264", "-qp", "0", "-preset", "ultrafast"]];
     for clip in ["tc_h264_10bits.mp4", "ax_bear-vp9-odd-dimensions.webm", "carphone_pristine.mp4", "h264_opengop.mp4"] {
         let Some(clip) = media(clip) else { continue };
-        for options in exact {
+        // x264 takes no odd size in 4:2:0; in 4:4:4 its chroma is another.
+        let odd = name(&clip).contains("odd-dimensions");
+        for options in exact.into_iter().take(if odd { 1 } else { 2 }) {
             let output = folder.path().join("out.mkv");
             let mut command = divien!("-y", "-i", &clip);
             command.args(options).args(["-bsize", "50"]).arg(&output);
@@ -90,8 +126,8 @@ fn other_encoders_take_real_film() {
         ("libx265", &["-preset", "ultrafast"]),
         ("libvpx-vp9", &["-crf", "30", "-b:v", "2M", "-cpu-used", "5"]),
         ("libvpx", &["-b:v", "2M", "-cpu-used", "5"]),
-        ("libaom-av1", &["-b:v", "1M", "-cpu-used", "8"]),
-        ("mpeg4", &["-b:v", "4M"]),
+        ("libaom-av1", &["-b:v", "1M", "-cpu-used", "8", "-lag-in-frames", "0", "-error-resilience", "default"]),
+        ("mpeg4", &["-q:v", "3"]),
     ];
     for clip in ["h264_opengop.mp4", "ocean.ogv"] {
         let Some(clip) = media(clip) else { continue };

@@ -47,7 +47,22 @@ fn bare_streams_are_written_by_their_extension() {
         ("out.h265", &["-c:v", "libx265", "-preset", "ultrafast"], "hevc"),
         ("out.ivf", &["-c:v", "libvpx", "-b:v", "1M", "-cpu-used", "4"], "vp8"),
         ("vp9.ivf", &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"], "vp9"),
-        ("out.obu", &["-c:v", "libaom-av1", "-b:v", "1M", "-cpu-used", "8"], "av1"),
+        (
+            "out.obu",
+            &[
+                "-c:v",
+                "libaom-av1",
+                "-b:v",
+                "1M",
+                "-cpu-used",
+                "8",
+                "-lag-in-frames",
+                "0",
+                "-error-resilience",
+                "default",
+            ],
+            "av1",
+        ),
     ];
     for (name, options, codec) in cases {
         let output = encode(&clip, &[options, &["-bsize", "20"]].concat(), folder.path(), name);

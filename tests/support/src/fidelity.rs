@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, OnceLock};
 
 use crate::probe::{self, Row};
 use crate::run::{Outcome, run};
@@ -11,10 +12,34 @@ use crate::run::{Outcome, run};
 const WIDTH: usize = 64;
 const HEIGHT: usize = 36;
 
+/// A source, measured once for all the outputs that are compared with it.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    times: OnceLock<Vec<f64>>,
+    thumbnails: OnceLock<Vec<Vec<u8>>>,
+}
+
+impl Source {
+    /// A file; it must stay as it is.
+    pub fn new(path: impl AsRef<Path>) -> Arc<Self> {
+        let path = path.as_ref().to_path_buf();
+        Arc::new(Self { path, times: OnceLock::new(), thumbnails: OnceLock::new() })
+    }
+
+    fn times(&self) -> &[f64] {
+        self.times.get_or_init(|| probe::frame_times(&self.path))
+    }
+
+    fn thumbnails(&self) -> &[Vec<u8>] {
+        self.thumbnails.get_or_init(|| thumbnails(&decode_to_thumbnails(&self.path, "error", &[])))
+    }
+}
+
 /// What to compare, and how closely.
 #[derive(Debug, Clone)]
 pub struct Fidelity {
-    source: PathBuf,
+    source: Arc<Source>,
     output: PathBuf,
     tolerance_ms: f64,
     sound_tolerance_ms: f64,
@@ -43,8 +68,13 @@ impl fmt::Display for Finding {
 impl Fidelity {
     /// Compares `output` with `source`: frames, presentation times, decode times, warnings, pictures.
     pub fn of(output: impl AsRef<Path>, source: impl AsRef<Path>) -> Self {
+        Self::of_measured(output, &Source::new(source))
+    }
+
+    /// As [`Fidelity::of`], with a source that other outputs are compared with too.
+    pub fn of_measured(output: impl AsRef<Path>, source: &Arc<Source>) -> Self {
         Self {
-            source: source.as_ref().to_path_buf(),
+            source: Arc::clone(source),
             output: output.as_ref().to_path_buf(),
             // Matroska counts milliseconds.
             tolerance_ms: 1.1,
@@ -84,17 +114,19 @@ impl Fidelity {
     pub fn assert(&self) {
         let findings = self.findings();
         let report: Vec<_> = findings.iter().map(Finding::to_string).collect();
-        let paths = format!("{}\nfrom {}", self.output.display(), self.source.display());
+        let paths = format!("{}\nfrom {}", self.output.display(), self.source.path.display());
         assert!(findings.iter().all(|finding| finding.holds), "{paths}\n{}", report.join("\n"));
     }
 
     /// Every check, in order.
     #[track_caller]
     pub fn findings(&self) -> Vec<Finding> {
-        let times = Times { source: probe::frame_times(&self.source), output: probe::frame_times(&self.output) };
+        let times = Times { source: self.source.times(), output: &probe::frame_times(&self.output) };
+        // Decoded once, for the decoder's messages and for the pictures.
+        let decoded = decode_to_thumbnails(&self.output, "warning", &["-xerror"]);
         let mut findings =
-            vec![times.count(), times.presentation(self.tolerance_ms), self.decode_times(), self.decodes()];
-        findings.push(if self.lossless { self.identical() } else { self.pictures() });
+            vec![times.count(), times.presentation(self.tolerance_ms), self.decode_times(), decodes(&decoded)];
+        findings.push(if self.lossless { self.identical() } else { self.pictures(&thumbnails(&decoded)) });
         if self.streams {
             findings.extend([self.sound(), self.subtitles(), self.languages(), self.chapters()]);
             findings.extend(self.offset(&times));
@@ -116,19 +148,10 @@ impl Fidelity {
         finding("dts", falling == 0 && late == 0 && !packets.is_empty(), seen)
     }
 
-    #[track_caller]
-    fn decodes(&self) -> Finding {
-        let outcome = decode(&self.output, "warning", &["-xerror"], &["-f", "null", "-"]);
-        let complaint = complaints(&outcome.stderr).next().map(str::to_owned);
-        let holds = outcome.status.success() && complaint.is_none();
-        finding("decode", holds, complaint.unwrap_or_else(|| outcome.status.to_string()))
-    }
-
-    #[track_caller]
-    fn pictures(&self) -> Finding {
-        let (source, output) = (thumbnails(&self.source), thumbnails(&self.output));
+    fn pictures(&self, output: &[Vec<u8>]) -> Finding {
+        let source = self.source.thumbnails();
         let (mut worst, mut at, mut shifted) = (0.0, 0, Vec::new());
-        for (index, (expected, picture)) in source.iter().zip(&output).enumerate() {
+        for (index, (expected, picture)) in source.iter().zip(output).enumerate() {
             let error = mean_error(expected, picture);
             if error > worst {
                 (worst, at) = (error, index);
@@ -153,8 +176,8 @@ impl Fidelity {
 
     #[track_caller]
     fn identical(&self) -> Finding {
-        let format = probe::video(&self.source, "pix_fmt");
-        let (source, output) = (picture_hashes(&self.source, &format), picture_hashes(&self.output, &format));
+        let format = probe::video(&self.source.path, "pix_fmt");
+        let (source, output) = (picture_hashes(&self.source.path, &format), picture_hashes(&self.output, &format));
         let different: Vec<_> =
             source.iter().zip(&output).enumerate().filter(|(_, (a, b))| a != b).map(|(index, _)| index).collect();
         let seen = format!("{} frames differ of {}, first {:?}", different.len(), source.len(), different.first());
@@ -163,25 +186,25 @@ impl Fidelity {
 
     #[track_caller]
     fn sound(&self) -> Finding {
-        let (source, output) = (packet_hashes(&self.source), packet_hashes(&self.output));
+        let (source, output) = (packet_hashes(&self.source.path), packet_hashes(&self.output));
         finding("sound", source == output, format!("{} of {} tracks, packets compared", output.len(), source.len()))
     }
 
     #[track_caller]
     fn subtitles(&self) -> Finding {
-        let (source, output) = (cues(&self.source), cues(&self.output));
+        let (source, output) = (cues(&self.source.path), cues(&self.output));
         finding("subtitles", source == output, format!("{output:?} of {source:?}"))
     }
 
     #[track_caller]
     fn languages(&self) -> Finding {
-        let (source, output) = (languages(&self.source), languages(&self.output));
+        let (source, output) = (languages(&self.source.path), languages(&self.output));
         finding("languages", source == output, format!("{output:?} of {source:?}"))
     }
 
     #[track_caller]
     fn chapters(&self) -> Finding {
-        let (source, output) = (chapters(&self.source), chapters(&self.output));
+        let (source, output) = (chapters(&self.source.path), chapters(&self.output));
         finding("chapters", source == output, format!("{output} of {source}"))
     }
 
@@ -191,19 +214,19 @@ impl Fidelity {
             let sound = probe::packet_times(path, "a:0").iter().find_map(|(pts, _)| *pts)?;
             Some((frames.first()? - sound) * 1e3)
         };
-        let moved = distance(&self.output, &times.output)? - distance(&self.source, &times.source)?;
+        let moved = distance(&self.output, times.output)? - distance(&self.source.path, times.source)?;
         let seen = format!("video against audio moved by {moved:.3} ms");
         Some(finding("offset", moved.abs() <= self.sound_tolerance_ms, seen))
     }
 }
 
 /// When the frames of both are shown, in seconds.
-struct Times {
-    source: Vec<f64>,
-    output: Vec<f64>,
+struct Times<'a> {
+    source: &'a [f64],
+    output: &'a [f64],
 }
 
-impl Times {
+impl Times<'_> {
     fn count(&self) -> Finding {
         let (source, output) = (self.source.len(), self.output.len());
         finding("frames", source == output && output > 0, format!("{output} of {source}"))
@@ -213,7 +236,7 @@ impl Times {
         let since_first = |times: &[f64]| -> Vec<f64> {
             times.iter().map(|time| (time - times.first().unwrap_or(time)) * 1e3).collect()
         };
-        let (source, output) = (since_first(&self.source), since_first(&self.output));
+        let (source, output) = (since_first(self.source), since_first(self.output));
         let off = source.iter().zip(&output).map(|(a, b)| (a - b).abs());
         let (frame, worst) = off.enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).unwrap_or((0, 0.0));
         let holds = source.len() == output.len() && worst <= tolerance_ms;
@@ -221,9 +244,16 @@ impl Times {
     }
 }
 
-/// What ffmpeg said of the file it decoded, less what it says of the place it was asked to put it.
+fn decodes(decoded: &Outcome) -> Finding {
+    let complaint = complaints(&decoded.stderr).next().map(str::to_owned);
+    let holds = decoded.status.success() && complaint.is_none();
+    finding("decode", holds, complaint.unwrap_or_else(|| decoded.status.to_string()))
+}
+
+/// What ffmpeg said of the file it decoded, less what it says of the scaler and the output behind.
 fn complaints(stderr: &str) -> impl Iterator<Item = &str> {
-    stderr.lines().filter(|line| !line.trim().is_empty() && !line.contains("[null @"))
+    let behind = |line: &str| line.contains("[swscaler @") || line.contains("[rawvideo @");
+    stderr.lines().filter(move |line| !line.trim().is_empty() && !behind(line))
 }
 
 /// The first video stream decoded as it is: every frame once, not turned.
@@ -235,10 +265,13 @@ fn decode(path: &Path, level: &str, global: &[&str], output: &[&str]) -> Outcome
 }
 
 #[track_caller]
-fn thumbnails(path: &Path) -> Vec<Vec<u8>> {
+fn decode_to_thumbnails(path: &Path, level: &str, global: &[&str]) -> Outcome {
     let filter = format!("scale={WIDTH}:{HEIGHT}:flags=area,format=gray");
-    let outcome = decode(path, "error", &[], &["-vf", &filter, "-f", "rawvideo", "-"]);
-    outcome.stdout.chunks_exact(WIDTH * HEIGHT).map(<[u8]>::to_vec).collect()
+    decode(path, level, global, &["-vf", &filter, "-f", "rawvideo", "-"])
+}
+
+fn thumbnails(decoded: &Outcome) -> Vec<Vec<u8>> {
+    decoded.stdout.chunks_exact(WIDTH * HEIGHT).map(<[u8]>::to_vec).collect()
 }
 
 fn mean_error(a: &[u8], b: &[u8]) -> f64 {
