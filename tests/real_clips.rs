@@ -129,7 +129,7 @@ fn other_encoders_take_real_film() {
         ("libaom-av1", &["-b:v", "1M", "-cpu-used", "8", "-lag-in-frames", "0", "-error-resilience", "default"]),
         ("mpeg4", &["-q:v", "3"]),
     ];
-    for clip in ["h264_opengop.mp4", "ocean.ogv"] {
+    for clip in ["h264_opengop.mp4", "carphone_pristine.mp4"] {
         let Some(clip) = media(clip) else { continue };
         for (encoder, options) in encoders {
             let output = folder.path().join("out.mkv");
