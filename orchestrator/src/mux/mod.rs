@@ -1,7 +1,7 @@
 //! Containers: what they take, and how samples become a file whose bytes depend on nothing else.
 //!
-//! Samples of all tracks are merged by time ([`merge`]), so a file does not depend on which track
-//! arrived first, and written by [`mp4`], [`mkv`], [`ts`] or [`raw`]. These know neither GStreamer
+//! Samples of all tracks are merged by time (`merge`), so a file does not depend on which track
+//! arrived first, and written by `mp4`, `mkv`, `ts` or `raw`. These know neither GStreamer
 //! nor a clock: ids come from a hash of the plan, and there is no creation time.
 
 mod av1;
