@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
-use crate::probe::{self, Facts};
+use crate::probe::{self, Facts, Stream};
 use crate::report::{Report, Snapshot, Summary};
 
 /// How often the report is brought up to date.
@@ -53,6 +53,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         input: plan.input.clone(),
         total: plan.frames,
         chunk_frames: plan.video.chunk_frames,
+        frame_time: source.facts.streams.iter().find_map(Stream::rate).map(|(n, d)| f64::from(d) * 1e9 / f64::from(n)),
         started,
         lost: source.facts.complaint.clone(),
         draining: None,
@@ -216,6 +217,8 @@ struct Watch {
     input: String,
     total: Option<u64>,
     chunk_frames: u32,
+    /// ns, where the input says.
+    frame_time: Option<f64>,
     started: Instant,
     lost: Option<String>,
     draining: Option<Instant>,
@@ -310,16 +313,23 @@ impl Watch {
         }
     }
 
+    /// Frames count as done when an encoder has given them back, long before their chunk is whole and in the file.
     fn snapshot(&self, running: &Running) -> Snapshot {
         let written = running.written();
+        let work = Work::of(&running.encoder, self.chunk_frames);
+        let frames = work.frames.max(written.frames);
+        let frame_time = match written.frames {
+            0 => self.frame_time.unwrap_or(0.0),
+            done => written.duration as f64 / done as f64,
+        };
         Snapshot {
-            frames: written.frames,
+            frames,
             total: self.total,
             started: running.decoded(),
-            bytes: written.bytes,
-            time: written.time,
+            bytes: work.bytes.max(written.video_bytes) + (written.bytes - written.video_bytes),
+            time: (frame_time * frames as f64) as u64,
             elapsed: self.started.elapsed(),
-            lanes: lanes(&running.encoder, self.chunk_frames),
+            lanes: work.lanes,
         }
     }
 }
@@ -337,18 +347,26 @@ fn of(message: &gst::Message) -> String {
     factory.or_else(|| message.src().map(|s| s.name().to_string())).unwrap_or_else(|| "GStreamer".into())
 }
 
-/// How far each lane is with its chunk, from the element's `stats`.
-fn lanes(encoder: &gst::Element, chunk_frames: u32) -> Vec<Option<f64>> {
-    if !encoder.has_property("stats") {
-        return Vec::new();
+/// What the encoders have done so far, from the element's `stats`.
+#[derive(Default)]
+struct Work {
+    frames: u64,
+    bytes: u64,
+    /// How much of its chunk each lane has done, 0 to 1; `None` while it idles.
+    lanes: Vec<Option<f64>>,
+}
+
+impl Work {
+    fn of(encoder: &gst::Element, chunk_frames: u32) -> Self {
+        let mut work = Self::default();
+        let Ok(Some(stats)) = encoder.property_value("stats").get::<Option<gst::Structure>>() else { return work };
+        let Ok(list) = stats.get::<gst::ArrayRef<'_>>("lanes") else { return work };
+        for lane in list.iter().filter_map(|v| v.get::<gst::Structure>().ok()) {
+            work.frames += lane.get::<u64>("frames").unwrap_or(0);
+            work.bytes += lane.get::<u64>("bytes").unwrap_or(0);
+            let current = lane.get::<i64>("current").ok().filter(|frames| *frames >= 0);
+            work.lanes.push(current.map(|frames| frames as f64 / f64::from(chunk_frames.max(1))));
+        }
+        work
     }
-    let Ok(Some(stats)) = encoder.property_value("stats").get::<Option<gst::Structure>>() else {
-        return Vec::new();
-    };
-    let Ok(list) = stats.get::<gst::ArrayRef<'_>>("lanes") else { return Vec::new() };
-    let share = |lane: &gst::StructureRef| {
-        let done = lane.get::<i64>("current").ok().filter(|f| *f >= 0)?;
-        Some(done as f64 / f64::from(chunk_frames.max(1)))
-    };
-    list.iter().filter_map(|v| v.get::<gst::Structure>().ok()).map(|lane| share(&lane)).collect()
 }

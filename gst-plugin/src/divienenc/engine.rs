@@ -120,6 +120,7 @@ struct LaneState {
     mail: Option<ChunkId>,
     chunks: u64,
     frames: u64,
+    bytes: u64,
     busy: Duration,
     current: Option<(Arc<Progress>, Instant)>,
 }
@@ -129,6 +130,7 @@ struct LaneState {
 pub(super) struct LaneStats {
     pub(super) chunks: u64,
     pub(super) frames: u64,
+    pub(super) bytes: u64,
     pub(super) busy: Duration,
     /// Frames of the chunk it works on.
     pub(super) current: Option<u64>,
@@ -351,6 +353,7 @@ impl Engine {
         let lane = |l: &LaneState| LaneStats {
             chunks: l.chunks,
             frames: l.frames + l.current.as_ref().map_or(0, |(p, _)| p.units()),
+            bytes: l.bytes + l.current.as_ref().map_or(0, |(p, _)| p.bytes()),
             busy: l.busy + l.current.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed()),
             current: l.current.as_ref().map(|(p, _)| p.units()),
         };
@@ -549,6 +552,7 @@ impl Shared {
             lane.current = None;
             lane.busy += time;
             lane.frames += attempt.progress.units();
+            lane.bytes += attempt.progress.bytes();
             lane.chunks += u64::from(outcome.is_ok());
         }
         let stopped = state.flow.is_err();

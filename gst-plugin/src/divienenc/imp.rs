@@ -153,6 +153,7 @@ impl DivienEnc {
             gst::Structure::builder("lane")
                 .field("chunks", lane.chunks)
                 .field("frames", lane.frames)
+                .field("bytes", lane.bytes)
                 .field("busy", busy)
                 .field("fps", if busy > 0.0 { lane.frames as f64 / busy } else { 0.0 })
                 .field("current", lane.current.map_or(-1, |frames| i64::try_from(frames).unwrap_or(i64::MAX)))

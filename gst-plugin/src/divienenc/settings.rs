@@ -117,7 +117,7 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .mutable_ready()
             .build(),
         // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), and lanes: an
-        // array of structures with chunks, frames (uint64), busy (double, seconds), fps (double), current (int64,
+        // array of structures with chunks, frames, bytes (uint64, those of the chunk it works on included), busy (double, seconds), fps (double), current (int64,
         // frames of the chunk it works on, -1 when idle).
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")

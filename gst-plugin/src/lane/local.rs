@@ -223,7 +223,7 @@ fn collect(progress: Arc<Progress>, collected: Arc<Mutex<Collected>>) -> gst_app
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let Some(unit) = sample.buffer_owned() else { return Ok(gst::FlowSuccess::Ok) };
-            progress.add_unit();
+            progress.add_unit(unit.size());
             let mut collected = lock(&collected);
             if collected.segment_start.is_none() {
                 let start = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>()).and_then(|s| s.start());

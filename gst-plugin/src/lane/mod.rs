@@ -88,6 +88,7 @@ pub enum LaneError {
 pub struct Progress {
     frames: AtomicU64,
     units: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl Progress {
@@ -101,12 +102,18 @@ impl Progress {
         self.units.load(Ordering::Relaxed)
     }
 
+    /// Bytes of these units.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     fn add_frame(&self) {
         self.frames.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn add_unit(&self) {
+    fn add_unit(&self, bytes: usize) {
         self.units.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
