@@ -255,6 +255,121 @@ fn a_new_segment_may_start_over() {
 }
 
 #[test]
+fn a_stream_may_follow_a_stream() {
+    let (mut h, _) = element("x264enc", 6);
+    push_frames(&mut h, 0..8);
+    assert_eq!(drain(&mut h).len(), 8);
+    h.push_event(gst::event::StreamStart::new("second"));
+    h.push_event(gst::event::Caps::new(&CAPS.parse().unwrap()));
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    push_frames(&mut h, 0..40);
+    h.push_event(gst::event::Eos::new());
+    assert!((0..40).all(|_| h.pull().is_ok()));
+}
+
+#[test]
+fn a_flush_stop_alone_is_a_flush() {
+    let (mut h, _) = element("x264enc", 6);
+    push_frames(&mut h, 0..8);
+    h.push_event(gst::event::FlushStop::new(true));
+    while h.try_pull().is_some() {}
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    push_frames(&mut h, 20..25);
+    assert_eq!(frames_of(&drain(&mut h), segment_start(&h)), (20..25).collect::<Vec<_>>());
+}
+
+#[test]
+fn neighbouring_idr_pictures_differ_and_the_encoder_names_itself_once() {
+    let (mut h, _) = element("x264enc pass=quant quantizer=20 key-int-max=9", 1);
+    push_frames(&mut h, 0..2);
+    // Neither a new segment nor new caps begins another stream.
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    push_frames(&mut h, 0..2);
+    h.push_event(gst::event::Caps::new(&CAPS.replace("25/1", "50/1").parse().unwrap()));
+    push_frames(&mut h, 2..4);
+    let units = drain(&mut h);
+    let bytes: Vec<_> = units.iter().map(|u| u.map_readable().unwrap().to_vec()).collect();
+    let names = bytes.iter().filter(|b| b.windows(8).any(|w| w == b"x264 - c")).count();
+    assert_eq!(names, 1);
+    // The pictures are flat, so the slices differ in their headers alone.
+    let slices: Vec<_> = bytes.iter().map(|b| idr_slice(b)).collect();
+    assert!(slices.windows(2).all(|w| w[0] != w[1]), "{slices:02x?}");
+}
+
+/// The first bytes of a unit's IDR slice, in either framing.
+fn idr_slice(unit: &[u8]) -> Vec<u8> {
+    let mut at = 0;
+    if unit[..4] == [0, 0, 0, 1] {
+        at = unit.windows(4).position(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5).unwrap() + 3;
+    } else {
+        while unit[at + 4] & 0x1f != 5 {
+            at += 4 + u32::from_be_bytes(unit[at..at + 4].try_into().unwrap()) as usize;
+        }
+        at += 4;
+    }
+    unit[at..at + 4].to_vec()
+}
+
+#[test]
+fn the_encoders_tags_join_those_of_the_input_and_survive_a_flush() {
+    let (mut h, _) = element("x264enc", 4);
+    let mut tags = gst::TagList::new();
+    tags.make_mut().add::<gst::tags::Title>(&"mine", gst::TagMergeMode::Append);
+    h.push_event(gst::event::Tag::new(tags));
+    push_frames(&mut h, 0..12);
+    let tags_of = |h: &Harness| h.sinkpad().unwrap().sticky_event::<gst::event::Tag>(0).unwrap().tag_owned();
+    drain(&mut h);
+    assert_eq!(tags_of(&h).get::<gst::tags::Title>().unwrap().get(), "mine");
+    assert_eq!(tags_of(&h).get::<gst::tags::Encoder>().unwrap().get(), "x264");
+    h.push_event(gst::event::FlushStart::new());
+    h.push_event(gst::event::FlushStop::new(true));
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    push_frames(&mut h, 0..5);
+    drain(&mut h);
+    assert_eq!(tags_of(&h).get::<gst::tags::Title>().unwrap().get(), "mine");
+    assert_eq!(tags_of(&h).get::<gst::tags::Encoder>().unwrap().get(), "x264");
+}
+
+#[test]
+fn a_short_first_chunk_leaves_room_for_later_b_pictures() {
+    let (mut h, bus) = element("avenc_mpeg4 max-bframes=2 gop-size=50", 2);
+    push_frames(&mut h, 0..5);
+    let units = drain(&mut h);
+    assert_eq!(frames_of(&units, segment_start(&h)), (0..5).collect::<Vec<_>>());
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+}
+
+#[test]
+fn odd_times_are_no_overflow() {
+    for (pts, duration) in [(1u64, u64::MAX - 2), (u64::MAX / 2 - 10, 1 << 50), (5, 0)] {
+        let (mut h, bus) = element("x264enc", 4);
+        let mut buffer = frame(0);
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(pts));
+        buffer.get_mut().unwrap().set_duration(gst::ClockTime::from_nseconds(duration));
+        let _ = h.push(buffer);
+        h.push_event(gst::event::Eos::new());
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(1), &[gst::MessageType::Error]);
+        let text = format!("{message:?}");
+        assert!(!text.contains("anick"), "{pts} {duration}: {text}");
+    }
+}
+
+#[test]
+fn what_is_downstream_may_end_first() {
+    init();
+    let pipeline = gst::parse::launch(
+        "videotestsrc num-buffers=60 ! video/x-raw,format=I420,width=64,height=48 ! divienenc chunk-frames=10 \
+         ! identity eos-after=30 ! fakesink",
+    )
+    .unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(20), &ends);
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(message.unwrap().type_(), gst::MessageType::Eos);
+}
+
+#[test]
 fn new_caps_start_a_new_section() {
     for encoder in ["x264enc", "vp9enc", "jpegenc"] {
         let (mut h, bus) = element(encoder, 6);

@@ -89,7 +89,7 @@ pub(super) struct Finished {
 pub(super) enum Output {
     Mark(Mark),
     Chunk(Box<Finished>),
-    Eos,
+    Eos(gst::Event),
     /// The engine has stopped.
     Stopped,
 }
@@ -112,7 +112,7 @@ struct Chunk {
 enum Item {
     Mark(Mark),
     Chunk(ChunkId),
-    Eos,
+    Eos(gst::Event),
 }
 
 #[derive(Default)]
@@ -233,7 +233,10 @@ impl Engine {
     /// The frames that follow have this format. Ends the open chunk.
     pub(super) fn section(&self, format: Arc<Format>, frame_bytes: u64, new_epoch: bool) -> Result<(), gst::FlowError> {
         let mut state = self.shared.end_chunk(self.shared.state())?;
-        let (number, epoch) = state.section.as_ref().map_or((0, 0), |s| (s.number + 1, s.epoch + u64::from(new_epoch)));
+        let (number, epoch) = state
+            .section
+            .as_ref()
+            .map_or((0, 0), |s| (s.number + u64::from(s.format.input != format.input), s.epoch + u64::from(new_epoch)));
         let most_held = self.shared.config.max_buffered_bytes / 2 / frame_bytes.max(1);
         state.cutter = Some(Cutter::new(self.shared.config.chunk_frames, most_held));
         state.section = Some(Arc::new(Section { format, frame_bytes, epoch, number }));
@@ -284,9 +287,9 @@ impl Engine {
     }
 
     /// No more frames come.
-    pub(super) fn eos(&self) -> Result<(), gst::FlowError> {
+    pub(super) fn eos(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         let mut state = self.shared.end_chunk(self.shared.state())?;
-        state.order.push_back(Item::Eos);
+        state.order.push_back(Item::Eos(event));
         self.shared.due.notify_all();
         Ok(())
     }
@@ -309,9 +312,10 @@ impl Engine {
                 Some(Item::Chunk(_)) | None => {
                     state = self.shared.due.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
-                Some(Item::Mark(_) | Item::Eos) => match state.order.pop_front() {
+                Some(Item::Mark(_) | Item::Eos(_)) => match state.order.pop_front() {
                     Some(Item::Mark(mark)) => return Output::Mark(mark),
-                    _ => return Output::Eos,
+                    Some(Item::Eos(event)) => return Output::Eos(event),
+                    _ => {}
                 },
             }
         }
@@ -432,7 +436,7 @@ impl Shared {
                     self.open(&mut state)?;
                 }
                 Cut::Frame(frame) => {
-                    let Some(chunk) = state.open.and_then(|id| state.chunks.get_mut(&id)) else { continue };
+                    let chunk = state.open.and_then(|id| state.chunks.get_mut(&id)).ok_or(gst::FlowError::Error)?;
                     chunk.add(frame);
                     state.frames_cut += 1;
                 }
@@ -556,9 +560,12 @@ impl Shared {
             lane.chunks += u64::from(outcome.is_ok());
         }
         let stopped = state.flow.is_err();
+        let is_open = state.open == Some(id);
         let chunk = state.chunks.get_mut(&id)?;
         let (first_frame, frames) = (chunk.first_frame, chunk.frames.len() as u64);
-        match outcome {
+        let taken = attempt.progress.frames();
+        let whole = taken == frames && !is_open;
+        match outcome.and_then(|encoded| if whole { Ok(encoded) } else { Err(LaneError::Early(taken)) }) {
             Ok(encoded) => {
                 let bytes = encoded.bytes();
                 chunk.result = Some((encoded, lane));

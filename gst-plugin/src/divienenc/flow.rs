@@ -8,7 +8,7 @@ use gst::subclass::prelude::*;
 
 use super::engine::{Engine, Finished, Mark, Output};
 use super::imp::{CAT, DivienEnc, KeyRequest};
-use super::output::{Out, Writer};
+use super::output::Out;
 use crate::chunk::FrameTime;
 use crate::lane::Format;
 
@@ -61,7 +61,7 @@ impl DivienEnc {
                 drop(state);
                 return self.bad_frame(number, "has no presentation time");
             };
-            let end = buffer.duration().map(|d| pts + d);
+            let end = buffer.duration().and_then(|d| pts.checked_add(d)).filter(|end| end.nseconds() < u64::MAX - 1);
             let Some((start, stop)) = segment.clip(pts, end) else {
                 gst::debug!(CAT, imp = self, "frame {number} at {pts} is outside of the segment");
                 return Ok(gst::FlowSuccess::Ok);
@@ -127,7 +127,11 @@ impl DivienEnc {
         let Some(engine) = self.engine() else { return false };
         let is_format = matches!(event.type_(), gst::EventType::Caps | gst::EventType::Segment);
         let done = match event.view() {
-            EventView::Eos(_) => engine.eos(),
+            EventView::Eos(_) => match engine.eos(event) {
+                // What is downstream has ended before, and has been told so.
+                Err(gst::FlowError::Eos) => Ok(()),
+                done => done,
+            },
             EventView::Caps(caps) => self.new_caps(&engine, caps.caps_owned()),
             EventView::Segment(segment) => self.new_segment(&engine, &event, segment.segment()),
             EventView::StreamStart(_) | EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
@@ -217,6 +221,8 @@ impl DivienEnc {
 
     fn restart(&self) -> bool {
         let Some(old) = self.engine() else { return false };
+        old.stop(gst::FlowError::Flushing);
+        let _ = self.srcpad.pause_task();
         old.join();
         let settings = self.settings().clone();
         match self.start_engine(&settings) {
@@ -239,14 +245,16 @@ impl DivienEnc {
                     }
                     std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
                 });
-                if let Some(run) = self.state().as_mut() {
-                    run.engine = Arc::new(engine);
-                    run.segment = None;
-                    run.last_pts = None;
-                    run.frames = 0;
-                    run.key_requests.clear();
-                }
-                *self.writer() = Writer::default();
+                let mut state = self.state();
+                let Some(run) = state.as_mut().filter(|run| !run.stopping) else { return false };
+                run.engine = Arc::new(engine);
+                run.segment = None;
+                run.last_pts = None;
+                run.frames = 0;
+                run.key_requests.clear();
+                drop(state);
+                let mut writer = self.writer();
+                *writer = writer.after_flush();
                 true
             }
             Err(error) => {
@@ -351,10 +359,21 @@ impl DivienEnc {
     }
 
     fn start_task(&self) -> Result<(), glib::BoolError> {
+        // Held while the task is started, which waits for nothing, so that no stop comes between.
+        let state = self.state();
+        if state.as_ref().is_none_or(|run| run.stopping) {
+            return Err(glib::bool_error!("the element is stopping"));
+        }
         let element = self.obj().downgrade();
         self.srcpad.start_task(move || {
-            if let Some(element) = element.upgrade() {
-                element.imp().produce();
+            let Some(element) = element.upgrade() else { return };
+            let imp = element.imp();
+            imp.catch_panic(|| (), |imp| imp.produce());
+            if imp.panicked().load(std::sync::atomic::Ordering::Relaxed) {
+                if let Some(engine) = imp.engine() {
+                    engine.stop(gst::FlowError::Error);
+                }
+                let _ = imp.srcpad.pause_task();
             }
         })
     }
@@ -371,11 +390,10 @@ impl DivienEnc {
                 self.push(out)
             }
             Output::Chunk(finished) => self.push_chunk(&engine, *finished),
-            Output::Eos => {
+            Output::Eos(event) => {
                 let out = self.writer().finish();
                 let pushed = self.push(out);
-                self.srcpad.push_event(gst::event::Eos::new());
-                let _ = self.srcpad.pause_task();
+                self.srcpad.push_event(event);
                 pushed
             }
             Output::Stopped => {
@@ -387,6 +405,9 @@ impl DivienEnc {
             gst::debug!(CAT, imp = self, "pushing stopped: {flow}");
             engine.stop(flow);
             let _ = self.srcpad.pause_task();
+            if flow == gst::FlowError::Eos {
+                self.srcpad.push_event(gst::event::Eos::new());
+            }
             if matches!(flow, gst::FlowError::NotLinked | gst::FlowError::NotNegotiated | gst::FlowError::Error) {
                 gst::element_imp_error!(
                     self,

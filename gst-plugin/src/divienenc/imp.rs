@@ -39,6 +39,8 @@ pub(super) struct Run {
     pub(super) frames: u64,
     pub(super) key_requests: Vec<KeyRequest>,
     pub(super) frame_duration: Option<gst::ClockTime>,
+    /// Set on the way to READY: nothing may be started any more.
+    pub(super) stopping: bool,
 }
 
 /// The element's private side.
@@ -84,6 +86,7 @@ impl DivienEnc {
             frames: 0,
             key_requests: Vec::new(),
             frame_duration: None,
+            stopping: false,
         });
         Ok(())
     }
@@ -105,6 +108,7 @@ impl DivienEnc {
         let run = self.state().take();
         if let Some(run) = run {
             run.engine.stop(gst::FlowError::Flushing);
+            let _ = self.srcpad.stop_task();
             run.engine.join();
         }
         *self.writer() = Writer::default();
@@ -251,13 +255,21 @@ impl ElementImpl for DivienEnc {
             })?,
             gst::StateChange::PausedToReady => {
                 // Wakes both pads' threads, so that they can be deactivated.
-                if let Some(engine) = self.engine() {
+                let engine = self.state().as_mut().map(|run| {
+                    run.stopping = true;
+                    run.engine.clone()
+                });
+                if let Some(engine) = engine {
                     engine.stop(gst::FlowError::Flushing);
                 }
             }
             _ => {}
         }
-        let success = self.parent_change_state(transition)?;
+        let success = self.parent_change_state(transition).inspect_err(|_| {
+            if transition == gst::StateChange::ReadyToPaused {
+                self.stop();
+            }
+        })?;
         if transition == gst::StateChange::PausedToReady {
             self.stop();
         }

@@ -7,13 +7,10 @@ use thiserror::Error;
 use super::engine::{Finished, FrameInfo, Mark, Section};
 use crate::lane::Encoded;
 use crate::stitch::headers::{Codec, Framing, HeaderError, Joiner, Position};
-use crate::stitch::{Place, Timeline, TimelineError, UnitTime};
+use crate::stitch::{MOST_DEPTH, Place, Timeline, TimelineError, UnitTime};
 
 /// GStreamer encoders that reorder shift their time stamps by this, so that no decode time is negative.
 const SHIFT: u64 = 1000 * 3600 * 1_000_000_000;
-
-/// No codec here reorders further; a larger value of an encoder's time stamps is nonsense.
-const MOST_DEPTH: u64 = 32;
 
 /// Why a result cannot be joined to the stream.
 #[derive(Debug, Error)]
@@ -61,15 +58,26 @@ struct Current {
     joiner: Joiner,
     headers: Vec<Vec<u8>>,
     declared: usize,
+    /// Every unit is a picture of its own, whatever its flags say.
+    is_image: bool,
     frames: u64,
 }
 
 impl Writer {
+    /// A writer for what comes after a flush: tags stay as they are.
+    pub(super) fn after_flush(&mut self) -> Self {
+        Self { upstream_tags: self.upstream_tags.take(), ..Self::default() }
+    }
+
     /// What a mark between chunks becomes.
     pub(super) fn mark(&mut self, mark: Mark) -> Vec<Out> {
         if let Mark::Event(event) = &mark {
             match event.view() {
-                gst::EventView::StreamStart(_) => return vec![Out::Event(event.clone())],
+                gst::EventView::StreamStart(_) => {
+                    self.started = false;
+                    self.upstream_tags = None;
+                    return vec![Out::Event(event.clone())];
+                }
                 gst::EventView::Segment(segment) => {
                     if let Some(time) = segment.segment().downcast_ref::<gst::ClockTime>() {
                         self.segment = Some((time.clone(), event.seqnum()));
@@ -106,7 +114,7 @@ impl Writer {
         let is_new = self.section.as_ref().is_none_or(|c| c.section.number != section.number);
         let mut current = match self.section.take() {
             Some(current) if !is_new => current,
-            _ => Current::begin(section, &encoded, &frames)?,
+            before => Current::begin(section, before.map(|c| c.joiner), &encoded, &frames)?,
         };
         if current.caps != encoded.caps {
             return Err(JoinError::Caps(encoded.caps, current.caps));
@@ -157,7 +165,7 @@ impl Writer {
                     out.extend(self.place_mark(mark, Some(pts)).map(Out::Event));
                 }
             }
-            let key = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
+            let key = current.is_image || !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
             if n == 0 && !key {
                 return Err(JoinError::NoKeyFrame);
             }
@@ -185,7 +193,7 @@ impl Writer {
         }
         let Some((segment, seqnum)) = &self.segment else { return };
         let mut segment = segment.clone();
-        let shifted = |time: Option<gst::ClockTime>| time.map(|t| t + gst::ClockTime::from_nseconds(self.shift));
+        let shifted = |time: Option<gst::ClockTime>| time?.checked_add(gst::ClockTime::from_nseconds(self.shift));
         let (start, stop, position) = (shifted(segment.start()), shifted(segment.stop()), shifted(segment.position()));
         segment.set_start(start);
         segment.set_stop(stop);
@@ -210,7 +218,7 @@ impl Writer {
                 }
                 gst::EventView::Gap(gap) if self.shift > 0 => {
                     let (time, duration) = gap.get();
-                    let time = time + gst::ClockTime::from_nseconds(self.shift);
+                    let time = time.saturating_add(gst::ClockTime::from_nseconds(self.shift));
                     Some(gst::event::Gap::builder(time).duration(duration).seqnum(event.seqnum()).build())
                 }
                 _ => Some(event),
@@ -220,7 +228,7 @@ impl Writer {
                 let segment = self.segment.as_ref().map(|(segment, _)| segment);
                 Some(
                     gst_video::DownstreamForceKeyUnitEvent::builder()
-                        .timestamp(pts + gst::ClockTime::from_nseconds(self.shift))
+                        .timestamp(pts.saturating_add(gst::ClockTime::from_nseconds(self.shift)))
                         .stream_time(segment.and_then(|s| s.to_stream_time(pts)))
                         .running_time(segment.and_then(|s| s.to_running_time(pts)))
                         .all_headers(all_headers)
@@ -252,14 +260,29 @@ impl Writer {
 }
 
 impl Current {
-    fn begin(section: Arc<Section>, encoded: &Encoded, frames: &[FrameInfo]) -> Result<Self, JoinError> {
+    fn begin(
+        section: Arc<Section>,
+        before: Option<Joiner>,
+        encoded: &Encoded,
+        frames: &[FrameInfo],
+    ) -> Result<Self, JoinError> {
         let codec = codec(&encoded.caps);
-        let mut joiner = Joiner::new(codec.clone());
+        let mut joiner = match before {
+            Some(before) => before.followed_by(codec.clone()),
+            None => Joiner::new(codec.clone()),
+        };
         let first = encoded.units.iter().find(|u| !is_header(u)).ok_or(JoinError::NoKeyFrame)?;
         let bytes = first.map_readable().map_err(|_| JoinError::Unreadable)?;
-        let declared = joiner.declared_depth(&bytes).unwrap_or_else(|| lag(first, frames));
+        let mut declared = joiner.declared_depth(&bytes).unwrap_or_else(|| lag(first, frames));
+        if matches!(codec, Codec::Mpeg2 | Codec::Mpeg4) {
+            // A short first chunk shows no B-picture, and these codecs' headers announce none.
+            let reorders = section.format.encoder.property("max-bframes").is_some_and(|n| n != "0");
+            declared = declared.max(usize::from(reorders));
+        }
         let headers = header_bytes(&encoded.units)?;
-        Ok(Self { section, caps: encoded.caps.clone(), codec, joiner, headers, declared, frames: 0 })
+        let is_image = encoded.caps.structure(0).is_some_and(|s| s.name().starts_with("image/"));
+        drop(bytes);
+        Ok(Self { section, caps: encoded.caps.clone(), codec, joiner, headers, declared, is_image, frames: 0 })
     }
 
     /// The units that stand for frames. Header buffers, equal in all chunks, go out once a section.
@@ -320,7 +343,7 @@ fn lag(first: &gst::Buffer, frames: &[FrameInfo]) -> usize {
     match (lag, step) {
         (Some(lag), Some(step)) if step > 0 => {
             let depth = (lag + step / 2) / step;
-            if depth <= MOST_DEPTH { depth as usize } else { 0 }
+            usize::try_from(depth).ok().filter(|&d| d <= MOST_DEPTH).unwrap_or(0)
         }
         _ => 0,
     }

@@ -113,6 +113,11 @@ impl EncoderSpec {
         &self.factory
     }
 
+    /// A property that was set, as text.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.properties.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
     /// Must it be told more than once that there are no more frames, until it gives nothing more?
     pub fn ends_in_parts(&self) -> bool {
         self.ends_in_parts

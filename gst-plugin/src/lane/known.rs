@@ -310,7 +310,6 @@ const X265: &[&str] = &[
     "early-skip",
     "fades",
     "fast-intra",
-    "frame-dup",
     "gop-lookahead",
     "hdr10",
     "hdr10-opt",

@@ -188,6 +188,7 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<(gst::P
     let format = &attempt.format;
     let src = gst_app::AppSrc::builder().caps(&format.input).format(gst::Format::Time).callbacks(feed(attempt)).build();
     let encoder = format.encoder.build().map_err(|e| start(&e))?;
+    watch_tags(&encoder, collected);
     let sink = gst_app::AppSink::builder()
         .caps(&format.output)
         .sync(false)
@@ -198,6 +199,17 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<(gst::P
     pipeline.add_many(elements).map_err(|e| start(&e))?;
     gst::Element::link_many(elements).map_err(|e| start(&e))?;
     Ok((pipeline, encoder))
+}
+
+/// Keeps the first tags that the encoder sends; appsink would drop them.
+fn watch_tags(encoder: &gst::Element, collected: &Arc<Mutex<Collected>>) {
+    let (Some(src), collected) = (encoder.static_pad("src"), collected.clone()) else { return };
+    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Tag(tag)) = info.event().map(|event| event.view()) {
+            lock(&collected).tags.get_or_insert_with(|| tag.tag_owned());
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
@@ -218,7 +230,6 @@ fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
 }
 
 fn collect(progress: Arc<Progress>, collected: Arc<Mutex<Collected>>) -> gst_app::AppSinkCallbacks {
-    let tags = collected.clone();
     gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -238,18 +249,6 @@ fn collect(progress: Arc<Progress>, collected: Arc<Mutex<Collected>>) -> gst_app
             }
             collected.units.push(unit);
             Ok(gst::FlowSuccess::Ok)
-        })
-        .new_event(move |sink| {
-            if let Ok(object) = sink.pull_object()
-                && let Ok(event) = object.downcast::<gst::Event>()
-                && let gst::EventView::Tag(tag) = event.view()
-            {
-                let mut collected = lock(&tags);
-                if collected.tags.is_none() {
-                    collected.tags = Some(tag.tag_owned());
-                }
-            }
-            false
         })
         .build()
 }

@@ -78,6 +78,9 @@ pub enum LaneError {
     /// The encoder ended without giving anything back.
     #[error("the encoder gave nothing back")]
     Nothing,
+    /// The encoder ended before it had all frames.
+    #[error("the encoder ended after {0} frames, before it had all")]
+    Early(u64),
     /// A bug of ours.
     #[error("the lane panicked; this is a bug in divien")]
     Panicked,

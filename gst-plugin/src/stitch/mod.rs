@@ -3,4 +3,4 @@
 pub mod headers;
 mod timeline;
 
-pub use timeline::{Place, Timeline, TimelineError, UnitTime};
+pub use timeline::{MOST_DEPTH, Place, Timeline, TimelineError, UnitTime};

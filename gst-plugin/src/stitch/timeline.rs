@@ -85,6 +85,9 @@ impl Timeline {
         declared: usize,
     ) -> Result<Vec<Place>, TimelineError> {
         let ranks = ranks(frames.len(), units)?;
+        if declared > MOST_DEPTH {
+            return Err(TimelineError::Depth { found: declared, depth: MOST_DEPTH });
+        }
         let found = ranks.iter().flatten().enumerate().map(|(i, &rank)| i.saturating_sub(rank)).max().unwrap_or(0);
         let times = frames
             .iter()
@@ -122,8 +125,12 @@ impl Timeline {
             let dts = match rank {
                 Some(_) => self.due.pop_front().unwrap_or_default(),
                 None => {
-                    let next = self.due.front().copied().unwrap_or_default();
-                    self.last_dts.map_or(next - 1, |last| last + (next - last) / 2)
+                    let next = self.due.front().copied();
+                    match (self.last_dts, next) {
+                        (Some(last), Some(next)) => last + (next - last) / 2,
+                        (Some(last), None) => last + 1,
+                        (None, next) => next.unwrap_or_default() - 1,
+                    }
                 }
             };
             self.last_dts = Some(dts);
@@ -133,6 +140,9 @@ impl Timeline {
         Ok(places)
     }
 }
+
+/// No codec reorders further; a larger value is nonsense.
+pub const MOST_DEPTH: usize = 32;
 
 /// How far apart decode times are before the first frame when nothing tells.
 const DEFAULT_STEP: i64 = 1_000_000_000 / 25;
@@ -203,6 +213,21 @@ mod tests {
         units.insert(1, UnitTime { pts: Some(39), shown: false });
         let places = Timeline::default().place(&frames([0, 40]), &units, 0).unwrap();
         assert_eq!(places.iter().map(|p| (p.rank, p.dts)).collect::<Vec<_>>(), [(0, 0), (1, 20), (1, 40)]);
+    }
+
+    #[test]
+    fn a_hidden_unit_at_the_very_end_keeps_decode_times_rising() {
+        let mut units = shown([0, 40]);
+        units.push(UnitTime { pts: Some(41), shown: false });
+        let mut timeline = Timeline::default();
+        let places = timeline.place(&frames([1000, 1040]), &units, 0).unwrap();
+        assert_eq!(places.iter().map(|p| p.dts).collect::<Vec<_>>(), [1000, 1040, 1041]);
+    }
+
+    #[test]
+    fn a_nonsense_depth_is_refused() {
+        let place = Timeline::default().place(&frames([0]), &shown([0]), 1 << 30);
+        assert_eq!(place, Err(TimelineError::Depth { found: 1 << 30, depth: MOST_DEPTH }));
     }
 
     #[test]

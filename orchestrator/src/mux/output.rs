@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -10,46 +11,58 @@ use crate::error::Error;
 /// Where a run's bytes go.
 #[derive(Debug)]
 pub struct Output {
-    /// The name it will have; `None` is standard output.
-    target: Option<PathBuf>,
+    target: Target,
     part: Option<PathBuf>,
 }
 
+#[derive(Debug)]
+enum Target {
+    /// Standard output, which gets the complete file.
+    Stdout,
+    /// A device or a pipe, which gets the complete file as well: it must not be replaced by one.
+    Special(PathBuf),
+    /// A regular file, under the name it will have, links followed.
+    File(PathBuf),
+}
+
 impl Output {
-    /// Makes the partial file (`.NAME.part` in the same folder), or one without a name for standard output.
+    /// Makes the partial file (`.NAME.….part` in the same folder, under a name of this run's own), or one without a name
+    /// where the output is no regular file.
     pub fn create(target: Option<&Path>) -> Result<(Self, Sink), Error> {
-        let Some(target) = target else {
+        let unnamed = |target| {
             let file = tempfile::tempfile().map_err(|source| Error::Create { path: std::env::temp_dir(), source })?;
-            return Ok((Self { target: None, part: None }, Sink::new(file)));
+            Ok((Self { target, part: None }, Sink::new(file)))
         };
-        let name = target.file_name().ok_or_else(|| Error::Create {
-            path: target.to_owned(),
-            source: io::Error::new(io::ErrorKind::InvalidInput, "names no file"),
-        })?;
-        if target.is_dir() {
-            return Err(Error::Create {
-                path: target.to_owned(),
-                source: io::Error::new(io::ErrorKind::IsADirectory, "is a folder"),
-            });
+        let Some(typed) = target else { return unnamed(Target::Stdout) };
+        let failed = |source| Error::Create { path: typed.to_owned(), source };
+        let target = typed.canonicalize().unwrap_or_else(|_| typed.to_owned());
+        let existing = fs::metadata(&target).ok();
+        match &existing {
+            Some(m) if m.is_dir() => return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"))),
+            Some(m) if !m.is_file() => return unnamed(Target::Special(target)),
+            _ => {}
         }
-        let mut part_name = std::ffi::OsString::from(".");
-        part_name.push(name);
-        part_name.push(".part");
-        let part = target.with_file_name(part_name);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&part)
-            .map_err(|source| Error::Create { path: target.to_owned(), source })?;
-        Ok((Self { target: Some(target.to_owned()), part: Some(part) }, Sink::new(file)))
+        let names_none = || failed(io::Error::new(io::ErrorKind::InvalidInput, "names no file"));
+        let name: String = target.file_name().ok_or_else(names_none)?.to_string_lossy().chars().take(40).collect();
+        let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let permissions = existing.map_or_else(|| fs::Permissions::from_mode(0o666), |m| m.permissions());
+        let part = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(".part")
+            .permissions(permissions)
+            .tempfile_in(folder)
+            .map_err(failed)?;
+        let (file, part) = part.keep().map_err(|e| failed(e.error))?;
+        Ok((Self { target: Target::File(target), part: Some(part) }, Sink::new(file)))
     }
 
     /// The name for messages.
     #[must_use]
     pub fn name(&self) -> String {
-        self.target.as_deref().map_or_else(|| "standard output".into(), |p| p.display().to_string())
+        match &self.target {
+            Target::Stdout => "standard output".into(),
+            Target::Special(path) | Target::File(path) => path.display().to_string(),
+        }
     }
 
     /// The partial file, to be removed by whoever ends the process in a hurry.
@@ -60,17 +73,25 @@ impl Output {
 
     /// Gives the complete file its name, safely on the disk, or sends it to standard output.
     pub fn commit(mut self, sink: Sink) -> Result<u64, Error> {
-        let failed = |source| Error::Write { path: self.target.clone().unwrap_or_default(), source };
+        let name = PathBuf::from(self.name());
+        let failed = |source| Error::Write { path: name.clone(), source };
         let mut file = sink.into_file().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
-        let (Some(target), Some(part)) = (&self.target, &self.part) else {
-            let mut out = io::stdout().lock();
-            file.seek(SeekFrom::Start(0))
-                .and_then(|_| io::copy(&mut file, &mut out))
-                .and_then(|_| out.flush())
-                .map_err(|source| Error::Write { path: "standard output".into(), source })?;
-            return Ok(size);
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let target = match &self.target {
+            Target::Stdout => {
+                let mut out = io::stdout().lock();
+                io::copy(&mut file, &mut out).and_then(|_| out.flush()).map_err(failed)?;
+                return Ok(size);
+            }
+            Target::Special(path) => {
+                let mut out = File::options().write(true).open(path).map_err(failed)?;
+                io::copy(&mut file, &mut out).and_then(|_| out.flush()).map_err(failed)?;
+                return Ok(size);
+            }
+            Target::File(path) => path,
         };
+        let Some(part) = &self.part else { return Ok(size) };
         file.sync_all().map_err(failed)?;
         fs::rename(part, target).map_err(failed)?;
         let folder = target.parent().filter(|p| !p.as_os_str().is_empty());
@@ -169,6 +190,38 @@ mod tests {
         output.commit(sink).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"whole");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn devices_and_links_are_written_to_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, mut sink) = Output::create(Some(Path::new("/dev/null"))).unwrap();
+        sink.write(b"gone").unwrap();
+        output.commit(sink).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, b"old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let (output, mut sink) = Output::create(Some(&link)).unwrap();
+        sink.write(b"new").unwrap();
+        output.commit(sink).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+    }
+
+    #[test]
+    fn two_runs_to_one_name_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out");
+        let (first, mut a) = Output::create(Some(&target)).unwrap();
+        let (second, mut b) = Output::create(Some(&target)).unwrap();
+        a.write(b"first").unwrap();
+        b.write(b"second").unwrap();
+        first.commit(a).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"first");
+        second.commit(b).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"second");
     }
 
     #[test]

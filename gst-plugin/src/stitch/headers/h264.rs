@@ -1,5 +1,6 @@
 //! H.264 parameter sets and IDR slice headers (ITU-T H.264, 7.3.2 and 7.3.3).
 
+use std::borrow::Cow;
 use std::io::{self, Cursor, Write};
 
 use bitstream_io::{BigEndian, BitRead as _, BitReader, BitWrite as _, BitWriter};
@@ -33,6 +34,11 @@ pub(super) fn is_idr_slice(nal: &[u8]) -> bool {
     nal_type(nal) == Some(SLICE_IDR)
 }
 
+/// The bytes behind the header, without emulation prevention. None of what is read here is as short as two bytes.
+fn payload(nal: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if nal.len() < 3 { None } else { rbsp::decode_nal(nal).ok() }
+}
+
 /// The parameter sets seen so far.
 #[derive(Default)]
 pub(super) struct Sets(Context);
@@ -50,7 +56,7 @@ impl Sets {
     }
 
     pub(super) fn learn(&mut self, nal: &[u8]) {
-        let Ok(payload) = rbsp::decode_nal(nal) else { return };
+        let Some(payload) = payload(nal) else { return };
         let bits = rbsp::BitReader::new(&payload[..]);
         match nal_type(nal) {
             Some(SPS) => {
@@ -78,7 +84,7 @@ impl Sets {
 
     pub(super) fn idr_slice(&self, nal: &[u8]) -> Option<IdrSlice> {
         let header = *nal.first()?;
-        let payload = rbsp::decode_nal(nal).ok()?.into_owned();
+        let payload = payload(nal)?.into_owned();
         let layout = self.layout(header, &payload).ok()??;
         Some(IdrSlice { header, payload, layout })
     }

@@ -99,16 +99,12 @@ pub struct Position {
 #[derive(Debug)]
 pub struct Joiner {
     codec: Codec,
-    first: Option<First>,
+    /// The parameter sets of the section's first unit.
+    sets: Option<Vec<Vec<u8>>>,
+    /// What encoders have said of themselves in the stream so far.
+    said: Vec<Vec<u8>>,
     last_idr: Option<u32>,
     h264: h264::Sets,
-}
-
-/// What the section's first unit carried.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct First {
-    sets: Vec<Vec<u8>>,
-    announcements: Vec<Vec<u8>>,
 }
 
 impl Joiner {
@@ -118,7 +114,12 @@ impl Joiner {
             Codec::H264 { config: Some(config), .. } => h264::Sets::from_config(config),
             _ => h264::Sets::default(),
         };
-        Self { codec, first: None, last_idr: None, h264 }
+        Self { codec, sets: None, said: Vec::new(), last_idr: None, h264 }
+    }
+
+    /// A joiner for the section that follows this one in the same stream.
+    pub fn followed_by(self, codec: Codec) -> Self {
+        Self { said: self.said, last_idr: self.last_idr, ..Self::new(codec) }
     }
 
     /// The reorder depth that the parameter sets of `unit`, a chunk's first, announce; `None` where they don't.
@@ -212,25 +213,26 @@ impl Joiner {
         at: Position,
     ) -> Result<Vec<usize>, HeaderError> {
         debug_assert!(at.start);
-        let bodies = |keep: fn(&[u8]) -> bool| nals.iter().map(|n| n.body).filter(move |b| keep(b));
-        let sets = bodies(is_set).map(<[u8]>::to_vec).collect();
-        if self.first.is_none() {
-            let announcements = bodies(is_announcement).map(<[u8]>::to_vec).collect();
-            self.first = Some(First { sets, announcements });
-            return Ok(Vec::new());
-        }
+        let sets = nals.iter().map(|n| n.body).filter(|b| is_set(b)).map(<[u8]>::to_vec).collect();
         self.same_sets(sets, "parameter sets")?;
-        let said = self.first.as_ref().map(|f| f.announcements.as_slice()).unwrap_or_default();
-        let again = |n: &nal::Nal<'_>| is_announcement(n.body) && said.iter().any(|s| s == n.body);
-        Ok(nals.iter().enumerate().filter(|(_, n)| again(n)).map(|(i, _)| i).collect())
+        let (mut repeated, mut new) = (Vec::new(), Vec::new());
+        for (i, nal) in nals.iter().enumerate().filter(|(_, n)| is_announcement(n.body)) {
+            if self.said.iter().any(|said| said == nal.body) {
+                repeated.push(i);
+            } else {
+                new.push(nal.body.to_vec());
+            }
+        }
+        self.said.extend(new);
+        Ok(repeated)
     }
 
     fn same_sets(&mut self, sets: Vec<Vec<u8>>, what: &'static str) -> Result<(), HeaderError> {
-        match &self.first {
-            Some(first) if first.sets != sets => Err(HeaderError::Differ(what)),
+        match &self.sets {
+            Some(first) if *first != sets => Err(HeaderError::Differ(what)),
             Some(_) => Ok(()),
             None => {
-                self.first = Some(First { sets, announcements: Vec::new() });
+                self.sets = Some(sets);
                 Ok(())
             }
         }

@@ -39,7 +39,8 @@ pub(super) fn move_time_code(unit: &[u8], frames: u64) -> Option<Vec<u8>> {
     if drop != 0 {
         return None;
     }
-    let total = u64::from((hours * 60 + minutes) * 60 + seconds) * fps + u64::from(pictures) + frames;
+    let total =
+        u64::from((hours * 60 + minutes) * 60 + seconds) * fps + u64::from(pictures) + frames % (24 * 3600 * fps);
     let (pictures, seconds) = ((total % fps) as u32, total / fps);
     let (hours, minutes, seconds) = ((seconds / 3600 % 24) as u32, (seconds / 60 % 60) as u32, (seconds % 60) as u32);
     let marker = 1 << 19;
