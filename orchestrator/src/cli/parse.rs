@@ -51,6 +51,7 @@ struct Typed {
     options: Vec<EncoderOption>,
     pix_fmt: Option<String>,
     audio: AudioArgs,
+    no_audio: bool,
     no_subtitles: bool,
     input_side: Times,
     output_side: Times,
@@ -254,7 +255,7 @@ impl Typed {
                 }
             }
             Id::AudioRate => self.audio.bit_rate = Some(audio_rate(option.kind, said)?),
-            Id::NoAudio => self.audio.codec = AudioCodec::None,
+            Id::NoAudio => self.no_audio = true,
             Id::NoSubtitles => self.no_subtitles = true,
             Id::Format if said.before_input => {
                 return Err(UsageError::NotYet {
@@ -327,7 +328,7 @@ impl Typed {
             threads: self.threads,
             chunk_frames: self.chunk_frames.unwrap_or(table::CHUNK_FRAMES),
             video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
-            audio: self.audio,
+            audio: if self.no_audio { AudioArgs { codec: AudioCodec::None, ..self.audio } } else { self.audio },
             subtitles: !self.no_subtitles,
             range: range(self.input_side, self.output_side, self.frames)?,
             faststart: self.faststart,

@@ -36,6 +36,13 @@ fn a_bare_line_is_x264_with_everything_kept() {
 }
 
 #[test]
+fn no_sound_is_no_sound_whatever_else_is_said_of_it() {
+    for line in ["-i a -an -c:a aac b.mp4", "-i a -c:a aac -an b.mp4"] {
+        assert_eq!(job(line).audio.codec, AudioCodec::None, "{line}");
+    }
+}
+
+#[test]
 fn every_option_reaches_the_job() {
     let job = job(
         "-y -w 3 -hide_banner -loglevel repeat+level+error -nostats -progress pipe:2 -ss 1:02 -i - -threads 2 -bsize 100 -c:v libx265 -crf 22.5 \
