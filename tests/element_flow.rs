@@ -283,7 +283,9 @@ fn neighbouring_idr_pictures_differ_and_the_encoder_names_itself_once() {
     let (mut h, _) = element("x264enc pass=quant quantizer=20 key-int-max=9", 1);
     push_frames(&mut h, 0..2);
     // Neither a new segment nor new caps begins another stream.
-    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_base(FRAME * 2);
+    h.push_event(gst::event::Segment::new(&segment));
     push_frames(&mut h, 0..2);
     h.push_event(gst::event::Caps::new(&CAPS.replace("25/1", "50/1").parse().unwrap()));
     push_frames(&mut h, 2..4);
@@ -367,6 +369,15 @@ fn what_is_downstream_may_end_first() {
     let message = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(20), &ends);
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(message.unwrap().type_(), gst::MessageType::Eos);
+}
+
+#[test]
+fn a_segment_said_again_cuts_nothing() {
+    let (mut h, _) = element("x264enc", 10);
+    push_frames(&mut h, 0..3);
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    push_frames(&mut h, 3..10);
+    assert_eq!(drain(&mut h).iter().filter(|u| is_key(u)).count(), 1);
 }
 
 #[test]

@@ -134,7 +134,13 @@ impl DivienEnc {
             },
             EventView::Caps(caps) => self.new_caps(&engine, caps.caps_owned()),
             EventView::Segment(segment) => self.new_segment(&engine, &event, segment.segment()),
-            EventView::StreamStart(_) | EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
+            EventView::StreamStart(_) => {
+                if let Some(run) = self.state().as_mut() {
+                    run.new_stream = true;
+                }
+                engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
+            }
+            EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
                 engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
             }
             EventView::CustomDownstream(_) if gst_video::ForceKeyUnitEvent::is(&event) => {
@@ -197,6 +203,15 @@ impl DivienEnc {
         let is_first = {
             let mut state = self.state();
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            let fields = |s: &gst::FormattedSegment<gst::ClockTime>| {
+                (s.rate(), s.start(), s.stop(), s.time(), s.base(), s.offset(), s.flags())
+            };
+            let is_same = run.segment.as_ref().is_some_and(|before| fields(before) == fields(time));
+            let new_stream = std::mem::take(&mut run.new_stream);
+            if is_same && !new_stream {
+                // Said again, as demuxers do when another track turns up: nothing starts over.
+                return Ok(());
+            }
             let is_first = run.segment.is_none();
             run.segment = Some(time.clone());
             run.last_pts = None;

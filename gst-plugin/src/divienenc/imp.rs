@@ -34,6 +34,8 @@ pub(super) struct Run {
     pub(super) encoder: EncoderSpec,
     pub(super) negotiation: Arc<Negotiation>,
     pub(super) segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    /// A stream has started and its segment has not come yet.
+    pub(super) new_stream: bool,
     pub(super) last_pts: Option<gst::ClockTime>,
     /// Frames that came in since start or flush.
     pub(super) frames: u64,
@@ -82,6 +84,7 @@ impl DivienEnc {
             encoder,
             negotiation: Arc::new(negotiation),
             segment: None,
+            new_stream: false,
             last_pts: None,
             frames: 0,
             key_requests: Vec::new(),

@@ -110,7 +110,6 @@ const PASS: &[&str] = &[
     "opt-ref-list-length-pps",
     "opt-cu-delta-qp",
     "fades",
-    "frame-dup",
     "aud",
     "temporal-layers",
 ];
@@ -230,7 +229,6 @@ const REFUSE: &[(&[&str], &str)] = &[
             "idr-recovery-sei",
             "single-sei",
             "radl",
-            "frame-dup",
             "log-level",
             "log",
             "opts",
