@@ -78,6 +78,14 @@ fn a_failure_keeps_the_file_that_was_to_be_replaced() {
 }
 
 #[test]
+fn a_video_without_frames_is_an_error_not_a_wait() {
+    let folder = place::temporary();
+    let empty = folder.path().join("empty.y4m");
+    std::fs::write(&empty, "YUV4MPEG2 W64 H64 F25:1\n").unwrap();
+    refused(&empty, &[], "out.mp4").says(&["empty.y4m", "no frame"]);
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_named() {
     let folder = place::temporary();
     let film = Clip::film(30).path();

@@ -249,8 +249,15 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         None
     });
     let ready = Arc::clone(&state);
-    let block = gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    let block = gst::PadProbeType::BLOCK
+        | gst::PadProbeType::BUFFER
+        | gst::PadProbeType::BUFFER_LIST
+        | gst::PadProbeType::EVENT_DOWNSTREAM;
     let id = out.add_probe(block, move |pad, info| {
+        // The end of a stream without packets has to be there for whoever is linked behind.
+        if info.event().is_some_and(|e| e.type_() != gst::EventType::Eos) {
+            return gst::PadProbeReturn::Pass;
+        }
         let first = info.buffer().and_then(|b| running_time(pad, b.pts().or(b.dts())?));
         let mut state = lock(&ready);
         state.ready = true;
