@@ -88,6 +88,10 @@ fn decoder(source: &Source, caps: &gst::Caps) -> Result<gst::Element, Error> {
 }
 
 fn encoder(video: &VideoPlan) -> Result<gst::Element, Error> {
+    gstdivien::lane::EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
+        what: e.to_string(),
+        hint: "`divien -h encoder=NAME` lists what an encoder takes".into(),
+    })?;
     let element = gst::ElementFactory::make("divienenc")
         .name(ENCODER)
         .build()

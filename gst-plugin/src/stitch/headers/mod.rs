@@ -95,6 +95,13 @@ pub struct Position {
     pub frames_before: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IdrId {
+    Known(u32),
+    /// Its slice header could not be read, which matters only beside another IDR picture.
+    Unknown,
+}
+
 /// Joins the units of one section.
 #[derive(Debug)]
 pub struct Joiner {
@@ -103,7 +110,8 @@ pub struct Joiner {
     sets: Option<Vec<Vec<u8>>>,
     /// What encoders have said of themselves in the stream so far.
     said: Vec<Vec<u8>>,
-    last_idr: Option<u32>,
+    /// The last picture's `idr_pic_id`, where it was an IDR picture.
+    last_idr: Option<IdrId>,
     h264: h264::Sets,
 }
 
@@ -187,12 +195,23 @@ impl Joiner {
                 kept.push(nal.body.to_vec());
                 continue;
             }
-            let slice = self.h264.idr_slice(nal.body).ok_or(HeaderError::Broken("an IDR slice header"))?;
-            let id = *idr.get_or_insert(match self.last_idr {
-                Some(last) if last == slice.idr_pic_id() => u32::from(last == 0),
-                _ => slice.idr_pic_id(),
-            });
-            if id == slice.idr_pic_id() {
+            let slice = match (self.h264.idr_slice(nal.body), self.last_idr) {
+                (Some(slice), None | Some(IdrId::Known(_))) => slice,
+                (None, None) => {
+                    idr = Some(IdrId::Unknown);
+                    kept.push(nal.body.to_vec());
+                    continue;
+                }
+                _ => return Err(HeaderError::Broken("an IDR slice header beside another IDR picture")),
+            };
+            let own = slice.idr_pic_id();
+            let id = match (idr, self.last_idr) {
+                (Some(IdrId::Known(id)), _) => id,
+                (_, Some(IdrId::Known(last))) if last == own => u32::from(last == 0),
+                _ => own,
+            };
+            idr = Some(IdrId::Known(id));
+            if id == own {
                 kept.push(nal.body.to_vec());
             } else {
                 changed = true;
