@@ -76,11 +76,6 @@ impl<F> Cutter<F> {
         cuts.push(Cut::Close);
         cuts
     }
-
-    /// How many frames wait for the decision about a tail.
-    pub fn held(&self) -> usize {
-        self.held.len()
-    }
 }
 
 #[cfg(test)]

@@ -144,7 +144,11 @@ impl DivienEnc {
                 engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
             }
             EventView::CustomDownstream(_) if gst_video::ForceKeyUnitEvent::is(&event) => {
-                self.downstream_key_request(&event)
+                if let Ok(request) = gst_video::DownstreamForceKeyUnitEvent::parse(&event) {
+                    let (running_time, all_headers, count) = (request.running_time, request.all_headers, request.count);
+                    self.request_key(KeyRequest { running_time, all_headers, count });
+                }
+                Ok(())
             }
             _ => engine.mark(Mark::Event(event)),
         };
@@ -225,13 +229,9 @@ impl DivienEnc {
         engine.mark(Mark::Event(event.clone()))
     }
 
-    fn downstream_key_request(&self, event: &gst::Event) -> Result<(), gst::FlowError> {
-        let request = gst_video::DownstreamForceKeyUnitEvent::parse(event);
-        if let (Ok(request), Some(run)) = (request, self.state().as_mut()) {
-            let running_time = request.running_time;
-            run.key_requests.push(KeyRequest { running_time, all_headers: request.all_headers, count: request.count });
-        }
-        Ok(())
+    /// Remembers that a key frame was asked for; false when nothing runs.
+    fn request_key(&self, request: KeyRequest) -> bool {
+        self.state().as_mut().map(|run| run.key_requests.push(request)).is_some()
     }
 
     fn restart(&self) -> bool {
@@ -347,14 +347,8 @@ impl DivienEnc {
             && gst_video::ForceKeyUnitEvent::is(&event)
         {
             let Ok(request) = gst_video::UpstreamForceKeyUnitEvent::parse(&event) else { return false };
-            let mut state = self.state();
-            let Some(run) = state.as_mut() else { return false };
-            run.key_requests.push(KeyRequest {
-                running_time: request.running_time,
-                all_headers: request.all_headers,
-                count: request.count,
-            });
-            return true;
+            let (running_time, all_headers, count) = (request.running_time, request.all_headers, request.count);
+            return self.request_key(KeyRequest { running_time, all_headers, count });
         }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
     }

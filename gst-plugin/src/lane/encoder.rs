@@ -85,14 +85,11 @@ impl EncoderSpec {
                 _ => properties.push(checker.property(key, value)?),
             }
         }
+        let count = if threads == 0 { known.default_threads } else { threads };
         match (known.threads, threads) {
-            (Threads::Property(name), _) => {
-                let threads = if threads == 0 { known.default_threads } else { threads };
-                properties.push(checker.value(name, &threads.to_string())?);
-            }
+            (Threads::Property(name), _) => properties.push(checker.value(name, &count.to_string())?),
             (Threads::X265, _) => {
-                let threads = if threads == 0 { known.default_threads } else { threads };
-                options.push(("pools".into(), threads.to_string()));
+                options.push(("pools".into(), count.to_string()));
                 options.push(("frame-threads".into(), "1".into()));
             }
             (Threads::Always(own), asked) if asked != 0 && asked != own => {
@@ -106,11 +103,6 @@ impl EncoderSpec {
             properties.push(checker.value(o.property, &text.collect::<Vec<_>>().join(":"))?);
         }
         Ok(Self { factory, ends_in_parts: known.ends_in_parts, properties })
-    }
-
-    /// The element's factory.
-    pub fn factory(&self) -> &gst::ElementFactory {
-        &self.factory
     }
 
     /// A property that was set, as text.

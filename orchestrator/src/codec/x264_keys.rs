@@ -99,12 +99,13 @@ const ALIASES: &[(&str, &str)] = &[
     ("analyse", "partitions"),
 ];
 
-const VBV: &str = "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
-const UNPROVEN: &str = "whether chunks can be joined with it is not proven";
-const FILES: &str = "it reads or writes a file of its own";
-const THREADS: &str = "use -threads, which keeps the output the same on every machine";
+pub(super) const VBV: &str =
+    "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
+pub(super) const UNPROVEN: &str = "whether chunks can be joined with it is not proven";
+pub(super) const FILES: &str = "it reads or writes a file of its own";
+pub(super) const THREADS: &str = "use -threads, which keeps the output the same on every machine";
 const CAPS: &str = "it is taken from the input, and x264enc overwrites it";
-const JOIN: &str = "divien sets it so that chunks can be joined";
+pub(super) const JOIN: &str = "divien sets it so that chunks can be joined";
 
 const REFUSE: &[(&[&str], &str)] = &[
     (&["vbv-maxrate", "vbv-bufsize", "vbv-init", "nal-hrd", "filler", "pass"], VBV),

@@ -3,9 +3,10 @@
 use super::options::{Kind, Opt, own, pass};
 
 const INT_MAX: i64 = i32::MAX as i64;
+/// Presets of x264 and x265 alike.
 pub(super) const PRESETS: &[&str] =
     &["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"];
-const PRESETS_OR_NUMBERS: &[&str] = &[
+pub(super) const PRESETS_OR_NUMBERS: &[&str] = &[
     "ultrafast",
     "superfast",
     "veryfast",

@@ -6,33 +6,10 @@
 
 use super::options::{Args, Kind, Opt, own, pass};
 use super::spec::{OptionString, Spec, parse_params};
+use super::x264_options::{PRESETS, PRESETS_OR_NUMBERS};
 use super::x265_keys::{self, Use};
 use super::{Error, Mapped};
 
-const PRESETS: &[&str] =
-    &["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"];
-const PRESETS_OR_NUMBERS: &[&str] = &[
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-    "0",
-    "1",
-    "2",
-    "3",
-    "4",
-    "5",
-    "6",
-    "7",
-    "8",
-    "9",
-];
 const TUNES: &[&str] = &["psnr", "ssim", "grain", "zerolatency", "fastdecode", "animation"];
 const PROFILES: &[&str] = &[
     "main",

@@ -1,5 +1,7 @@
 //! x265's own options: which may be given, and which divien decides.
 
+use super::x264_keys::{FILES, JOIN, THREADS, UNPROVEN, VBV};
+
 /// What becomes of an option given in `-x265-params`.
 pub(super) enum Use {
     /// Into the element's option string.
@@ -123,12 +125,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("pb-factor", "pbratio"),
 ];
 
-const VBV: &str = "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
-const UNPROVEN: &str = "whether chunks can be joined with it is not proven";
-const FILES: &str = "it reads or writes a file of its own";
-const THREADS: &str = "use -threads, which keeps the output the same on every machine";
 const INPUT: &str = "it is taken from the input";
-const JOIN: &str = "divien sets it so that chunks can be joined";
 
 const REFUSE: &[(&[&str], &str)] = &[
     (
