@@ -1,7 +1,7 @@
 //! Other programs, under a time limit that holds.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -19,6 +19,35 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 #[track_caller]
 pub fn run(command: &mut Command) -> Outcome {
     Running::start(command).wait(LIMIT)
+}
+
+/// Starts a program that does not end by itself, waits until a line on its stderr has this mark, and kills it with all
+/// it started; gives what follows the mark.
+#[track_caller]
+pub fn told(command: &mut Command, mark: &str, limit: Duration) -> String {
+    let line = format!("{command:?}");
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{line} cannot be started: {error}"));
+    let pid = Pid::from_child(&child);
+    let stderr = BufReader::new(child.stderr.take().expect("stderr is a pipe"));
+    let (sender, lines) = mpsc::channel();
+    let reader = std::thread::spawn(move || stderr.split(b'\n').map_while(Result::ok).all(|l| sender.send(l).is_ok()));
+    let deadline = Instant::now() + limit;
+    let mut said = String::new();
+    let found = loop {
+        let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else { break None };
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if let Some((_, rest)) = line.split_once(mark) {
+            break Some(rest.to_owned());
+        }
+        said.push_str(&line);
+        said.push('\n');
+    };
+    drop(lines);
+    let _ = kill_process_group(pid, Signal::KILL);
+    child.wait().expect("a child can be waited for");
+    reader.join().expect("a reader of a pipe does not panic");
+    found.unwrap_or_else(|| panic!("{line}\nnever said '{mark}' within {limit:?}; it wrote:\n{said}"))
 }
 
 /// A program that runs, in a process group of its own.
