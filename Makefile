@@ -1,6 +1,7 @@
 # make encode IN=clip.mp4 OUT=out.mp4 [ARGS="-crf 20"]   build divien and encode a clip with it
 # make test                                              run every test
 # make check                                             formatting, lints, documentation, licences
+# make bench [IN=clip.mp4] [ROUNDS=5]                    time divien against ffmpeg and x264enc
 # make setup                                             install what a build and the tests need
 
 # Paths given as IN and OUT belong to the caller's folder, so `make -f` works from anywhere and through links.
@@ -12,7 +13,9 @@ OUT ?= out.mp4
 ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: help encode test check fmt clippy doc deny setup
+ROUNDS ?= 5
+
+.PHONY: help encode test bench check fmt clippy doc deny setup
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
@@ -32,6 +35,11 @@ endif
 test:
 	@"$(ROOT)scripts/setup.sh" test
 	cargo test $(MANIFEST) --workspace --no-fail-fast $(TEST_ARGS)
+
+bench:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
+	"$(ROOT)target/$(PROFILE)/bench" "$(ROOT)target/$(PROFILE)/divien" --rounds $(ROUNDS) $(if $(IN),"$(IN)")
 
 check: fmt clippy doc deny
 
