@@ -165,3 +165,43 @@ fn broken_clips_give_an_error_or_all_that_is_readable() {
         }
     }
 }
+
+#[test]
+fn neither_workers_nor_the_day_change_a_byte() {
+    let folder = place::temporary();
+    let encoders: [(&str, &[&str], &[&str]); 6] = [
+        ("x264, CRF", &["-c:v", "libx264", "-preset", "veryfast"], &["mp4", "mkv", "ts"]),
+        ("x264, average rate", &["-c:v", "libx264", "-preset", "veryfast", "-b:v", "900k"], &["mkv"]),
+        ("x265, CRF", &["-c:v", "libx265", "-preset", "ultrafast"], &["mp4", "ts"]),
+        ("x265, average rate", &["-c:v", "libx265", "-preset", "ultrafast", "-b:v", "900k"], &["mkv"]),
+        ("x265, VBV", &["-c:v", "x265enc", "-speed-preset", "ultrafast", "-bitrate", "900"], &["mp4"]),
+        ("vp9", &["-c:v", "libvpx-vp9", "-crf", "33", "-b:v", "2M", "-cpu-used", "8"], &["webm", "mkv"]),
+    ];
+    let clips = ["traffic_960x540p5994.mp4", "sintel_trailer_720p24.mp4", "ocean_720p24.mp4"];
+    for (clip, start) in clips.into_iter().zip(["3", "21", "0"]) {
+        let Some(clip) = media(clip) else { continue };
+        for (what, options, extensions) in encoders {
+            for extension in extensions {
+                let file = |workers: &str, days: &str| {
+                    let output = folder.path().join(format!("{workers}.{extension}"));
+                    let mut command =
+                        divien!("-y", "-ss", start, "-t", "2", "-i", &clip, "-bsize", "30", "-w", workers);
+                    command.args(options);
+                    if what == "x265, VBV" {
+                        command.args(["-option-string", "vbv-maxrate=1000:vbv-bufsize=800"]);
+                    }
+                    let mut other_day = gst::command("faketime");
+                    other_day.args(["-m", "-f", days]).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+                    other_day.arg(command.arg(&output).get_program()).args(command.get_args());
+                    Running::start(&mut other_day).wait(LIMIT).success();
+                    std::fs::read(&output).unwrap()
+                };
+                let one = file("1", "+0d");
+                for (workers, days) in [("2", "+1d"), ("5", "-400d")] {
+                    let same = file(workers, days) == one;
+                    assert!(same, "{what}: {}, {extension}: {workers} workers, {days}: other bytes", name(&clip));
+                }
+            }
+        }
+    }
+}

@@ -144,6 +144,9 @@ pub(super) fn map(video: &VideoArgs) -> Result<Mapped, Error> {
         })?;
         check(name, spec, text)?;
         refuse_files(name, option, text)?;
+        if option.starts_with("vbv-") || (option == "option-string" && text.contains("vbv-")) {
+            mapped.notes.push(format!("-{option}: every chunk keeps to the buffer by itself; joined they may not"));
+        }
         if GOP.contains(&option.as_str()) {
             mapped.gop = text.parse().ok().filter(|n| *n > 0);
         }
@@ -151,6 +154,9 @@ pub(super) fn map(video: &VideoArgs) -> Result<Mapped, Error> {
     }
     Ok(mapped)
 }
+
+/// The buffer model's keys, which an element's own name makes plain are for one encoder, which sees one chunk.
+const BUFFER: [&str; 3] = ["vbv-maxrate", "vbv-bufsize", "vbv-init"];
 
 /// Values by which a harmless property writes files, or takes over what divien sets.
 fn refuse_files(encoder: &str, option: &str, text: &str) -> Result<(), Error> {
@@ -168,6 +174,9 @@ fn refuse_files(encoder: &str, option: &str, text: &str) -> Result<(), Error> {
     for item in text.split(':').filter(|item| !item.is_empty()) {
         let (key, value) = item.split_once('=').unwrap_or((item, "1"));
         let key = key.replace('_', "-");
+        if BUFFER.contains(&key.as_str()) {
+            continue;
+        }
         let reason = match encoder {
             "x264enc" => match x264_keys::usage(&key) {
                 Some(x264_keys::Use::Refuse(reason)) => Some(reason.to_owned()),
