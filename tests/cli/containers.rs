@@ -1,0 +1,48 @@
+//! Containers as other programs read them.
+
+use std::path::Path;
+use std::process::Command;
+
+use divien_testbed::{Clip, gst, place, probe, run};
+
+use crate::encode;
+
+/// How many NAL units of a byte stream have this first byte, whatever its other bits.
+fn units(stream: &[u8], mask: u8, kind: u8) -> usize {
+    stream.windows(4).filter(|w| w[..3] == [0, 0, 1] && w[3] & mask == kind).count()
+}
+
+/// The first video stream's packets, joined.
+fn packets(file: &Path, form: &str) -> Vec<u8> {
+    let copy = ["-map", "0:v", "-c", "copy", "-bsf:v", "null", "-f", form, "-"];
+    run(Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(file).args(copy)).success().stdout
+}
+
+#[test]
+fn a_transport_stream_is_read_without_a_warning_and_each_picture_has_one_delimiter() {
+    let folder = place::temporary();
+    let film = Clip::film(60).path();
+    let cases: [(&str, &[&str], &str, (u8, u8)); 4] = [
+        ("a.ts", &["-preset", "veryfast", "-bsize", "25"], "h264", (0x1F, 9)),
+        ("b.ts", &["-preset", "ultrafast", "-x264-params", "aud=1"], "h264", (0x1F, 9)),
+        ("c.ts", &["-c:v", "libx265", "-preset", "ultrafast", "-bsize", "25"], "hevc", (0x7E, 0x46)),
+        ("d.ts", &["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "aud=1"], "hevc", (0x7E, 0x46)),
+    ];
+    for (name, options, form, (mask, kind)) in cases {
+        let output = encode(&film, options, folder.path(), name);
+        assert_eq!(units(&packets(&output, form), mask, kind), 60, "{name}");
+        for program in [&["ffprobe", "-v", "warning", "-show_packets"][..], &["ffmpeg", "-v", "warning", "-i"]] {
+            let mut command = Command::new(program[0]);
+            command.args(&program[1..]).arg(&output);
+            if program[0] == "ffmpeg" {
+                command.args(["-f", "null", "-"]);
+            }
+            assert_eq!(run(&mut command).success().stderr, "", "{name}: {command:?}");
+        }
+        let line = format!("filesrc location={} ! tsdemux ! queue ! parsebin ! fakesink", gst::quoted(&output));
+        let read = run(gst::launch_command(&line).env("GST_DEBUG", "2,basesrc:1,structure:1")).success();
+        assert!(!read.stderr.contains("WARN") && !read.stderr.contains("ERROR"), "{name}: {}", read.stderr);
+        let times = probe::packet_times(&output, "v:0");
+        assert!(times.iter().all(|(pts, dts)| pts >= dts && *dts >= Some(0.0)), "{name}: {times:?}");
+    }
+}
