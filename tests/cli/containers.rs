@@ -47,3 +47,28 @@ fn a_transport_stream_is_read_without_a_warning_and_each_picture_has_one_delimit
         assert!(times.iter().all(|(pts, dts)| pts >= dts && *dts >= Some(0.0)), "{name}: {times:?}");
     }
 }
+
+#[test]
+fn chapters_keep_their_times_and_names_in_mp4_even_when_the_first_starts_late() {
+    let folder = place::temporary();
+    let film = Clip::film(120).path();
+    let (list, input) = (folder.path().join("list.txt"), folder.path().join("in.mkv"));
+    let chapter = |start, end, title| format!("[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={title}\n");
+    let both = [";FFMETADATA1\n".to_owned(), chapter(1000, 2500, "Früh"), chapter(2500, 3500, "spät")].concat();
+    std::fs::write(&list, both).unwrap();
+    let mut add = Command::new("ffmpeg");
+    add.args(["-v", "error", "-i"]).arg(&film).arg("-i").arg(&list);
+    run(add.args(["-map_metadata", "1", "-c", "copy"]).arg(&input)).success();
+    for name in ["out.mp4", "out.mov", "out.mkv"] {
+        let output = encode(&input, &["-preset", "ultrafast"], folder.path(), name);
+        let chapters = probe::rows(&output, "chapter", None, "start_time,end_time:chapter_tags=title");
+        let said: Vec<_> = chapters
+            .iter()
+            .map(|c| (c.number("start_time"), c.number("end_time"), c.text("tag:title").unwrap_or_default()))
+            .collect();
+        let expected = [(Some(1.0), Some(2.5), "Früh"), (Some(2.5), Some(3.5), "spät")];
+        assert_eq!(said, expected, "{name}");
+        let read = run(Command::new("ffprobe").args(["-v", "warning"]).arg(&output)).success();
+        assert!(!read.stderr.contains("chapters"), "{name}: {}", read.stderr);
+    }
+}

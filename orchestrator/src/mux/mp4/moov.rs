@@ -45,7 +45,11 @@ pub(super) fn moov(mp4: &Mp4, shift: u64, wide: bool) -> mp4_atom::Result<Vec<u8
         let is_first = !laid.iter().any(|l| l.track.codec.kind() == kind);
         let enabled = is_first && matches!(kind, Kind::Video | Kind::Audio);
         let id = laid.len() as u32 + 1;
-        laid.push(Laid { track, state, timing: Timing::new(track, state, header.base), id, enabled });
+        let mut timing = Timing::new(track, state, header.base);
+        if kind == Kind::Other {
+            timing.outlast();
+        }
+        laid.push(Laid { track, state, timing, id, enabled });
     }
     let chapters = laid.iter().find(|l| l.track.codec.kind() == Kind::Other).map(|l| l.id);
     let movie = Movie { container: mp4.container, scale: movie_scale(mp4), shift, wide, chapters };
