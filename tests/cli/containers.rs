@@ -1,9 +1,12 @@
 //! Containers as other programs read them.
 
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
-use divien_testbed::{Clip, gst, place, probe, run};
+use divien_testbed::run::{LIMIT, Signal};
+use divien_testbed::{Clip, divien, gst, place, probe, run};
 
 use crate::encode;
 
@@ -70,5 +73,72 @@ fn chapters_keep_their_times_and_names_in_mp4_even_when_the_first_starts_late() 
         assert_eq!(said, expected, "{name}");
         let read = run(Command::new("ffprobe").args(["-v", "warning"]).arg(&output)).success();
         assert!(!read.stderr.contains("chapters"), "{name}: {}", read.stderr);
+    }
+}
+
+/// Runs a command whose first bytes of output are waited for; a run that gives none is ended.
+fn first_bytes(command: &mut Command, feed: impl FnOnce(&mut Child)) -> (Child, Vec<u8>) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    feed(&mut child);
+    let mut out = child.stdout.take().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut first = vec![0; 1000];
+        let came = out.read_exact(&mut first).is_ok();
+        let _ = sender.send((came, first, out));
+    });
+    match receiver.recv_timeout(LIMIT) {
+        Ok((true, first, out)) => {
+            child.stdout = Some(out);
+            (child, first)
+        }
+        other => {
+            child.kill().unwrap();
+            panic!("no output came: {:?}", other.map(|(came, ..)| came));
+        }
+    }
+}
+
+#[test]
+fn bytes_leave_by_standard_output_before_the_input_has_ended() {
+    let folder = place::temporary();
+    let input = std::fs::read(Clip::raw(200).path()).unwrap();
+    let (half, rest) = input.split_at(input.len() / 2);
+    for form in ["mpegts", "matroska", "h264"] {
+        let mut command = divien!("-i", "-", "-preset", "ultrafast", "-bsize", "10", "-f", form, "-");
+        let (mut child, mut all) = first_bytes(command.stdin(Stdio::piped()), |child| {
+            let (mut stdin, half) = (child.stdin.as_ref().unwrap(), half.to_vec());
+            stdin.write_all(&half).unwrap();
+        });
+        let mut stdin = child.stdin.take().unwrap();
+        let rest = rest.to_vec();
+        let feeder = std::thread::spawn(move || stdin.write_all(&rest));
+        child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
+        feeder.join().unwrap().unwrap();
+        assert!(child.wait().unwrap().success(), "{form}");
+        let output = folder.path().join(form);
+        std::fs::write(&output, all).unwrap();
+        assert_eq!(probe::rows(&output, "frame", Some("v:0"), "width").len(), 200, "{form}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_stopped_reading_does_not_keep_a_signal_out() {
+    let film = Clip::film(120).path();
+    // MPEG-TS flows from the start; of MP4 nothing comes before the last frame is in it.
+    for form in ["mpegts", "mp4"] {
+        let mut command = divien!("-i", &film, "-preset", "ultrafast", "-qp", "1", "-f", form, "-");
+        let (mut child, _) = first_bytes(command.stdin(Stdio::null()), |_| {});
+        run::signal(&child, Signal::INT);
+        let (sender, ended) = mpsc::channel();
+        let stdout = child.stdout.take();
+        let mut stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || sender.send(child.wait().unwrap()));
+        let status = ended.recv_timeout(LIMIT).expect("a signal ends the run");
+        drop(stdout);
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        assert_eq!(status.code(), Some(255), "{form}: {said}");
+        assert!(said.contains("did not get all of it"), "{form}: {said}");
     }
 }

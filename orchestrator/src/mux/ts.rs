@@ -267,7 +267,7 @@ mod tests {
     fn packets_are_numbered_without_a_gap_whether_or_not_they_carry_anything() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("o.ts");
-        let (output, mut sink) = crate::mux::Output::create(Some(&path)).unwrap();
+        let (output, mut sink) = crate::mux::Output::create(Some(&path), false).unwrap();
         let header = Header { tracks: vec![video()], ..Header::default() };
         let mut ts = Ts::begin(header);
         for size in [1, 150, 165, 166, 167, 168, 169, 170, 400, 5000] {
@@ -303,7 +303,7 @@ mod tests {
     fn the_clock_never_pauses_for_longer_than_the_standard_allows_and_never_goes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("o.ts");
-        let (output, mut sink) = crate::mux::Output::create(Some(&path)).unwrap();
+        let (output, mut sink) = crate::mux::Output::create(Some(&path), false).unwrap();
         let mut ts = Ts::begin(Header { tracks: vec![video()], ..Header::default() });
         for ms in [0, 1000, 900, 1040, 4040] {
             let t = ms * 1_000_000;

@@ -31,6 +31,8 @@ pub(crate) struct Mkv {
     /// Where the segment's content starts, and what has to be left between there and the first cluster.
     segment: u64,
     head: usize,
+    /// Nothing can be filled in later: no duration, no index, and a segment that never tells its size.
+    live: bool,
     cluster: Option<Cluster>,
     cues: Vec<Cue>,
     end_ms: f64,
@@ -71,6 +73,7 @@ impl Mkv {
             header,
             segment: 0,
             head: 0,
+            live: sink.is_live(),
             cluster: None,
             cues: Vec::new(),
             end_ms: 0.0,
@@ -81,7 +84,9 @@ impl Mkv {
         let mut segment = Elements::within(&[M::Segment(Master::Start)])?;
         sink.write(segment.opening())?;
         mkv.segment = sink.position();
-        segment.put(&M::Void(vec![0; ROOM]))?;
+        if !mkv.live {
+            segment.put(&M::Void(vec![0; ROOM]))?;
+        }
         mkv.tell(&mut segment, None)?;
         mkv.head = segment.bytes().len();
         sink.write(segment.bytes())?;
@@ -104,13 +109,15 @@ impl Mkv {
     /// Everything about the film but its frames; gives each part's id and its place among the elements.
     fn tell(&self, elements: &mut Elements, frame_time: Option<u64>) -> io::Result<Vec<(u32, usize)>> {
         let header = &self.header;
-        let mut info = vec![
-            M::TimestampScale(1_000_000),
-            M::Duration(self.end_ms),
+        let mut info = vec![M::TimestampScale(1_000_000)];
+        if !self.live {
+            info.push(M::Duration(self.end_ms));
+        }
+        info.extend([
             M::MuxingApp("divien".into()),
             M::WritingApp("divien".into()),
             M::SegmentUID(header.seed.get(..16).unwrap_or_default().to_vec()),
-        ];
+        ]);
         info.extend(header.tags.iter().find(|(n, _)| n == "title").map(|(_, title)| M::Title(title.clone())));
         let tracks = header.tracks.iter().enumerate().map(|(i, t)| tracks::entry(header, i, t, frame_time)).collect();
         let mut places = vec![(0x1549_A966, elements.bytes().len())];
@@ -232,6 +239,9 @@ impl Writer for Mkv {
 
     fn finish(&mut self, sink: &mut Sink) -> io::Result<()> {
         self.close_cluster(sink)?;
+        if self.live {
+            return Ok(());
+        }
         let cues = (!self.cues.is_empty()).then(|| sink.position() - self.segment);
         if cues.is_some() {
             let points = self.cues.iter().map(|cue| {
@@ -285,7 +295,7 @@ mod tests {
     #[test]
     fn the_room_at_the_start_takes_the_largest_index_there_can_be() {
         let folder = tempfile::tempdir().unwrap();
-        let (_output, mut sink) = Output::create(Some(&folder.path().join("o.mkv"))).unwrap();
+        let (_output, mut sink) = Output::create(Some(&folder.path().join("o.mkv")), false).unwrap();
         // One frame in ten seconds: a frame time of eight bytes.
         let video = Video { rate: Some((1, 10)), ..Video::default() };
         let track = Track {
