@@ -146,10 +146,10 @@ pub enum Error {
         doing: String,
     },
     /// Ctrl-C.
-    #[error("interrupted; nothing was left at {output}")]
+    #[error("interrupted; {left}")]
     Interrupted {
-        /// The output's name.
-        output: String,
+        /// What has become of the output.
+        left: String,
     },
     /// GStreamer or the system refused something that should always work.
     #[error("{what}")]

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::cli::{Job, Output as Target, Overwrite};
 use crate::codec;
 use crate::error::Error;
-use crate::mux::{Codec, Output, Written};
+use crate::mux::{Codec, Output, Sink, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Facts, Stream};
@@ -41,7 +41,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     if let Some(complaint) = &source.facts.complaint {
         report.warn(&format!("{}: {complaint}", plan.input));
     }
-    let (output, sink) = Output::create(plan.output.as_deref()).inspect_err(|_| probe::close(&source.pipeline))?;
+    let (output, sink) = Output::create(plan.output.as_deref(), plan.container.flows())
+        .inspect_err(|_| probe::close(&source.pipeline))?;
     let messages = listen(&source.pipeline)?;
     let running = pipeline::build(&source, &plan, sink).inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
@@ -59,8 +60,10 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         draining: None,
         tally: Tally::default(),
     };
-    let outcome =
-        running.start().and_then(|()| runtime.block_on(watch.follow(&running, messages, &mut report, &output.name())));
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
+    let outcome = running.start().and_then(|()| {
+        runtime.block_on(watch.follow(&running, messages, &mut report, &mut signals, &output.if_stopped()))
+    });
     let last = watch.snapshot(&running);
     report.stop(&last);
     stop(&source.pipeline);
@@ -74,7 +77,11 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let Some(sink) = running.finish()? else {
         return Err(Error::Fault { what: "the file was finished twice".into() });
     };
-    let size = output.commit(sink)?;
+    let size = if output.waits_for_a_reader() {
+        runtime.block_on(hand_over(output, sink, &mut signals))?
+    } else {
+        output.commit(sink)?
+    };
     let written = Written { frames: running.written().frames, ..written };
     let summary = Summary {
         output: name,
@@ -175,6 +182,40 @@ fn stop(pipeline: &gst::Pipeline) {
     }
 }
 
+/// What asks a run to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(|e| Error::Fault { what: format!("cannot listen for signals: {e}") });
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Completes an output whose reader may take its time, or never come back to it: a signal ends that.
+async fn hand_over(output: Output, sink: Sink, signals: &mut Signals) -> Result<u64, Error> {
+    let left = output.if_stopped();
+    let (sender, done) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Nobody waits any more once a signal has come.
+        let _ = sender.send(output.commit(sink));
+    });
+    tokio::select! {
+        size = done => size.unwrap_or_else(|_| Err(Error::Fault { what: "the output was never completed".into() })),
+        () = signals.any() => Err(Error::Interrupted { left }),
+    }
+}
+
 /// The frames that should have come and did not, in words.
 fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Option<String> {
     if running.untimed() > 0 {
@@ -231,11 +272,9 @@ impl Watch {
         running: &Running,
         mut messages: UnboundedReceiver<gst::Message>,
         report: &mut Report,
-        output: &str,
+        signals: &mut Signals,
+        left: &str,
     ) -> Result<(), Error> {
-        let listen = |kind| signal(kind).map_err(|e| Error::Fault { what: format!("cannot listen for signals: {e}") });
-        let mut interrupt = listen(SignalKind::interrupt())?;
-        let mut terminate = listen(SignalKind::terminate())?;
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
@@ -251,8 +290,7 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                _ = interrupt.recv() => return Err(Error::Interrupted { output: output.to_owned() }),
-                _ = terminate.recv() => return Err(Error::Interrupted { output: output.to_owned() }),
+                () = signals.any() => return Err(Error::Interrupted { left: left.to_owned() }),
                 _ = tick.tick() => {
                     report.update(&self.snapshot(running));
                     self.drain(running);

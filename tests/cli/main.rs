@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod containers;
 mod errors;
 mod files;
 mod video;

@@ -21,6 +21,11 @@ impl<'a> Bits<'a> {
         value
     }
 
+    /// Up to eight bits.
+    pub(crate) fn byte(&mut self, count: u32) -> u8 {
+        self.take(count.min(8)) as u8
+    }
+
     pub(crate) fn ran_out(&self) -> bool {
         self.position > self.data.len() * 8
     }

@@ -86,6 +86,12 @@ impl Container {
         matches!(self, Self::MpegTs | Self::H264 | Self::H265)
     }
 
+    /// True when a file of it can be written from its start to its end, with nothing to come back to.
+    #[must_use]
+    pub fn flows(self) -> bool {
+        !matches!(self, Self::Mp4 | Self::Mov)
+    }
+
     /// True when the container turns the picture by a note in its header.
     #[must_use]
     pub fn notes_rotation(self) -> bool {

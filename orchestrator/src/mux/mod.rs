@@ -8,6 +8,7 @@ mod av1;
 mod bits;
 mod codec;
 mod container;
+mod forward;
 mod merge;
 mod mkv;
 mod mp4;

@@ -3,108 +3,124 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::forward::{self, Forward};
 use crate::error::Error;
 
 /// Where a run's bytes go.
 #[derive(Debug)]
 pub struct Output {
+    name: String,
     target: Target,
-    part: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 enum Target {
-    /// Standard output, which gets the complete file.
-    Stdout,
-    /// A device or a pipe, which gets the complete file as well: it must not be replaced by one.
-    Special(PathBuf),
+    /// Standard output, a device or a pipe: it cannot be replaced.
+    Forward(Forward),
     /// A regular file, under the name it will have, links followed.
-    File(PathBuf),
+    File { path: PathBuf, part: Option<PathBuf> },
 }
 
 impl Output {
     /// Makes the partial file (`.NAME.….part` in the same folder, under a name of this run's own), or one without a name
-    /// where the output is no regular file.
-    pub fn create(target: Option<&Path>) -> Result<(Self, Sink), Error> {
-        let unnamed = |target| {
-            let file = tempfile::tempfile().map_err(|source| Error::Create { path: std::env::temp_dir(), source })?;
-            Ok((Self { target, part: None }, Sink::new(file)))
+    /// where the output is no regular file: from there its bytes flow on while it is written if the container allows
+    /// that (`flows`), else at the end.
+    pub fn create(target: Option<&Path>, flows: bool) -> Result<(Self, Sink), Error> {
+        let unnamed = |path: Option<PathBuf>| {
+            let failed = |source| Error::Create { path: std::env::temp_dir(), source };
+            let name = path.as_ref().map_or_else(|| "standard output".into(), |p| p.display().to_string());
+            let file = tempfile::tempfile().map_err(failed)?;
+            let forward = Forward::start(file.try_clone().map_err(failed)?, path).map_err(failed)?;
+            let sink = Sink { forward: flows.then(|| forward.shared()), ..Sink::new(file) };
+            Ok((Self { name, target: Target::Forward(forward) }, sink))
         };
-        let Some(typed) = target else { return unnamed(Target::Stdout) };
+        let Some(typed) = target else { return unnamed(None) };
         let failed = |source| Error::Create { path: typed.to_owned(), source };
-        let target = typed.canonicalize().unwrap_or_else(|_| typed.to_owned());
-        let existing = fs::metadata(&target).ok();
+        let path = typed.canonicalize().unwrap_or_else(|_| typed.to_owned());
+        let existing = fs::metadata(&path).ok();
         match &existing {
             Some(m) if m.is_dir() => return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"))),
-            Some(m) if !m.is_file() => return unnamed(Target::Special(target)),
-            _ => {}
+            Some(m) if !m.is_file() => return unnamed(Some(path)),
+            // A file that must not be written to must not be replaced either.
+            Some(_) => drop(File::options().write(true).open(&path).map_err(failed)?),
+            None => {}
         }
         let names_none = || failed(io::Error::new(io::ErrorKind::InvalidInput, "names no file"));
-        let name: String = target.file_name().ok_or_else(names_none)?.to_string_lossy().chars().take(40).collect();
-        let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let permissions = existing.map_or_else(|| fs::Permissions::from_mode(0o666), |m| m.permissions());
+        let stem: String = path.file_name().ok_or_else(names_none)?.to_string_lossy().chars().take(40).collect();
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mode = existing.as_ref().map_or(0o666, |m| m.permissions().mode() & 0o777);
         let part = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
+            .prefix(&format!(".{stem}."))
             .suffix(".part")
-            .permissions(permissions)
+            .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(folder)
             .map_err(failed)?;
         let (file, part) = part.keep().map_err(|e| failed(e.error))?;
-        Ok((Self { target: Target::File(target), part: Some(part) }, Sink::new(file)))
+        let output =
+            Self { name: path.display().to_string(), target: Target::File { path: path.clone(), part: Some(part) } };
+        if let Some(existing) = existing {
+            // Only root may give files away; anybody else's stays their own, as a new file would be.
+            let _ = fchown(&file, Some(existing.uid()), Some(existing.gid()));
+            // The umask had its say when the file was made the first time.
+            file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+        }
+        Ok((output, Sink::new(file)))
     }
 
     /// The name for messages.
     #[must_use]
     pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// What a run that is stopped leaves of it, in words.
+    #[must_use]
+    pub fn if_stopped(&self) -> String {
         match &self.target {
-            Target::Stdout => "standard output".into(),
-            Target::Special(path) | Target::File(path) => path.display().to_string(),
+            Target::Forward(_) => format!("{} did not get all of it", self.name),
+            Target::File { .. } => format!("nothing was left at {}", self.name),
         }
     }
 
-    /// The partial file, to be removed by whoever ends the process in a hurry.
+    /// True where [`Self::commit`] may take as long as somebody else likes.
     #[must_use]
-    pub fn part(&self) -> Option<&Path> {
-        self.part.as_deref()
+    pub fn waits_for_a_reader(&self) -> bool {
+        matches!(self.target, Target::Forward(_))
     }
 
-    /// Gives the complete file its name, safely on the disk, or sends it to standard output.
+    /// Gives the complete file its name, safely on the disk, or sends the rest of it on.
     pub fn commit(mut self, sink: Sink) -> Result<u64, Error> {
-        let name = PathBuf::from(self.name());
+        let name = PathBuf::from(&self.name);
         let failed = |source| Error::Write { path: name.clone(), source };
-        let mut file = sink.into_file().map_err(failed)?;
+        let file = sink.into_file().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let target = match &self.target {
-            Target::Stdout => {
-                let mut out = io::stdout().lock();
-                io::copy(&mut file, &mut out).and_then(|_| out.flush()).map_err(failed)?;
+        let (target, part) = match &mut self.target {
+            Target::Forward(forward) => {
+                forward.finish(size).map_err(failed)?;
                 return Ok(size);
             }
-            Target::Special(path) => {
-                let mut out = File::options().write(true).open(path).map_err(failed)?;
-                io::copy(&mut file, &mut out).and_then(|_| out.flush()).map_err(failed)?;
-                return Ok(size);
-            }
-            Target::File(path) => path,
+            Target::File { path, part } => (path, part),
         };
-        let Some(part) = &self.part else { return Ok(size) };
+        let Some(from) = part.as_ref() else { return Ok(size) };
         file.sync_all().map_err(failed)?;
-        fs::rename(part, target).map_err(failed)?;
+        fs::rename(from, &*target).map_err(failed)?;
         let folder = target.parent().filter(|p| !p.as_os_str().is_empty());
         // Some file systems refuse to sync a folder; the file itself is safe by then.
         let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|f| f.sync_all());
-        self.part = None;
+        *part = None;
         Ok(size)
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if let Some(part) = self.part.take() {
+        if let Target::File { part, .. } = &mut self.target
+            && let Some(part) = part.take()
+        {
             let _ = fs::remove_file(part);
         }
     }
@@ -115,11 +131,13 @@ impl Drop for Output {
 pub struct Sink {
     file: io::BufWriter<File>,
     position: u64,
+    /// Set where bytes leave as they are written, and cannot be changed afterwards.
+    forward: Option<Arc<forward::Shared>>,
 }
 
 impl Sink {
     fn new(file: File) -> Self {
-        Self { file: io::BufWriter::with_capacity(1 << 18, file), position: 0 }
+        Self { file: io::BufWriter::with_capacity(1 << 18, file), position: 0, forward: None }
     }
 
     /// How much has been written.
@@ -133,6 +151,19 @@ impl Sink {
         self.file.write_all(data)?;
         self.position += data.len() as u64;
         Ok(())
+    }
+
+    /// True where what is written cannot be patched: its reader may have it already.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.forward.is_some()
+    }
+
+    /// Lets go of what has been written, where that leaves at once.
+    pub fn publish(&mut self) -> io::Result<()> {
+        let Some(forward) = &self.forward else { return Ok(()) };
+        self.file.flush()?;
+        forward.publish(self.position)
     }
 
     /// Writes over what was written before, and returns to the end.
@@ -179,13 +210,13 @@ mod tests {
     fn nothing_has_the_outputs_name_before_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out.mp4");
-        let (output, mut sink) = Output::create(Some(&target)).unwrap();
+        let (output, mut sink) = Output::create(Some(&target), true).unwrap();
         sink.write(b"half").unwrap();
         assert!(!target.exists());
         drop(output);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "an abandoned run leaves nothing");
 
-        let (output, mut sink) = Output::create(Some(&target)).unwrap();
+        let (output, mut sink) = Output::create(Some(&target), true).unwrap();
         sink.write(b"whole").unwrap();
         output.commit(sink).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"whole");
@@ -195,7 +226,7 @@ mod tests {
     #[test]
     fn devices_and_links_are_written_to_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        let (output, mut sink) = Output::create(Some(Path::new("/dev/null"))).unwrap();
+        let (output, mut sink) = Output::create(Some(Path::new("/dev/null")), true).unwrap();
         sink.write(b"gone").unwrap();
         output.commit(sink).unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
@@ -203,7 +234,7 @@ mod tests {
         let (real, link) = (folder.path().join("real"), folder.path().join("link"));
         fs::write(&real, b"old").unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        let (output, mut sink) = Output::create(Some(&link)).unwrap();
+        let (output, mut sink) = Output::create(Some(&link), true).unwrap();
         sink.write(b"new").unwrap();
         output.commit(sink).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -211,11 +242,56 @@ mod tests {
     }
 
     #[test]
+    fn a_new_file_is_open_to_whom_the_umask_says_and_a_replaced_one_to_the_same_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let write = |path: &Path| {
+            let (output, mut sink) = Output::create(Some(path), false).unwrap();
+            sink.write(b"new").unwrap();
+            output.commit(sink).unwrap();
+            mode(path)
+        };
+        let plain = folder.path().join("plain");
+        File::create(&plain).unwrap();
+        assert_eq!(write(&folder.path().join("new")), mode(&plain));
+        for before in [0o666, 0o604, 0o660, 0o755, 0o600] {
+            let path = folder.path().join(format!("{before:o}"));
+            File::create(&path).unwrap().set_permissions(fs::Permissions::from_mode(before)).unwrap();
+            assert_eq!(write(&path), before, "{before:o}");
+        }
+    }
+
+    #[test]
+    fn what_flows_reaches_its_reader_before_it_is_complete_and_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let body: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
+        let (output, mut sink) = Output::create(Some(&path), true).unwrap();
+        let (early, seen) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let mut pipe = File::open(path).unwrap();
+            let mut all = vec![0; 1_000_000];
+            pipe.read_exact(&mut all).unwrap();
+            early.send(()).unwrap();
+            pipe.read_to_end(&mut all).unwrap();
+            all
+        });
+        let (first, rest) = body.split_at(1_500_000);
+        sink.write(first).unwrap();
+        sink.publish().unwrap();
+        seen.recv_timeout(std::time::Duration::from_secs(60)).expect("bytes arrive before the file is complete");
+        sink.write(rest).unwrap();
+        assert_eq!(output.commit(sink).unwrap(), 3_000_000);
+        assert!(reader.join().unwrap() == body);
+    }
+
+    #[test]
     fn two_runs_to_one_name_do_not_meet() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out");
-        let (first, mut a) = Output::create(Some(&target)).unwrap();
-        let (second, mut b) = Output::create(Some(&target)).unwrap();
+        let (first, mut a) = Output::create(Some(&target), true).unwrap();
+        let (second, mut b) = Output::create(Some(&target), true).unwrap();
         a.write(b"first").unwrap();
         b.write(b"second").unwrap();
         first.commit(a).unwrap();
@@ -228,7 +304,7 @@ mod tests {
     fn inserting_moves_what_follows_and_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out");
-        let (output, mut sink) = Output::create(Some(&target)).unwrap();
+        let (output, mut sink) = Output::create(Some(&target), true).unwrap();
         let body: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
         sink.write(b"head").unwrap();
         sink.write(&body).unwrap();

@@ -70,6 +70,9 @@ impl Writer for Ivf {
     }
 
     fn finish(&mut self, sink: &mut Sink) -> io::Result<()> {
+        if sink.is_live() {
+            return Ok(());
+        }
         sink.patch(24, &self.end.to_le_bytes())
     }
 }

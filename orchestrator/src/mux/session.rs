@@ -286,7 +286,7 @@ impl Session {
                 self.written.duration = self.written.duration.max(start + sample.duration);
             }
         }
-        Ok(())
+        self.sink.as_mut().map_or(Ok(()), Sink::publish)
     }
 }
 
@@ -355,7 +355,7 @@ mod tests {
     fn file(container: Container, video_first: bool, size: usize) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out");
-        let (output, sink): (Output, Sink) = Output::create(Some(&target)).unwrap();
+        let (output, sink): (Output, Sink) = Output::create(Some(&target), false).unwrap();
         let kinds = [Kind::Video, Kind::Audio];
         let header = Header { seed: [7; 32], ..Header::default() };
         let mut session = Session::new(container, header, 0, &kinds, sink, folder.path().to_owned());

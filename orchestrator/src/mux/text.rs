@@ -1,5 +1,7 @@
 //! Subtitle texts between the forms containers keep them in.
 
+use mp4_atom::{BufMut as _, Encode as _};
+
 /// GStreamer's markup as SubRip writes it: entities become characters, `<b> <i> <u>` stay, the rest goes.
 pub(crate) fn plain_from_pango(markup: &str) -> String {
     let mut out = String::with_capacity(markup.len());
@@ -58,7 +60,7 @@ pub(crate) fn plain_from_ass(event: &str) -> String {
 }
 
 /// A 3GPP timed-text sample: length, text, and a box with the styles `<b> <i> <u>` ask for.
-pub(crate) fn tx3g(text: &[u8]) -> Vec<u8> {
+pub(crate) fn tx3g(text: &[u8]) -> mp4_atom::Result<Vec<u8>> {
     let text = String::from_utf8_lossy(text);
     let mut plain = String::new();
     let mut styles: Vec<(u16, u16, u8)> = Vec::new();
@@ -99,17 +101,29 @@ pub(crate) fn tx3g(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(plain.len() + 2);
     out.extend((plain.len() as u16).to_be_bytes());
     out.extend(plain.as_bytes());
-    if !styles.is_empty() {
-        out.extend((10 + 12 * styles.len() as u32).to_be_bytes());
-        out.extend(b"styl");
-        out.extend((styles.len() as u16).to_be_bytes());
-        for (from, to, flags) in styles {
-            out.extend(from.to_be_bytes());
-            out.extend(to.to_be_bytes());
-            out.extend([0, 1, flags, 16, 0xFF, 0xFF, 0xFF, 0xFF]);
-        }
+    if styles.is_empty() {
+        return Ok(out);
     }
-    out
+    out.encode_atom(b"styl", |b| {
+        (styles.len() as u16).encode(b)?;
+        for (from, to, flags) in styles {
+            from.encode(b)?;
+            to.encode(b)?;
+            [0, 1, flags, 16, 0xFF, 0xFF, 0xFF, 0xFF].encode(b)?;
+        }
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// A chapter's title as QuickTime keeps it: length, text, and a box that says it is UTF-8.
+pub(crate) fn chapter(title: &str) -> mp4_atom::Result<Vec<u8>> {
+    let title = title.get(..title.floor_char_boundary(0xFFFF)).unwrap_or_default();
+    let mut out = Vec::new();
+    (title.len() as u16).encode(&mut out)?;
+    title.as_bytes().encode(&mut out)?;
+    out.encode_atom(b"encd", |b| 0x0000_0100u32.encode(b))?;
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -130,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_cue_keeps_its_slant() {
-        let cue = tx3g("a<i>bc</i>".as_bytes());
+        let cue = tx3g("a<i>bc</i>".as_bytes()).unwrap();
         assert_eq!(cue[..5], [0, 3, b'a', b'b', b'c']);
         assert_eq!(cue[15..20], [0, 1, 0, 3, 0]);
         assert_eq!(cue[21], 2);

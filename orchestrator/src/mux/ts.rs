@@ -2,12 +2,20 @@
 
 use std::io;
 
+use mpeg2ts::es::{StreamId, StreamType};
+use mpeg2ts::pes::PesHeader;
+use mpeg2ts::time::{ClockReference, Timestamp};
+use mpeg2ts::ts::payload::{Bytes, Pat, Pes, Pmt};
+use mpeg2ts::ts::{
+    AdaptationField, ContinuityCounter, Descriptor, EsInfo, Pid, ProgramAssociation, TransportScramblingControl,
+    TsHeader, TsPacket, TsPacketWriter, TsPayload, VersionNumber, WriteTsPacket as _,
+};
+
 use super::Writer;
 use super::codec::Codec;
 use super::output::Sink;
 use super::track::{Header, Sample, Track};
 
-const PACKET: usize = 188;
 const PMT_PID: u16 = 0x1000;
 const FIRST_PID: u16 = 0x100;
 /// Decoders get each unit this long before it is decoded, in ticks of 90 kHz.
@@ -20,19 +28,32 @@ const CLOCK_EVERY: i64 = 7_200;
 /// The writer.
 pub(crate) struct Ts {
     header: Header,
-    counters: Vec<u8>,
-    table_counters: [u8; 2],
+    counters: Vec<ContinuityCounter>,
+    table_counters: [ContinuityCounter; 2],
     clock_track: usize,
     last_tables: Option<i64>,
     last_clock: Option<i64>,
+}
+
+/// What one access unit is sent with.
+struct Unit<'a> {
+    pes: PesHeader,
+    /// The packet's length as its header says it; 0 for video, which may leave it out.
+    length: u16,
+    key: bool,
+    data: &'a [u8],
+}
+
+fn fault(e: mpeg2ts::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("this does not fit a transport stream: {}", e.reason))
 }
 
 impl Ts {
     pub(crate) fn begin(header: Header) -> Self {
         let clock_track = header.tracks.iter().position(|t| t.video.is_some()).unwrap_or(0);
         Self {
-            counters: vec![0; header.tracks.len()],
-            table_counters: [0; 2],
+            counters: vec![ContinuityCounter::new(); header.tracks.len()],
+            table_counters: [ContinuityCounter::new(); 2],
             clock_track,
             last_tables: None,
             last_clock: None,
@@ -40,101 +61,65 @@ impl Ts {
         }
     }
 
-    fn pid(index: usize) -> u16 {
-        FIRST_PID + index as u16
+    fn pid(index: usize) -> io::Result<Pid> {
+        let pid = u16::try_from(index).ok().and_then(|i| i.checked_add(FIRST_PID)).filter(|p| *p < PMT_PID);
+        Pid::new(pid.unwrap_or(u16::MAX)).map_err(fault)
     }
 
     fn tables(&mut self, sink: &mut Sink) -> io::Result<()> {
-        let mut pat = vec![0, 1, 0xC1, 0, 0, 0, 1];
-        pat.extend((0xE000 | PMT_PID).to_be_bytes());
-        let mut pmt = vec![0, 1, 0xC1, 0, 0];
-        pmt.extend((0xE000 | Self::pid(self.clock_track)).to_be_bytes());
-        pmt.extend([0xF0, 0]);
-        for (i, track) in self.header.tracks.iter().enumerate() {
-            let (kind, descriptors) = stream(track);
-            pmt.push(kind);
-            pmt.extend((0xE000 | Self::pid(i)).to_be_bytes());
-            pmt.extend((0xF000 | descriptors.len() as u16).to_be_bytes());
-            pmt.extend(descriptors);
-        }
-        for (i, (pid, table, body)) in [(0, 0, pat), (PMT_PID, 2, pmt)].into_iter().enumerate() {
-            let mut section = vec![table];
-            section.extend((0xB000 | (body.len() as u16 + 4)).to_be_bytes());
-            section.extend(body);
-            section.extend(crc32(&section).to_be_bytes());
-            let Some(counter) = self.table_counters.get_mut(i) else { continue };
-            let mut packet = vec![0x47];
-            packet.extend((0x4000 | pid).to_be_bytes());
-            packet.extend([0x10 | *counter, 0]);
-            *counter = (*counter + 1) & 15;
-            packet.extend(section);
-            if packet.len() > PACKET {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "too many tracks for a transport stream's table",
-                ));
-            }
-            packet.resize(PACKET, 0xFF);
-            sink.write(&packet)?;
+        let map = Pid::new(PMT_PID).map_err(fault)?;
+        let pat = Pat {
+            transport_stream_id: 1,
+            version_number: VersionNumber::new(),
+            table: vec![ProgramAssociation { program_num: 1, program_map_pid: map }],
+        };
+        let streams = self.header.tracks.iter().enumerate();
+        let pmt = Pmt {
+            program_num: 1,
+            pcr_pid: Some(Self::pid(self.clock_track)?),
+            version_number: VersionNumber::new(),
+            program_info: Vec::new(),
+            es_info: streams.map(|(i, t)| Ok(stream(t, Self::pid(i)?))).collect::<io::Result<_>>()?,
+        };
+        let tables = [(Pid::from(0), TsPayload::Pat(pat)), (map, TsPayload::Pmt(pmt))];
+        for (counter, (pid, table)) in self.table_counters.iter_mut().zip(tables) {
+            write(sink, pid, *counter, None, Some(table))?;
+            counter.increment();
         }
         Ok(())
     }
 
-    /// One packet; gives how much of `payload` it took.
-    fn packet(
-        &mut self,
-        sink: &mut Sink,
-        index: usize,
-        start: bool,
-        key: bool,
-        clock: Option<i64>,
-        payload: &[u8],
-    ) -> io::Result<usize> {
-        let mut adaptation = Vec::new();
-        if clock.is_some() || (start && key) {
-            adaptation.push(if start && key { 0x40 } else { 0 } | if clock.is_some() { 0x10 } else { 0 });
-            if let Some(clock) = clock {
-                let base = clock.max(0).unsigned_abs() & 0x1_FFFF_FFFF;
-                adaptation.extend((base >> 1).to_be_bytes().iter().skip(4));
-                adaptation.extend([((base & 1) << 7) as u8 | 0x7E, 0]);
-            }
+    /// A packet that carries the clock and nothing else: it has the number of the packet before it.
+    fn clock_alone(&self, sink: &mut Sink, clock: i64) -> io::Result<()> {
+        let counter = self.counters.get(self.clock_track).copied().unwrap_or_default();
+        let last = ContinuityCounter::from_u8(counter.as_u8().wrapping_sub(1) & ContinuityCounter::MAX);
+        let field = adaptation(false, Some(clock))?;
+        write(sink, Self::pid(self.clock_track)?, last.map_err(fault)?, field, None)
+    }
+
+    /// One access unit in as many packets as it takes.
+    fn unit(&mut self, sink: &mut Sink, index: usize, unit: &Unit<'_>, clock: Option<i64>) -> io::Result<()> {
+        let pid = Self::pid(index)?;
+        let Some(counter) = self.counters.get_mut(index) else { return Ok(()) };
+        let field = adaptation(unit.key, clock)?;
+        let times = if unit.pes.dts.is_some() { 10 } else { 5 };
+        let taken = match (&field, clock) {
+            (Some(_), Some(_)) => 8,
+            (Some(_), None) => 2,
+            (None, _) => 0,
+        };
+        let room = Bytes::MAX_SIZE - taken - 9 - times;
+        let (first, rest) = unit.data.split_at(room.min(unit.data.len()));
+        let start =
+            Pes { header: unit.pes.clone(), pes_packet_len: unit.length, data: Bytes::new(first).map_err(fault)? };
+        write(sink, pid, *counter, field, Some(TsPayload::PesStart(start)))?;
+        counter.increment();
+        for piece in rest.chunks(Bytes::MAX_SIZE) {
+            let piece = TsPayload::PesContinuation(Bytes::new(piece).map_err(fault)?);
+            write(sink, pid, *counter, None, Some(piece))?;
+            counter.increment();
         }
-        let mut room = PACKET - 4 - if adaptation.is_empty() { 0 } else { adaptation.len() + 1 };
-        let mut has_adaptation = !adaptation.is_empty();
-        if payload.len() < room {
-            // The adaptation field fills what the payload leaves: one byte of length, one of flags, then stuffing.
-            if !has_adaptation {
-                has_adaptation = true;
-                room -= 1;
-                if payload.len() < room {
-                    adaptation.push(0);
-                    room -= 1;
-                }
-            }
-            adaptation.resize(adaptation.len() + room.saturating_sub(payload.len()), 0xFF);
-            room = payload.len();
-        }
-        let taken = payload.len().min(room);
-        let counter = self.counters.get_mut(index).map_or(0, |c| {
-            // A packet without payload repeats the number of the one before it.
-            let now = if taken > 0 { *c } else { c.wrapping_sub(1) & 15 };
-            if taken > 0 {
-                *c = (*c + 1) & 15;
-            }
-            now
-        });
-        let mut packet = Vec::with_capacity(PACKET);
-        packet.push(0x47);
-        packet.extend((Self::pid(index) | if start { 0x4000 } else { 0 }).to_be_bytes());
-        let flags = if has_adaptation { 0x20 } else { 0 } | if taken > 0 { 0x10 } else { 0 };
-        packet.push(flags | counter);
-        if has_adaptation {
-            packet.push(adaptation.len() as u8);
-            packet.extend(adaptation);
-        }
-        packet.extend_from_slice(payload.get(..taken).unwrap_or_default());
-        sink.write(&packet)?;
-        Ok(taken)
+        Ok(())
     }
 }
 
@@ -143,29 +128,26 @@ impl Writer for Ts {
         let Some(track) = self.header.tracks.get(index) else { return Ok(()) };
         let ticks = |ns: i64| super::mp4::scale(ns - self.header.base, 90_000, 1_000_000_000) + 2 * LEAD;
         let (pts, dts) = (ticks(sample.pts), ticks(sample.dts));
-        let pes = pes(track, sample, pts, dts);
+        let mut data = delimiter(&track.codec, &sample.data).to_vec();
+        data.extend_from_slice(&sample.data);
+        let pes = pes(track, pts, dts)?;
+        let length = match track.video {
+            Some(_) => 0,
+            None => u16::try_from(data.len() + if pes.dts.is_some() { 13 } else { 8 })
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a packet of sound of more than 64 KiB"))?,
+        };
         if self.last_tables.is_none_or(|last| dts - last >= TABLES_EVERY) {
             self.tables(sink)?;
             self.last_tables = Some(dts);
         }
-        let clock = dts - LEAD;
-        let due = self.last_clock.is_none_or(|last| clock - last >= CLOCK_EVERY);
-        if index != self.clock_track && due && self.last_clock.is_some() {
-            self.packet(sink, self.clock_track, false, false, Some(clock), &[])?;
-            self.last_clock = Some(clock);
+        let clock = self.last_clock.map_or(dts - LEAD, |last| last.max(dts - LEAD));
+        while let Some(last) = self.last_clock.filter(|last| clock - last > CLOCK_EVERY) {
+            self.clock_alone(sink, last + CLOCK_EVERY)?;
+            self.last_clock = Some(last + CLOCK_EVERY);
         }
-        let mut with_clock = (index == self.clock_track).then_some(clock);
-        if with_clock.is_some() {
-            self.last_clock = with_clock;
-        }
-        let mut rest = pes.as_slice();
-        let mut start = true;
-        while !rest.is_empty() {
-            let taken = self.packet(sink, index, start, sample.key, with_clock.take(), rest)?;
-            rest = rest.get(taken..).unwrap_or_default();
-            start = false;
-        }
-        Ok(())
+        let with_clock = (index == self.clock_track).then_some(clock);
+        self.last_clock = with_clock.or(self.last_clock);
+        self.unit(sink, index, &Unit { pes, length, key: sample.key, data: &data }, with_clock)
     }
 
     fn finish(&mut self, _sink: &mut Sink) -> io::Result<()> {
@@ -173,106 +155,132 @@ impl Writer for Ts {
     }
 }
 
-fn pes(track: &Track, sample: &Sample, pts: i64, dts: i64) -> Vec<u8> {
-    let delimiter: &[u8] = match track.codec {
-        Codec::H264 if !sample.data.starts_with(&[0, 0, 0, 1, 9]) && !sample.data.starts_with(&[0, 0, 1, 9]) => {
-            &[0, 0, 0, 1, 9, 0xF0]
-        }
-        Codec::H265 if !sample.data.starts_with(&[0, 0, 0, 1, 0x46]) && !sample.data.starts_with(&[0, 0, 1, 0x46]) => {
-            &[0, 0, 0, 1, 0x46, 1, 0x50]
-        }
-        _ => &[],
+fn write(
+    sink: &mut Sink,
+    pid: Pid,
+    continuity_counter: ContinuityCounter,
+    adaptation_field: Option<AdaptationField>,
+    payload: Option<TsPayload>,
+) -> io::Result<()> {
+    let has_clock = adaptation_field.as_ref().is_some_and(|a| a.pcr.is_some());
+    let header = TsHeader {
+        transport_error_indicator: false,
+        transport_priority: false,
+        pid,
+        transport_scrambling_control: TransportScramblingControl::NotScrambled,
+        continuity_counter,
     };
-    let id = match track.codec {
-        _ if track.video.is_some() => 0xE0,
-        Codec::Ac3 | Codec::Eac3 => 0xBD,
-        _ => 0xC0,
-    };
-    let both = dts != pts;
-    let header_length: u8 = if both { 10 } else { 5 };
-    let length = 3 + usize::from(header_length) + delimiter.len() + sample.data.len();
-    let mut out = vec![0, 0, 1, id];
-    out.extend((if id == 0xE0 { 0 } else { u16::try_from(length).unwrap_or(0) }).to_be_bytes());
-    out.extend([0x84, if both { 0xC0 } else { 0x80 }, header_length]);
-    time(&mut out, if both { 3 } else { 2 }, pts);
-    if both {
-        time(&mut out, 1, dts);
+    let mut writer = TsPacketWriter::new(Vec::with_capacity(TsPacket::SIZE));
+    writer.write_ts_packet(&TsPacket { header, adaptation_field, payload }).map_err(fault)?;
+    let mut packet = writer.into_stream();
+    // The standard wants the six reserved bits of a clock reference set; the crate leaves them at 0.
+    if let Some(byte) = packet.get_mut(10).filter(|_| has_clock) {
+        *byte |= 0x7E;
     }
-    out.extend_from_slice(delimiter);
-    out.extend_from_slice(&sample.data);
-    out
+    sink.write(&packet)
 }
 
-fn time(out: &mut Vec<u8>, mark: u8, ticks: i64) {
-    let t = ticks.max(0).unsigned_abs() & 0x1_FFFF_FFFF;
-    out.push(mark << 4 | ((t >> 30) as u8) << 1 | 1);
-    out.extend((((t >> 15) as u16) << 1 | 1).to_be_bytes());
-    out.extend(((t as u16) << 1 | 1).to_be_bytes());
+fn adaptation(random_access_indicator: bool, clock: Option<i64>) -> io::Result<Option<AdaptationField>> {
+    let reference = |c: i64| ClockReference::new(wrapped(c) * 300).map_err(fault);
+    let pcr = clock.map(reference).transpose()?;
+    Ok((random_access_indicator || pcr.is_some()).then(|| AdaptationField {
+        discontinuity_indicator: false,
+        random_access_indicator,
+        es_priority_indicator: false,
+        pcr,
+        opcr: None,
+        splice_countdown: None,
+        transport_private_data: Vec::new(),
+        extension: None,
+    }))
 }
 
-fn stream(track: &Track) -> (u8, Vec<u8>) {
-    let registration = |name: &[u8; 4]| {
-        let mut d = vec![5, 4];
-        d.extend_from_slice(name);
-        d
+/// Times count in 33 bits and start again at 0.
+fn wrapped(ticks: i64) -> u64 {
+    ticks.max(0).unsigned_abs() & Timestamp::MAX
+}
+
+/// What has to stand before an access unit: the standard wants a delimiter in each (2.14.1, 2.17.1).
+fn delimiter(codec: &Codec, data: &[u8]) -> &'static [u8] {
+    let unit = data.iter().position(|b| *b != 0).and_then(|one| data.get(one + 1..)).unwrap_or_default();
+    match (codec, unit.first()) {
+        (Codec::H264, Some(first)) if first & 0x1F != 9 => &[0, 0, 0, 1, 9, 0xF0],
+        (Codec::H265, Some(first)) if (first >> 1) & 0x3F != 35 => &[0, 0, 0, 1, 0x46, 1, 0x50],
+        _ => &[],
+    }
+}
+
+fn pes(track: &Track, pts: i64, dts: i64) -> io::Result<PesHeader> {
+    let stream_id = match track.codec {
+        _ if track.video.is_some() => StreamId::VIDEO_MIN,
+        Codec::Ac3 | Codec::Eac3 => StreamId::PRIVATE_STREAM_1,
+        _ => StreamId::AUDIO_MIN,
     };
-    let (kind, mut descriptors) = match track.codec {
-        Codec::H264 => (0x1B, Vec::new()),
-        Codec::H265 => (0x24, registration(b"HEVC")),
-        Codec::MpegVideo(1) => (0x01, Vec::new()),
-        Codec::MpegVideo(_) => (0x02, Vec::new()),
-        Codec::Mpeg4 => (0x10, Vec::new()),
-        Codec::Ac3 => (0x81, registration(b"AC-3")),
-        Codec::Eac3 => (0x87, registration(b"EAC3")),
-        Codec::MpegAudio(_) => (0x03, Vec::new()),
-        _ => (0x0F, Vec::new()),
+    let time = |t: i64| Timestamp::new(wrapped(t)).map_err(fault);
+    Ok(PesHeader {
+        stream_id: StreamId::new(stream_id),
+        priority: false,
+        data_alignment_indicator: true,
+        copyright: false,
+        original_or_copy: false,
+        pts: Some(time(pts)?),
+        dts: if dts == pts { None } else { Some(time(dts)?) },
+        escr: None,
+    })
+}
+
+fn stream(track: &Track, elementary_pid: Pid) -> EsInfo {
+    let registration = |name: &[u8; 4]| vec![Descriptor { tag: 5, data: name.to_vec() }];
+    let (stream_type, mut descriptors) = match track.codec {
+        Codec::H264 => (StreamType::H264, Vec::new()),
+        Codec::H265 => (StreamType::H265, registration(b"HEVC")),
+        Codec::MpegVideo(1) => (StreamType::Mpeg1Video, Vec::new()),
+        Codec::MpegVideo(_) => (StreamType::Mpeg2Video, Vec::new()),
+        Codec::Mpeg4 => (StreamType::Mpeg4H263BasedVideo, Vec::new()),
+        Codec::Ac3 => (StreamType::DolbyDigitalUpToSixChannelAudio, registration(b"AC-3")),
+        Codec::Eac3 => (StreamType::DolbyDigitalPlusUpTo16ChannelAudioForAtsc, registration(b"EAC3")),
+        Codec::MpegAudio(_) => (StreamType::Mpeg1Audio, Vec::new()),
+        _ => (StreamType::AdtsAac, Vec::new()),
     };
     if let Some(language) = track.language.as_deref().filter(|l| l.len() == 3 && *l != "und") {
-        descriptors.extend([10, 4]);
-        descriptors.extend_from_slice(language.as_bytes());
-        descriptors.push(0);
+        descriptors.push(Descriptor { tag: 10, data: [language.as_bytes(), &[0]].concat() });
     }
-    (kind, descriptors)
-}
-
-fn crc32(data: &[u8]) -> u32 {
-    data.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ (u32::from(*byte) << 24), |crc, _| {
-            if crc & 0x8000_0000 == 0 { crc << 1 } else { (crc << 1) ^ 0x04C1_1DB7 }
-        })
-    })
+    EsInfo { stream_type, elementary_pid, descriptors }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn packets_are_numbered_without_a_gap_whether_or_not_they_carry_anything() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("o.ts");
-        let (output, mut sink) = crate::mux::Output::create(Some(&path)).unwrap();
-        let track = Track {
+    fn video() -> Track {
+        Track {
             codec: Codec::H264,
             private: Vec::new(),
             language: None,
             title: None,
             video: Some(crate::mux::Video::default()),
             audio: None,
-        };
-        let header = Header { tracks: vec![track], ..Header::default() };
+        }
+    }
+
+    #[test]
+    fn packets_are_numbered_without_a_gap_whether_or_not_they_carry_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("o.ts");
+        let (output, mut sink) = crate::mux::Output::create(Some(&path), false).unwrap();
+        let header = Header { tracks: vec![video()], ..Header::default() };
         let mut ts = Ts::begin(header);
         for size in [1, 150, 165, 166, 167, 168, 169, 170, 400, 5000] {
             let sample =
                 Sample { pts: size * 40_000_000, dts: 0, duration: 0, key: size == 1, data: vec![7; size as usize] };
             ts.sample(&mut sink, 0, &sample).unwrap();
-            ts.packet(&mut sink, 0, false, false, Some(9), &[]).unwrap();
+            ts.clock_alone(&mut sink, 9).unwrap();
         }
         output.commit(sink).unwrap();
         let data = std::fs::read(&path).unwrap();
-        assert_eq!(data.len() % PACKET, 0);
+        assert_eq!(data.len() % TsPacket::SIZE, 0);
         let mut last = None;
-        for packet in data.chunks(PACKET).filter(|p| u16::from_be_bytes([p[1] & 0x1F, p[2]]) == FIRST_PID) {
+        for packet in data.chunks(TsPacket::SIZE).filter(|p| u16::from_be_bytes([p[1] & 0x1F, p[2]]) == FIRST_PID) {
             let (carries, number) = (packet[3] & 0x10 != 0, packet[3] & 15);
             let expected = last.map_or(number, |l: u8| if carries { (l + 1) & 15 } else { l });
             assert_eq!((packet[0], number), (0x47, expected));
@@ -281,8 +289,37 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_the_standards() {
-        // The check value of CRC-32/MPEG-2.
-        assert_eq!(crc32(b"123456789"), 0x0376_E6E7);
+    fn an_access_unit_gets_a_delimiter_unless_it_brings_one() {
+        for own in [&[0, 0, 0, 1, 9, 0x10][..], &[0, 0, 1, 9, 0x10], &[0, 0, 0, 0, 1, 0x29, 0x10]] {
+            assert_eq!(delimiter(&Codec::H264, own), b"", "{own:?}");
+        }
+        assert_eq!(delimiter(&Codec::H264, &[0, 0, 0, 1, 0x67, 9]), [0, 0, 0, 1, 9, 0xF0]);
+        assert_eq!(delimiter(&Codec::H265, &[0, 0, 1, 0x46, 1]), b"");
+        assert_eq!(delimiter(&Codec::H265, &[0, 0, 1, 0x40, 1]), [0, 0, 0, 1, 0x46, 1, 0x50]);
+        assert_eq!(delimiter(&Codec::MpegVideo(2), &[0, 0, 1, 0xB3]), b"");
+    }
+
+    #[test]
+    fn the_clock_never_pauses_for_longer_than_the_standard_allows_and_never_goes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("o.ts");
+        let (output, mut sink) = crate::mux::Output::create(Some(&path), false).unwrap();
+        let mut ts = Ts::begin(Header { tracks: vec![video()], ..Header::default() });
+        for ms in [0, 1000, 900, 1040, 4040] {
+            let t = ms * 1_000_000;
+            ts.sample(&mut sink, 0, &Sample { pts: t, dts: t, duration: 0, key: true, data: vec![0, 0, 1, 9] })
+                .unwrap();
+        }
+        output.commit(sink).unwrap();
+        let data = std::fs::read(&path).unwrap();
+        let clocks = data.chunks(TsPacket::SIZE).filter(|p| p[3] & 0x20 != 0 && p[4] > 0 && p[5] & 0x10 != 0);
+        let clocks: Vec<u64> = clocks
+            .map(|p| {
+                assert_eq!((p[10] & 0x7E, p[11]), (0x7E, 0), "reserved bits are set");
+                u64::from(u32::from_be_bytes([p[6], p[7], p[8], p[9]])) << 1 | u64::from(p[10] >> 7)
+            })
+            .collect();
+        assert!(clocks.windows(2).all(|w| w[0] <= w[1] && w[1] - w[0] <= 9_000), "{clocks:?}");
+        assert_eq!(clocks.last().copied(), Some(LEAD as u64 + 4_040 * 90));
     }
 }

@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process, kill_process_group};
 
+/// Sends a signal to a program that a test has started by itself.
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap_or_else(|error| panic!("cannot be signalled: {error}"));
+}
+
 /// How long a program may take unless a test says otherwise: long enough for a busy machine, short enough for a hang
 /// to be seen.
 pub const LIMIT: Duration = Duration::from_secs(120);

@@ -1,12 +1,10 @@
 //! Track entries, chapters and tags.
 
-use super::ebml::Ebml;
+use webm_iterable::matroska_spec::{Master, MatroskaSpec as M};
+
 use crate::mux::codec::{Codec, Kind};
 use crate::mux::container::matroska_pcm;
-use crate::mux::track::{Colour, Header, LightLevel, Mastering, Track, Video};
-
-/// The bytes a `DefaultDuration` takes, so that its place can be kept until the end.
-pub(super) const DEFAULT_DURATION_BYTES: usize = 12;
+use crate::mux::track::{Audio, Colour, Header, LightLevel, Mastering, Track, Video};
 
 /// An id out of the plan's hash: never zero, a different one for each use.
 pub(super) fn uid(seed: &[u8; 32], what: &str, index: usize) -> u64 {
@@ -18,60 +16,43 @@ pub(super) fn uid(seed: &[u8; 32], what: &str, index: usize) -> u64 {
     (u64::from_be_bytes(bytes) >> 8) | 1
 }
 
-/// One `TrackEntry`'s content, and where in it the place for `DefaultDuration` is.
-pub(super) fn entry(header: &Header, index: usize, track: &Track) -> (Ebml, Option<usize>) {
-    let mut e = Ebml::new();
-    e.uint(0xD7, index as u64 + 1);
-    e.uint(0x73C5, uid(&header.seed, "track", index));
-    e.uint(
-        0x83,
-        match track.codec.kind() {
+/// One track; `frame_time` in ns for a video all of whose frames are shown for as long.
+pub(super) fn entry(header: &Header, index: usize, track: &Track, frame_time: Option<u64>) -> M {
+    let kind = track.codec.kind();
+    let first = header.tracks.iter().position(|t| t.codec.kind() == kind);
+    let default = first == Some(index) && kind != Kind::Subtitle;
+    let mut e = vec![
+        M::TrackNumber(index as u64 + 1),
+        M::TrackUID(uid(&header.seed, "track", index)),
+        M::TrackType(match kind {
             Kind::Video => 1,
             Kind::Audio => 2,
             Kind::Subtitle | Kind::Other => 17,
-        },
-    );
-    e.uint(0x9C, 0);
-    let first = header.tracks.iter().position(|t| t.codec.kind() == track.codec.kind());
-    let default = first == Some(index) && track.codec.kind() != Kind::Subtitle;
-    e.uint(0x88, u64::from(default));
-    e.text(0x0022_B59C, track.language.as_deref().unwrap_or("und"));
-    if let Some(title) = &track.title {
-        e.text(0x536E, title);
-    }
-    e.text(0x86, &codec_id(&track.codec));
+        }),
+        M::FlagLacing(0),
+        M::FlagDefault(default.into()),
+        M::Language(track.language.as_deref().unwrap_or("und").into()),
+    ];
+    e.extend(track.title.clone().map(M::Name));
+    e.push(M::CodecID(codec_id(&track.codec)));
     let private = match &track.codec {
         Codec::ProRes(fourcc) => fourcc.to_vec(),
         Codec::Pcm(_) => Vec::new(),
         _ => track.private.clone(),
     };
     if !private.is_empty() {
-        e.binary(0x63A2, &private);
+        e.push(M::CodecPrivate(private));
     }
     if track.codec == Codec::Opus {
-        e.uint(0x56AA, opus_delay(&track.private));
-        e.uint(0x56BB, 80_000_000);
+        e.push(M::CodecDelay(opus_delay(&track.private)));
+        e.push(M::SeekPreRoll(80_000_000));
     }
-    let mut place = None;
     if let Some(video) = &track.video {
-        place = Some(e.0.len());
-        e.void(DEFAULT_DURATION_BYTES);
-        e.master(0xE0, |e| picture(e, video));
+        e.extend(frame_time.map(M::DefaultDuration));
+        e.push(M::Video(Master::Full(picture(video))));
     }
-    if let Some(audio) = &track.audio {
-        e.master(0xE1, |e| {
-            e.float(0xB5, f64::from(audio.rate));
-            e.uint(0x9F, u64::from(audio.channels));
-            let bits = match &track.codec {
-                Codec::Pcm(format) => matroska_pcm(format).map_or(0, |(_, bits)| bits),
-                _ => audio.bits,
-            };
-            if bits > 0 {
-                e.uint(0x6264, u64::from(bits));
-            }
-        });
-    }
-    (e, place)
+    e.extend(track.audio.as_ref().map(|audio| M::Audio(Master::Full(sound(&track.codec, audio)))));
+    M::TrackEntry(Master::Full(e))
 }
 
 /// Opus's pre-skip in ns.
@@ -113,94 +94,96 @@ fn codec_id(codec: &Codec) -> String {
     .to_owned()
 }
 
-fn picture(e: &mut Ebml, video: &Video) {
-    match video.top_field_first {
-        Some(top) => {
-            e.uint(0x9A, 1);
-            e.uint(0x9D, if top { 9 } else { 14 });
-        }
-        None => e.uint(0x9A, 2),
+fn sound(codec: &Codec, audio: &Audio) -> Vec<M> {
+    let bits = match codec {
+        Codec::Pcm(format) => matroska_pcm(format).map_or(0, |(_, bits)| bits),
+        _ => audio.bits,
+    };
+    let mut e = vec![M::SamplingFrequency(audio.rate.into()), M::Channels(audio.channels.into())];
+    if bits > 0 {
+        e.push(M::BitDepth(bits.into()));
     }
-    e.uint(0xB0, u64::from(video.width));
-    e.uint(0xBA, u64::from(video.height));
+    e
+}
+
+fn picture(video: &Video) -> Vec<M> {
+    let mut e = match video.top_field_first {
+        Some(top) => vec![M::FlagInterlaced(1), M::FieldOrder(if top { 9 } else { 14 })],
+        None => vec![M::FlagInterlaced(2)],
+    };
+    e.extend([M::PixelWidth(video.width.into()), M::PixelHeight(video.height.into())]);
     let (n, d) = video.aspect;
     if n > 0 && d > 0 && n != d {
         // Display sizes in pixels would round the ratio away; as a plain ratio they keep it.
         let (w, h) = (u64::from(video.width) * u64::from(n), u64::from(video.height) * u64::from(d));
         let divisor = gcd(w, h).max(1);
-        e.uint(0x54B0, w / divisor);
-        e.uint(0x54BA, h / divisor);
-        e.uint(0x54B2, 3);
+        e.extend([M::DisplayWidth(w / divisor), M::DisplayHeight(h / divisor), M::DisplayUnit(3)]);
     }
     if video.colour.is_some() || video.mastering.is_some() || video.light.is_some() {
-        e.master(0x55B0, |e| colour(e, video.colour, video.mastering, video.light));
+        e.push(M::Colour(Master::Full(colour(video.colour, video.mastering, video.light))));
     }
+    e
 }
 
-fn colour(e: &mut Ebml, colour: Option<Colour>, mastering: Option<Mastering>, light: Option<LightLevel>) {
+fn colour(colour: Option<Colour>, mastering: Option<Mastering>, light: Option<LightLevel>) -> Vec<M> {
+    let mut e = Vec::new();
     if let Some(c) = colour {
-        e.uint(0x55B1, u64::from(c.matrix));
-        e.uint(0x55B9, if c.full_range { 2 } else { 1 });
-        e.uint(0x55BA, u64::from(c.transfer));
-        e.uint(0x55BB, u64::from(c.primaries));
+        e.extend([
+            M::MatrixCoefficients(c.matrix.into()),
+            M::Range(if c.full_range { 2 } else { 1 }),
+            M::TransferCharacteristics(c.transfer.into()),
+            M::Primaries(c.primaries.into()),
+        ]);
     }
     if let Some(l) = light {
-        e.uint(0x55BC, u64::from(l.max_content));
-        e.uint(0x55BD, u64::from(l.max_frame_average));
+        e.extend([M::MaxCLL(l.max_content.into()), M::MaxFALL(l.max_frame_average.into())]);
     }
     if let Some(m) = mastering {
-        e.master(0x55D0, |e| {
-            let points = m.primaries.into_iter().chain([m.white]);
-            for (i, (x, y)) in points.enumerate() {
-                let id = 0x55D1 + 2 * i as u32;
-                e.float(id, f64::from(x) / 50_000.0);
-                e.float(id + 1, f64::from(y) / 50_000.0);
-            }
-            e.float(0x55D9, f64::from(m.max) / 10_000.0);
-            e.float(0x55DA, f64::from(m.min) / 10_000.0);
-        });
+        let [red, green, blue] = m.primaries;
+        let part = |v: u16| f64::from(v) / 50_000.0;
+        e.push(M::MasteringMetadata(Master::Full(vec![
+            M::PrimaryRChromaticityX(part(red.0)),
+            M::PrimaryRChromaticityY(part(red.1)),
+            M::PrimaryGChromaticityX(part(green.0)),
+            M::PrimaryGChromaticityY(part(green.1)),
+            M::PrimaryBChromaticityX(part(blue.0)),
+            M::PrimaryBChromaticityY(part(blue.1)),
+            M::WhitePointChromaticityX(part(m.white.0)),
+            M::WhitePointChromaticityY(part(m.white.1)),
+            M::LuminanceMax(f64::from(m.max) / 10_000.0),
+            M::LuminanceMin(f64::from(m.min) / 10_000.0),
+        ])));
     }
+    e
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The `Chapters` element.
-pub(super) fn chapters(header: &Header) -> Ebml {
-    let mut e = Ebml::new();
-    e.master(0x1043_A770, |e| {
-        e.master(0x45B9, |e| {
-            e.uint(0x45BC, uid(&header.seed, "edition", 0));
-            for (i, chapter) in header.chapters.iter().enumerate() {
-                e.master(0xB6, |e| {
-                    e.uint(0x73C4, uid(&header.seed, "chapter", i));
-                    e.uint(0x91, chapter.start);
-                    e.uint(0x92, chapter.end);
-                    e.master(0x80, |e| {
-                        e.text(0x85, &chapter.title);
-                        e.text(0x437C, chapter.language.as_deref().unwrap_or("und"));
-                    });
-                });
-            }
-        });
-    });
-    e
+/// The table of contents.
+pub(super) fn chapters(header: &Header) -> M {
+    let mut edition = vec![M::EditionUID(uid(&header.seed, "edition", 0))];
+    edition.extend(header.chapters.iter().enumerate().map(|(i, chapter)| {
+        M::ChapterAtom(Master::Full(vec![
+            M::ChapterUID(uid(&header.seed, "chapter", i)),
+            M::ChapterTimeStart(chapter.start),
+            M::ChapterTimeEnd(chapter.end),
+            M::ChapterDisplay(Master::Full(vec![
+                M::ChapString(chapter.title.clone()),
+                M::ChapLanguage(chapter.language.as_deref().unwrap_or("und").into()),
+            ])),
+        ]))
+    }));
+    M::Chapters(Master::Full(vec![M::EditionEntry(Master::Full(edition))]))
 }
 
-/// The `Tags` element.
-pub(super) fn tags(header: &Header) -> Ebml {
-    let mut e = Ebml::new();
-    e.master(0x1254_C367, |e| {
-        e.master(0x7373, |e| {
-            e.master(0x63C0, |_| {});
-            for (name, value) in header.tags.iter().filter(|(n, _)| n != "title") {
-                e.master(0x67C8, |e| {
-                    e.text(0x45A3, &name.to_ascii_uppercase());
-                    e.text(0x4487, value);
-                });
-            }
-        });
+/// The tags of the whole film, if there are any but its title.
+pub(super) fn tags(header: &Header) -> Option<M> {
+    let named = header.tags.iter().filter(|(n, _)| n != "title").map(|(name, value)| {
+        M::SimpleTag(Master::Full(vec![M::TagName(name.to_ascii_uppercase()), M::TagString(value.clone())]))
     });
-    e
+    let mut tag = vec![M::Targets(Master::Full(Vec::new()))];
+    tag.extend(named);
+    (tag.len() > 1).then(|| M::Tags(Master::Full(vec![M::Tag(Master::Full(tag))])))
 }

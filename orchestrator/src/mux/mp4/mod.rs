@@ -4,12 +4,13 @@
 //! asked (`+faststart`). There are no creation times. The edit list reaches to the end of the frame
 //! shown last, so that with B-frames and a variable rate no player drops it.
 
-mod boxes;
 mod entries;
 mod moov;
 mod timing;
 
 use std::io;
+
+use mp4_atom::{Encode as _, FourCC, Ftyp};
 
 use super::Writer;
 use super::codec::Codec;
@@ -17,9 +18,11 @@ use super::container::Container;
 use super::output::Sink;
 use super::text;
 use super::track::{Header, Sample, Track};
-use boxes::Boxes;
 pub(crate) use moov::tag_box;
 pub(crate) use timing::scale;
+
+/// What the track of chapters carries.
+const CHAPTERS: &str = "chapters";
 
 /// The writer.
 pub(crate) struct Mp4 {
@@ -68,33 +71,52 @@ fn clock(track: &Track) -> u32 {
     }
 }
 
+fn fault(e: mp4_atom::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("this does not fit MP4: {e}"))
+}
+
+/// The track that tells players the chapters.
+fn chapter_track(header: &Header) -> Track {
+    Track {
+        codec: Codec::Other(CHAPTERS.into()),
+        private: Vec::new(),
+        language: header.chapters.first().and_then(|c| c.language.clone()),
+        title: None,
+        video: None,
+        audio: None,
+    }
+}
+
 impl Mp4 {
     /// Writes everything up to the first sample.
-    pub(crate) fn begin(sink: &mut Sink, container: Container, header: Header) -> io::Result<Self> {
-        let mut b = Boxes::default();
-        b.boxed(b"ftyp", |b| {
-            if container == Container::Mov {
-                b.bytes(b"qt  ");
-                b.u32(0x200);
-                b.bytes(b"qt  ");
-                return;
-            }
-            b.bytes(b"isom");
-            b.u32(0x200);
-            b.bytes(b"isomiso2");
-            if header.tracks.iter().any(|t| t.codec == Codec::H264) {
-                b.bytes(b"avc1");
-            }
-            if header.tracks.iter().any(|t| t.codec == Codec::Av1) {
-                b.bytes(b"av01");
-            }
-            b.bytes(b"mp41");
-        });
-        let mdat = b.0.len() as u64;
-        b.u32(1);
-        b.bytes(b"mdat");
-        b.u64(0);
-        sink.write(&b.0)?;
+    pub(crate) fn begin(sink: &mut Sink, container: Container, mut header: Header) -> io::Result<Self> {
+        let mut brands = vec![b"isom", b"iso2"];
+        if header.tracks.iter().any(|t| t.codec == Codec::H264) {
+            brands.push(b"avc1");
+        }
+        if header.tracks.iter().any(|t| t.codec == Codec::Av1) {
+            brands.push(b"av01");
+        }
+        brands.push(b"mp41");
+        if container == Container::Mov {
+            brands = vec![b"qt  "];
+        }
+        let ftyp = Ftyp {
+            major_brand: FourCC::new(if container == Container::Mov { b"qt  " } else { b"isom" }),
+            minor_version: 0x200,
+            compatible_brands: brands.into_iter().map(FourCC::new).collect(),
+        };
+        let mut out = Vec::new();
+        ftyp.encode(&mut out).map_err(fault)?;
+        let mdat = out.len() as u64;
+        // A size of 1 says that the real one follows the name, in 64 bits.
+        1u32.encode(&mut out).map_err(fault)?;
+        b"mdat".encode(&mut out).map_err(fault)?;
+        0u64.encode(&mut out).map_err(fault)?;
+        sink.write(&out)?;
+        if !header.chapters.is_empty() {
+            header.tracks.push(chapter_track(&header));
+        }
         let tracks = header
             .tracks
             .iter()
@@ -140,13 +162,36 @@ impl Mp4 {
         let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
         self.add(sink, index, body, Entry { pts, dts: pts, duration, size, key: true })
     }
+
+    /// Chapters follow each other without a gap, and end with the film.
+    fn add_chapters(&mut self, sink: &mut Sink) -> io::Result<()> {
+        let Some(index) = self.header.tracks.iter().position(|t| t.codec == Codec::Other(CHAPTERS.into())) else {
+            return Ok(());
+        };
+        let ends = self.tracks.iter().flat_map(|t| &t.samples).map(|s| s.pts.saturating_add_unsigned(s.duration));
+        let film = ends.max().unwrap_or(0);
+        let base = self.header.base;
+        let mut chapters: Vec<_> =
+            self.header.chapters.iter().map(|c| (base.saturating_add_unsigned(c.start), c.clone())).collect();
+        chapters.sort_by_key(|(start, _)| *start);
+        chapters.retain(|(start, _)| *start < film);
+        let next = chapters.iter().skip(1).map(|(start, _)| Some(*start)).chain([None]).collect::<Vec<_>>();
+        for ((pts, chapter), next) in chapters.into_iter().zip(next) {
+            let own = base.saturating_add_unsigned(chapter.end).clamp(pts, film);
+            let duration = (next.unwrap_or(own) - pts).unsigned_abs();
+            let body = text::chapter(&chapter.title).map_err(fault)?;
+            let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
+            self.add(sink, index, &body, Entry { pts, dts: pts, duration, size, key: true })?;
+        }
+        Ok(())
+    }
 }
 
 impl Writer for Mp4 {
     fn sample(&mut self, sink: &mut Sink, index: usize, sample: &Sample) -> io::Result<()> {
         let Some(track) = self.header.tracks.get(index) else { return Ok(()) };
         if track.codec == Codec::Text {
-            let body = text::tx3g(&sample.data);
+            let body = text::tx3g(&sample.data).map_err(fault)?;
             return self.add_text(sink, index, sample, &body);
         }
         let size = u32::try_from(sample.data.len())
@@ -164,13 +209,14 @@ impl Writer for Mp4 {
                 self.add(sink, index, &[0, 0], Entry { pts: at, dts: at, duration: 1_000_000, size: 2, key: true })?;
             }
         }
+        self.add_chapters(sink)?;
         let end = sink.position();
         sink.patch(self.mdat + 8, &(end - self.mdat).to_be_bytes())?;
         // Decided with room to spare, so that both passes choose the same width.
         let wide = end > u64::from(u32::MAX) - (1 << 28);
-        let index = moov::moov(self, 0, wide);
+        let index = moov::moov(self, 0, wide).map_err(fault)?;
         if self.header.faststart {
-            let index = moov::moov(self, index.len() as u64, wide);
+            let index = moov::moov(self, index.len() as u64, wide).map_err(fault)?;
             sink.insert(self.mdat, &index)
         } else {
             sink.write(&index)

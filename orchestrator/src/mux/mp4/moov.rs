@@ -1,6 +1,11 @@
 //! The `moov` box: where every sample is and when it is shown.
 
-use super::boxes::Boxes;
+use mp4_atom::{
+    BufMut as _, Chpl, ChplEntry, Co64, Ctts, CttsEntry, Dinf, Dref, Edts, Elst, ElstEntry, Encode as _, FixedPoint,
+    FourCC, Hdlr, Matrix, Mdhd, Mvhd, Nmhd, Smhd, Stco, Stsc, StscEntry, Stss, Stsz, StszSamples, Stts, SttsEntry,
+    Tkhd, TrackReferenceTypeBox, Tref, Url, Vmhd,
+};
+
 use super::entries::stsd;
 use super::timing::{Timing, scale};
 use super::{Mp4, TrackState};
@@ -8,50 +13,61 @@ use crate::mux::codec::Kind;
 use crate::mux::container::Container;
 use crate::mux::track::{Header, Track, Video};
 
+type Result = mp4_atom::Result<()>;
+
 /// Everything about one track that the header boxes need.
 struct Laid<'a> {
     track: &'a Track,
     state: &'a TrackState,
     timing: Timing,
+    id: u32,
+    enabled: bool,
+}
+
+/// What holds for the whole movie.
+struct Movie {
+    container: Container,
+    scale: u32,
+    /// Chunk offsets are moved by so much.
+    shift: u64,
+    /// Chunk offsets take 64 bits.
+    wide: bool,
+    /// The track of chapters, if there is one.
+    chapters: Option<u32>,
 }
 
 /// The whole box, with chunk offsets moved by `shift`.
-pub(super) fn moov(mp4: &Mp4, shift: u64, wide: bool) -> Vec<u8> {
+pub(super) fn moov(mp4: &Mp4, shift: u64, wide: bool) -> mp4_atom::Result<Vec<u8>> {
     let header = &mp4.header;
-    let scale_of_movie = movie_scale(mp4);
-    let laid: Vec<Laid<'_>> = header
-        .tracks
-        .iter()
-        .zip(&mp4.tracks)
-        .filter(|(_, s)| !s.samples.is_empty())
-        .map(|(track, state)| Laid { track, state, timing: Timing::new(track, state, header.base) })
-        .collect();
-    let end = laid.iter().map(|l| l.timing.total(scale_of_movie)).max().unwrap_or(0);
-    let mut b = Boxes::default();
-    b.boxed(b"moov", |b| {
-        b.full(b"mvhd", 1, 0, |b| {
-            b.u64(0);
-            b.u64(0);
-            b.u32(scale_of_movie);
-            b.u64(end);
-            b.u32(0x0001_0000);
-            b.u16(0x0100);
-            b.zeros(10);
-            matrix(b, 0, (0, 0));
-            b.zeros(24);
-            b.u32(laid.len() as u32 + 1);
-        });
-        for (i, l) in laid.iter().enumerate() {
-            let alone = |k| laid.iter().position(|o| o.track.codec.kind() == k) == Some(i);
-            let enabled = match l.track.codec.kind() {
-                Kind::Subtitle => false,
-                kind => alone(kind),
-            };
-            trak(b, mp4, l, i as u32 + 1, enabled, scale_of_movie, shift, wide);
+    let mut laid: Vec<Laid<'_>> = Vec::new();
+    for (track, state) in header.tracks.iter().zip(&mp4.tracks).filter(|(_, s)| !s.samples.is_empty()) {
+        let kind = track.codec.kind();
+        let is_first = !laid.iter().any(|l| l.track.codec.kind() == kind);
+        let enabled = is_first && matches!(kind, Kind::Video | Kind::Audio);
+        let id = laid.len() as u32 + 1;
+        let mut timing = Timing::new(track, state, header.base);
+        if kind == Kind::Other {
+            timing.outlast();
         }
-        user_data(b, header);
-    });
-    b.0
+        laid.push(Laid { track, state, timing, id, enabled });
+    }
+    let chapters = laid.iter().find(|l| l.track.codec.kind() == Kind::Other).map(|l| l.id);
+    let movie = Movie { container: mp4.container, scale: movie_scale(mp4), shift, wide, chapters };
+    let mvhd = Mvhd {
+        timescale: movie.scale,
+        duration: laid.iter().map(|l| l.timing.total(movie.scale)).max().unwrap_or(0),
+        rate: 1.into(),
+        volume: 1.into(),
+        next_track_id: laid.len() as u32 + 1,
+        ..Mvhd::default()
+    };
+    let mut out = Vec::new();
+    out.encode_atom(b"moov", |b| {
+        mvhd.encode(b)?;
+        laid.iter().try_for_each(|l| trak(b, &movie, l))?;
+        user_data(b, header)
+    })?;
+    Ok(out)
 }
 
 /// A clock on which video and sound both start where they should.
@@ -59,216 +75,212 @@ fn movie_scale(mp4: &Mp4) -> u32 {
     mp4.tracks.iter().zip(&mp4.header.tracks).find(|(_, t)| t.video.is_some()).map_or(1000, |(s, _)| s.scale)
 }
 
-#[expect(clippy::too_many_arguments, reason = "a box's fields")]
-fn trak(b: &mut Boxes, mp4: &Mp4, l: &Laid<'_>, id: u32, enabled: bool, movie: u32, shift: u64, wide: bool) {
+fn trak(b: &mut Vec<u8>, movie: &Movie, l: &Laid<'_>) -> Result {
     let kind = l.track.codec.kind();
-    b.boxed(b"trak", |b| {
-        b.full(b"tkhd", 1, if enabled { 3 } else { 2 }, |b| {
-            b.u64(0);
-            b.u64(0);
-            b.u32(id);
-            b.u32(0);
-            b.u64(l.timing.total(movie));
-            b.zeros(8);
-            b.u16(0);
-            // One alternate group a kind: players show one of its tracks at a time.
-            b.u16(match kind {
-                Kind::Audio => 1,
-                Kind::Subtitle => 2,
-                _ => 0,
-            });
-            b.u16(if kind == Kind::Audio { 0x0100 } else { 0 });
-            b.u16(0);
-            let video = l.track.video.as_ref();
-            let size = video.map_or((0, 0), displayed);
-            matrix(b, video.map_or(0, |v| v.rotation), size);
-            b.u32(size.0 << 16);
-            b.u32(size.1 << 16);
-        });
-        edits(b, &l.timing, movie);
-        b.boxed(b"mdia", |b| {
-            b.full(b"mdhd", 1, 0, |b| {
-                b.u64(0);
-                b.u64(0);
-                b.u32(l.state.scale);
-                b.u64(l.timing.media_duration);
-                b.u16(packed_language(l.track.language.as_deref()));
-                b.u16(0);
-            });
-            let (handler, name): (&[u8; 4], &str) = match kind {
-                Kind::Video => (b"vide", "VideoHandler"),
-                Kind::Audio => (b"soun", "SoundHandler"),
-                _ => (b"sbtl", "SubtitleHandler"),
-            };
-            b.full(b"hdlr", 0, 0, |b| {
-                b.bytes(if mp4.container == Container::Mov { b"mhlr" } else { &[0; 4] });
-                b.bytes(handler);
-                b.zeros(12);
-                let name = l.track.title.as_deref().unwrap_or(name);
-                if mp4.container == Container::Mov {
-                    let name = name.get(..name.len().min(255)).unwrap_or_default();
-                    b.u8(name.len() as u8);
-                    b.bytes(name.as_bytes());
-                } else {
-                    b.bytes(name.as_bytes());
-                    b.u8(0);
-                }
-            });
-            b.boxed(b"minf", |b| {
+    let video = l.track.video.as_ref();
+    let size = video.map_or((0, 0), displayed);
+    let tkhd = Tkhd {
+        track_id: l.id,
+        duration: l.timing.total(movie.scale),
+        // One alternate group a kind: players show one of its tracks at a time.
+        alternate_group: match kind {
+            Kind::Audio => 1,
+            Kind::Subtitle => 2,
+            Kind::Video | Kind::Other => 0,
+        },
+        enabled: l.enabled,
+        in_movie: true,
+        volume: u8::from(kind == Kind::Audio).into(),
+        matrix: matrix(video.map_or(0, |v| v.rotation), size),
+        width: size.0.into(),
+        height: size.1.into(),
+        ..Tkhd::default()
+    };
+    let mdhd = Mdhd {
+        timescale: l.state.scale,
+        duration: l.timing.media_duration,
+        language: language(l.track.language.as_deref()),
+        ..Mdhd::default()
+    };
+    let (handler_type, name) = match kind {
+        Kind::Video => (b"vide", "VideoHandler"),
+        Kind::Audio => (b"soun", "SoundHandler"),
+        Kind::Subtitle => (b"sbtl", "SubtitleHandler"),
+        Kind::Other => (b"text", "ChapterHandler"),
+    };
+    b.encode_atom(b"trak", |b| {
+        tkhd.encode(b)?;
+        edits(&l.timing, movie.scale)?.encode(b)?;
+        if let Some(chapters) = movie.chapters.filter(|_| matches!(kind, Kind::Video | Kind::Audio)) {
+            let reference = TrackReferenceTypeBox { reference_type: FourCC::new(b"chap"), track_ids: vec![chapters] };
+            Tref { track_reference_type_boxes: vec![reference] }.encode(b)?;
+        }
+        b.encode_atom(b"mdia", |b| {
+            mdhd.encode(b)?;
+            handler(b, movie.container, handler_type, l.track.title.as_deref().unwrap_or(name))?;
+            b.encode_atom(b"minf", |b| {
                 match kind {
-                    Kind::Video => b.full(b"vmhd", 0, 1, |b| b.zeros(8)),
-                    Kind::Audio => b.full(b"smhd", 0, 0, |b| b.zeros(4)),
-                    _ => b.full(b"nmhd", 0, 0, |_| {}),
+                    Kind::Video => Vmhd::default().encode(b)?,
+                    Kind::Audio => Smhd::default().encode(b)?,
+                    Kind::Subtitle => Nmhd::default().encode(b)?,
+                    Kind::Other => generic(b)?,
                 }
-                b.boxed(b"dinf", |b| {
-                    b.full(b"dref", 0, 0, |b| {
-                        b.u32(1);
-                        b.full(b"url ", 0, 1, |_| {});
-                    });
-                });
-                b.boxed(b"stbl", |b| {
-                    stsd(b, mp4.container, l.track, &l.state.first);
-                    tables(b, l, shift, wide);
-                });
-            });
-        });
-    });
+                Dinf { dref: Dref { entries: vec![Url::default().into()] } }.encode(b)?;
+                b.encode_atom(b"stbl", |b| {
+                    stsd(b, movie.container, l.track, &l.state.first)?;
+                    tables(b, movie, l)
+                })
+            })
+        })
+    })
 }
 
-fn edits(b: &mut Boxes, timing: &Timing, movie: u32) {
+/// The handler. The crate's is ISO's; QuickTime's names what it is part of, and counts its name's bytes.
+fn handler(b: &mut Vec<u8>, container: Container, kind: &[u8; 4], name: &str) -> Result {
+    if container != Container::Mov {
+        return Hdlr { handler: FourCC::new(kind), name: name.into() }.encode(b);
+    }
+    b.encode_atom(b"hdlr", |b| {
+        0u32.encode(b)?;
+        b"mhlr".encode(b)?;
+        kind.encode(b)?;
+        [0u8; 12].encode(b)?;
+        let name = name.get(..name.floor_char_boundary(255)).unwrap_or_default();
+        (name.len() as u8).encode(b)?;
+        name.as_bytes().encode(b)
+    })
+}
+
+/// The media header of QuickTime's text, which the crate does not have.
+fn generic(b: &mut Vec<u8>) -> Result {
+    b.encode_atom(b"gmhd", |b| {
+        b.encode_atom(b"gmin", |b| {
+            0u32.encode(b)?;
+            // Copied with dithering, grey, as QuickTime itself writes it.
+            [0x40u16, 0x8000, 0x8000, 0x8000, 0, 0].iter().try_for_each(|v| v.encode(b))
+        })?;
+        b.encode_atom(b"text", |b| {
+            let (one, last) = (0x0001_0000i32, 0x4000_0000i32);
+            [one, 0, 0, 0, one, 0, 0, 0, last].iter().try_for_each(|v| v.encode(b))
+        })
+    })
+}
+
+fn edits(timing: &Timing, movie: u32) -> mp4_atom::Result<Option<Edts>> {
     let delay = timing.delay(movie);
     if delay == 0 && timing.media_start == 0 && !timing.trims {
-        return;
+        return Ok(None);
     }
-    b.boxed(b"edts", |b| {
-        b.full(b"elst", 1, 0, |b| {
-            b.u32(if delay > 0 { 2 } else { 1 });
-            if delay > 0 {
-                b.u64(delay);
-                b.i64(-1);
-                b.u32(0x0001_0000);
-            }
-            b.u64(timing.shown(movie));
-            b.i64(timing.media_start);
-            b.u32(0x0001_0000);
-        });
-    });
+    let start = u64::try_from(timing.media_start)
+        .map_err(|_| mp4_atom::Error::Unsupported("a track that is shown before it is decoded"))?;
+    let rate = FixedPoint::from(1);
+    let mut entries = Vec::new();
+    if delay > 0 {
+        entries.push(ElstEntry { segment_duration: delay, media_time: None, media_rate: rate });
+    }
+    entries.push(ElstEntry { segment_duration: timing.shown(movie), media_time: Some(start), media_rate: rate });
+    Ok(Some(Edts { elst: Some(Elst { entries }) }))
 }
 
-fn tables(b: &mut Boxes, l: &Laid<'_>, shift: u64, wide: bool) {
-    let runs = |values: &[i64]| {
-        let mut runs: Vec<(u32, i64)> = Vec::new();
-        for v in values {
-            match runs.last_mut() {
-                Some((n, last)) if last == v => *n += 1,
-                _ => runs.push((1, *v)),
-            }
+/// Equal values in a row, counted.
+fn runs(values: &[i64]) -> Vec<(u32, i64)> {
+    let mut runs: Vec<(u32, i64)> = Vec::new();
+    for v in values {
+        match runs.last_mut() {
+            Some((n, last)) if last == v => *n += 1,
+            _ => runs.push((1, *v)),
         }
-        runs
-    };
-    let frame = l.state.pcm_frame;
-    let counts: Vec<u32> = l.state.samples.iter().map(|s| frame.map_or(1, |f| s.size / f)).collect();
+    }
+    runs
+}
+
+fn unsigned(value: i64) -> mp4_atom::Result<u32> {
+    u32::try_from(value).map_err(|_| mp4_atom::Error::InvalidSize)
+}
+
+fn tables(b: &mut Vec<u8>, movie: &Movie, l: &Laid<'_>) -> Result {
+    let (state, timing) = (l.state, &l.timing);
+    let frame = state.pcm_frame;
+    let counts: Vec<u32> = state.samples.iter().map(|s| frame.map_or(1, |f| s.size / f)).collect();
     let total: u32 = counts.iter().sum();
-    let deltas = if frame.is_some() { vec![(total, 1)] } else { runs(&l.timing.deltas) };
-    b.full(b"stts", 0, 0, |b| {
-        b.u32(deltas.len() as u32);
-        for (n, delta) in deltas {
-            b.u32(n);
-            b.u32(u32::try_from(delta).unwrap_or(0));
-        }
-    });
-    if l.timing.offsets.iter().any(|o| *o != 0) {
-        let version = u8::from(l.timing.offsets.iter().any(|o| *o < 0));
-        let runs = runs(&l.timing.offsets);
-        b.full(b"ctts", version, 0, |b| {
-            b.u32(runs.len() as u32);
-            for (n, offset) in runs {
-                b.u32(n);
-                b.i32(i32::try_from(offset).unwrap_or(i32::MAX));
-            }
-        });
+    let deltas = if frame.is_some() { vec![(total, 1)] } else { runs(&timing.deltas) };
+    let entry = |(sample_count, delta)| Ok(SttsEntry { sample_count, sample_delta: unsigned(delta)? });
+    Stts { entries: deltas.into_iter().map(entry).collect::<mp4_atom::Result<_>>()? }.encode(b)?;
+    if timing.offsets.iter().any(|o| *o != 0) {
+        let entry = |(sample_count, sample_offset)| CttsEntry { sample_count, sample_offset };
+        Ctts { entries: runs(&timing.offsets).into_iter().map(entry).collect() }.encode(b)?;
     }
-    if l.state.samples.iter().any(|s| !s.key) {
-        let keys: Vec<u32> = l.state.samples.iter().zip(1..).filter(|(s, _)| s.key).map(|(_, n)| n).collect();
-        b.full(b"stss", 0, 0, |b| {
-            b.u32(keys.len() as u32);
-            keys.iter().for_each(|k| b.u32(*k));
-        });
+    if state.samples.iter().any(|s| !s.key) {
+        let keys = state.samples.iter().zip(1..).filter(|(s, _)| s.key).map(|(_, n)| n);
+        Stss { entries: keys.collect() }.encode(b)?;
     }
-    let chunks = &l.state.chunks;
-    let ends = chunks.iter().skip(1).map(|(_, first)| *first).chain([counts.len()]);
-    let lengths = chunks
+    let ends = state.chunks.iter().skip(1).map(|(_, first)| *first).chain([counts.len()]);
+    let lengths = state
+        .chunks
         .iter()
         .zip(ends)
         .map(|((_, first), end)| i64::from(counts.get(*first..end).unwrap_or_default().iter().sum::<u32>()));
-    let lengths = runs(&lengths.collect::<Vec<_>>());
-    b.full(b"stsc", 0, 0, |b| {
-        b.u32(lengths.len() as u32);
-        let mut first = 1;
-        for (n, length) in lengths {
-            b.u32(first);
-            b.u32(u32::try_from(length).unwrap_or(0));
-            b.u32(1);
-            first += n;
-        }
-    });
-    b.full(b"stsz", 0, 0, |b| {
-        b.u32(frame.unwrap_or(0));
-        b.u32(total);
-        if frame.is_none() {
-            l.state.samples.iter().for_each(|s| b.u32(s.size));
-        }
-    });
-    b.full(if wide { b"co64" } else { b"stco" }, 0, 0, |b| {
-        b.u32(chunks.len() as u32);
-        for (offset, _) in chunks {
-            let at = offset + shift;
-            if wide { b.u64(at) } else { b.u32(at as u32) }
-        }
-    });
+    let mut entries = Vec::new();
+    let mut first_chunk = 1;
+    for (n, length) in runs(&lengths.collect::<Vec<_>>()) {
+        entries.push(StscEntry { first_chunk, samples_per_chunk: unsigned(length)?, sample_description_index: 1 });
+        first_chunk += n;
+    }
+    Stsc { entries }.encode(b)?;
+    let samples = match frame {
+        Some(size) => StszSamples::Identical { count: total, size },
+        None => StszSamples::Different { sizes: state.samples.iter().map(|s| s.size).collect() },
+    };
+    Stsz { samples }.encode(b)?;
+    let offsets = state.chunks.iter().map(|(offset, _)| offset + movie.shift);
+    if movie.wide {
+        return Co64 { entries: offsets.collect() }.encode(b);
+    }
+    let narrow = |o: u64| u32::try_from(o).map_err(|_| mp4_atom::Error::InvalidSize);
+    Stco { entries: offsets.map(narrow).collect::<mp4_atom::Result<_>>()? }.encode(b)
 }
 
-fn user_data(b: &mut Boxes, header: &Header) {
+fn user_data(b: &mut Vec<u8>, header: &Header) -> Result {
     if header.chapters.is_empty() && header.tags.is_empty() {
-        return;
+        return Ok(());
     }
-    b.boxed(b"udta", |b| {
+    b.encode_atom(b"udta", |b| {
         if !header.tags.is_empty() {
-            b.full(b"meta", 0, 0, |b| {
-                b.full(b"hdlr", 0, 0, |b| {
-                    b.u32(0);
-                    b.bytes(b"mdirappl");
-                    b.zeros(9);
-                });
-                b.boxed(b"ilst", |b| {
-                    for (name, value) in &header.tags {
-                        let Some(kind) = tag_box(name) else { continue };
-                        b.boxed(kind, |b| {
-                            b.boxed(b"data", |b| {
-                                b.u32(1);
-                                b.u32(0);
-                                b.bytes(value.as_bytes());
-                            });
-                        });
-                    }
-                });
-            });
+            tags(b, header)?;
         }
-        if !header.chapters.is_empty() {
-            let listed = header.chapters.get(..header.chapters.len().min(255)).unwrap_or_default();
-            b.full(b"chpl", 1, 0, |b| {
-                b.u32(0);
-                b.u8(listed.len() as u8);
-                for chapter in listed {
-                    b.u64(chapter.start / 100);
-                    let cut = chapter.title.floor_char_boundary(255);
-                    let title = chapter.title.get(..cut).unwrap_or_default();
-                    b.u8(title.len() as u8);
-                    b.bytes(title.as_bytes());
-                }
-            });
+        if header.chapters.is_empty() {
+            return Ok(());
         }
-    });
+        // This list has room for 255; the track of chapters has them all.
+        let listed = header.chapters.iter().take(255).map(|chapter| ChplEntry {
+            start: chapter.start / 100,
+            title: chapter.title.get(..chapter.title.floor_char_boundary(255)).unwrap_or_default().into(),
+        });
+        Chpl { entries: listed.collect() }.encode(b)
+    })
+}
+
+/// Tags as iTunes has them. The crate knows six of them, and a handler without the maker players look for.
+fn tags(b: &mut Vec<u8>, header: &Header) -> Result {
+    b.encode_atom(b"meta", |b| {
+        0u32.encode(b)?;
+        b.encode_atom(b"hdlr", |b| {
+            [0u32; 2].iter().try_for_each(|v| v.encode(b))?;
+            b"mdirappl".encode(b)?;
+            [0u8; 9].encode(b)
+        })?;
+        b.encode_atom(b"ilst", |b| {
+            let known = header.tags.iter().filter_map(|(name, value)| Some((tag_box(name)?, value)));
+            known.into_iter().try_for_each(|(kind, value)| {
+                b.encode_atom(kind, |b| {
+                    b.encode_atom(b"data", |b| {
+                        [1u32, 0].iter().try_for_each(|v| v.encode(b))?;
+                        value.as_bytes().encode(b)
+                    })
+                })
+            })
+        })
+    })
 }
 
 /// The tags that have a box of their own.
@@ -292,30 +304,28 @@ pub(crate) fn tag_box(name: &str) -> Option<&'static [u8; 4]> {
 }
 
 /// A picture's size as shown before it is turned.
-fn displayed(video: &Video) -> (u32, u32) {
+fn displayed(video: &Video) -> (u16, u16) {
     let (n, d) = video.aspect;
-    let width = if n > 0 && d > 0 { scale(i64::from(video.width), n, d).clamp(1, 0xFFFF) as u32 } else { video.width };
-    (width.min(0xFFFF), video.height.min(0xFFFF))
+    let width = if n > 0 && d > 0 { scale(video.width.into(), n, d).max(1) } else { video.width.into() };
+    (u16::try_from(width).unwrap_or(u16::MAX), u16::try_from(video.height).unwrap_or(u16::MAX))
 }
 
 /// The matrix that turns a picture clockwise and moves it back to where it was.
-fn matrix(b: &mut Boxes, rotation: u16, (width, height): (u32, u32)) {
+fn matrix(rotation: u16, (width, height): (u16, u16)) -> Matrix {
     const ONE: i32 = 0x0001_0000;
-    let (w, h) = ((width << 16) as i32, (height << 16) as i32);
-    let [a, bb, c, d, x, y] = match rotation {
+    let (w, h) = ((u32::from(width) << 16).cast_signed(), (u32::from(height) << 16).cast_signed());
+    let [a, b, c, d, x, y] = match rotation {
         90 => [0, ONE, -ONE, 0, h, 0],
         180 => [-ONE, 0, 0, -ONE, w, h],
         270 => [0, -ONE, ONE, 0, 0, w],
         _ => [ONE, 0, 0, ONE, 0, 0],
     };
-    for value in [a, bb, 0, c, d, 0, x, y, 0x4000_0000] {
-        b.i32(value);
-    }
+    Matrix { a, b, c, d, x, y, ..Matrix::default() }
 }
 
-fn packed_language(language: Option<&str>) -> u16 {
-    let code = language.filter(|l| l.len() == 3 && l.bytes().all(|b| b.is_ascii_lowercase()));
-    code.unwrap_or("und").bytes().fold(0, |packed, b| packed << 5 | u16::from(b & 0x1F))
+/// What ISO 639-2 can say.
+fn language(language: Option<&str>) -> String {
+    language.filter(|l| l.len() == 3 && l.bytes().all(|b| b.is_ascii_lowercase())).unwrap_or("und").into()
 }
 
 #[cfg(test)]
@@ -323,9 +333,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn languages_are_packed_as_iso_says() {
-        assert_eq!(packed_language(None), 0x55C4);
-        assert_eq!(packed_language(Some("eng")), 0x15C7);
-        assert_eq!(packed_language(Some("e")), 0x55C4);
+    fn a_language_is_three_small_letters_or_not_told() {
+        assert_eq!(language(None), "und");
+        assert_eq!(language(Some("eng")), "eng");
+        assert_eq!(language(Some("e")), "und");
+        assert_eq!(language(Some("EN1")), "und");
     }
 }

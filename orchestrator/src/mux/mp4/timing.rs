@@ -91,6 +91,17 @@ impl Timing {
         }
     }
 
+    /// The last sample lasts longer by the empty time before the first, which the edit list does not show: ffmpeg takes
+    /// the media's length for the time its last chapter ends.
+    pub(super) fn outlast(&mut self) {
+        let delay = self.delay(self.scale);
+        if let (Some(last), Ok(longer)) = (self.deltas.last_mut(), i64::try_from(delay)) {
+            *last += longer;
+            self.media_duration += delay;
+            self.trims |= delay > 0;
+        }
+    }
+
     /// The empty time before the track, on the movie's clock.
     pub(super) fn delay(&self, movie: u32) -> u64 {
         scale(self.delay_ns, movie, NS).max(0).unsigned_abs()

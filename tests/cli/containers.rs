@@ -1,0 +1,144 @@
+//! Containers as other programs read them.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+use divien_testbed::run::{LIMIT, Signal};
+use divien_testbed::{Clip, divien, gst, place, probe, run};
+
+use crate::encode;
+
+/// How many NAL units of a byte stream have this first byte, whatever its other bits.
+fn units(stream: &[u8], mask: u8, kind: u8) -> usize {
+    stream.windows(4).filter(|w| w[..3] == [0, 0, 1] && w[3] & mask == kind).count()
+}
+
+/// The first video stream's packets, joined.
+fn packets(file: &Path, form: &str) -> Vec<u8> {
+    let copy = ["-map", "0:v", "-c", "copy", "-bsf:v", "null", "-f", form, "-"];
+    run(Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(file).args(copy)).success().stdout
+}
+
+#[test]
+fn a_transport_stream_is_read_without_a_warning_and_each_picture_has_one_delimiter() {
+    let folder = place::temporary();
+    let film = Clip::film(60).path();
+    let cases: [(&str, &[&str]); 4] = [
+        ("a.ts", &["-preset", "veryfast", "-bsize", "25"]),
+        ("b.ts", &["-preset", "ultrafast", "-x264-params", "aud=1"]),
+        ("c.ts", &["-c:v", "libx265", "-preset", "ultrafast", "-bsize", "25"]),
+        ("d.ts", &["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "aud=1"]),
+    ];
+    for (name, options) in cases {
+        let (form, mask, kind) = if options.contains(&"libx265") { ("hevc", 0x7E, 0x46) } else { ("h264", 0x1F, 9) };
+        let output = encode(&film, options, folder.path(), name);
+        assert_eq!(units(&packets(&output, form), mask, kind), 60, "{name}");
+        for program in [&["ffprobe", "-v", "warning", "-show_packets"][..], &["ffmpeg", "-v", "warning", "-i"]] {
+            let mut command = Command::new(program[0]);
+            command.args(&program[1..]).arg(&output);
+            if program[0] == "ffmpeg" {
+                command.args(["-f", "null", "-"]);
+            }
+            assert_eq!(run(&mut command).success().stderr, "", "{name}: {command:?}");
+        }
+        let line = format!("filesrc location={} ! tsdemux ! queue ! parsebin ! fakesink", gst::quoted(&output));
+        let read = run(gst::launch_command(&line).env("GST_DEBUG", "2,basesrc:1,structure:1")).success();
+        assert!(!read.stderr.contains("WARN") && !read.stderr.contains("ERROR"), "{name}: {}", read.stderr);
+        let times = probe::packet_times(&output, "v:0");
+        assert!(times.iter().all(|(pts, dts)| pts >= dts && *dts >= Some(0.0)), "{name}: {times:?}");
+    }
+}
+
+#[test]
+fn chapters_keep_their_times_and_names_in_mp4_even_when_the_first_starts_late() {
+    let folder = place::temporary();
+    let film = Clip::film(120).path();
+    let (list, input) = (folder.path().join("list.txt"), folder.path().join("in.mkv"));
+    let chapter = |start, end, title| format!("[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={title}\n");
+    let both = [";FFMETADATA1\n".to_owned(), chapter(1000, 2500, "Früh"), chapter(2500, 3500, "spät")].concat();
+    std::fs::write(&list, both).unwrap();
+    let mut add = Command::new("ffmpeg");
+    add.args(["-v", "error", "-i"]).arg(&film).arg("-i").arg(&list);
+    run(add.args(["-map_metadata", "1", "-c", "copy"]).arg(&input)).success();
+    for name in ["out.mp4", "out.mov", "out.mkv"] {
+        let output = encode(&input, &["-preset", "ultrafast"], folder.path(), name);
+        let chapters = probe::rows(&output, "chapter", None, "start_time,end_time:chapter_tags=title");
+        let said: Vec<_> = chapters
+            .iter()
+            .map(|c| (c.number("start_time"), c.number("end_time"), c.text("tag:title").unwrap_or_default()))
+            .collect();
+        let expected = [(Some(1.0), Some(2.5), "Früh"), (Some(2.5), Some(3.5), "spät")];
+        assert_eq!(said, expected, "{name}");
+        let read = run(Command::new("ffprobe").args(["-v", "warning"]).arg(&output)).success();
+        assert!(!read.stderr.contains("chapters"), "{name}: {}", read.stderr);
+    }
+}
+
+/// Runs a command whose first bytes of output are waited for; a run that gives none is ended.
+fn first_bytes(command: &mut Command, feed: impl FnOnce(&mut Child)) -> (Child, Vec<u8>) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    feed(&mut child);
+    let mut out = child.stdout.take().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut first = vec![0; 1000];
+        let came = out.read_exact(&mut first).is_ok();
+        let _ = sender.send((came, first, out));
+    });
+    match receiver.recv_timeout(LIMIT) {
+        Ok((true, first, out)) => {
+            child.stdout = Some(out);
+            (child, first)
+        }
+        other => {
+            child.kill().unwrap();
+            panic!("no output came: {:?}", other.map(|(came, ..)| came));
+        }
+    }
+}
+
+#[test]
+fn bytes_leave_by_standard_output_before_the_input_has_ended() {
+    let folder = place::temporary();
+    let input = std::fs::read(Clip::raw(200).path()).unwrap();
+    let (half, rest) = input.split_at(input.len() / 2);
+    for form in ["mpegts", "matroska", "h264"] {
+        let mut command = divien!("-i", "-", "-preset", "ultrafast", "-bsize", "10", "-f", form, "-");
+        let (mut child, mut all) = first_bytes(command.stdin(Stdio::piped()), |child| {
+            let (mut stdin, half) = (child.stdin.as_ref().unwrap(), half.to_vec());
+            stdin.write_all(&half).unwrap();
+        });
+        let mut stdin = child.stdin.take().unwrap();
+        let rest = rest.to_vec();
+        let feeder = std::thread::spawn(move || stdin.write_all(&rest));
+        child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
+        feeder.join().unwrap().unwrap();
+        assert!(child.wait().unwrap().success(), "{form}");
+        let output = folder.path().join(form);
+        std::fs::write(&output, all).unwrap();
+        assert_eq!(probe::rows(&output, "frame", Some("v:0"), "width").len(), 200, "{form}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_stopped_reading_does_not_keep_a_signal_out() {
+    let film = Clip::film(120).path();
+    // MPEG-TS flows from the start; of MP4 nothing comes before the last frame is in it.
+    for form in ["mpegts", "mp4"] {
+        let mut command = divien!("-i", &film, "-preset", "ultrafast", "-qp", "1", "-f", form, "-");
+        let (mut child, _) = first_bytes(command.stdin(Stdio::null()), |_| {});
+        run::signal(&child, Signal::INT);
+        let (sender, ended) = mpsc::channel();
+        let stdout = child.stdout.take();
+        let mut stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || sender.send(child.wait().unwrap()));
+        let status = ended.recv_timeout(LIMIT).expect("a signal ends the run");
+        drop(stdout);
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        assert_eq!(status.code(), Some(255), "{form}: {said}");
+        assert!(said.contains("did not get all of it"), "{form}: {said}");
+    }
+}
