@@ -333,6 +333,36 @@ fn the_encoders_tags_join_those_of_the_input_and_survive_a_flush() {
 }
 
 #[test]
+fn tags_that_a_flush_overtakes_are_not_lost() {
+    let (mut h, _) = element("x264enc", 4);
+    let titled = |title: &str, scope| {
+        let mut tags = gst::TagList::new();
+        tags.make_mut().set_scope(scope);
+        tags.make_mut().add::<gst::tags::Title>(&title, gst::TagMergeMode::Append);
+        gst::event::Tag::new(tags)
+    };
+    h.push_event(titled("album", gst::TagScope::Global));
+    h.push_event(titled("old", gst::TagScope::Stream));
+    push_frames(&mut h, 0..12);
+    assert!(h.pull().is_ok());
+    // Neither can leave before the flush: the chunk that is open has frames before them.
+    h.push_event(titled("new album", gst::TagScope::Global));
+    h.push_event(titled("new", gst::TagScope::Stream));
+    h.push_event(gst::event::FlushStart::new());
+    h.push_event(gst::event::FlushStop::new(true));
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    push_frames(&mut h, 0..5);
+    drain(&mut h);
+    let pad = h.sinkpad().unwrap();
+    let title = |n| {
+        pad.sticky_event::<gst::event::Tag>(n).and_then(|e| Some(e.tag().get::<gst::tags::Title>()?.get().to_owned()))
+    };
+    let mut titles = [title(0), title(1)].map(Option::unwrap_or_default);
+    titles.sort();
+    assert_eq!(titles, ["new", "new album"]);
+}
+
+#[test]
 fn a_short_first_chunk_leaves_room_for_later_b_pictures() {
     let (mut h, bus) = element("avenc_mpeg4 max-bframes=2 gop-size=50", 2);
     push_frames(&mut h, 0..5);
@@ -428,6 +458,29 @@ fn a_frame_without_a_rising_time_is_an_error_that_names_it() {
 }
 
 #[test]
+fn the_number_of_a_bad_frame_is_its_place_among_those_encoded() {
+    let (mut h, bus) = element("x264enc", 5);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(FRAME * 4);
+    h.push_event(gst::event::Segment::new(&segment));
+    push_frames(&mut h, 0..7);
+    assert_eq!(h.push(frame(5)), Err(gst::FlowError::Error));
+    let text = error_text(&bus);
+    assert!(text.contains("frame 3 ") && text.contains("before"), "{text}");
+}
+
+#[test]
+fn a_frame_that_is_not_whole_is_an_error_that_names_it() {
+    for size in [0, 64 * 48] {
+        let (mut h, bus) = element("x264enc", 5);
+        push_frames(&mut h, 0..3);
+        assert_eq!(h.push(sized_frame(3, size)), Err(gst::FlowError::Error));
+        let text = error_text(&bus);
+        assert!(text.contains(&format!("frame 3 has {size} bytes")) && text.contains("4608"), "{text}");
+    }
+}
+
+#[test]
 fn reverse_segments_are_refused() {
     let (mut h, bus) = element("x264enc", 5);
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
@@ -472,6 +525,8 @@ fn decoders_may_hand_frames_over_without_a_copy() {
     let mut query = gst::query::Allocation::new(Some(&caps), true);
     assert!(h.element().unwrap().static_pad("sink").unwrap().query(&mut query));
     assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
+    let pools: Vec<_> = query.allocation_pools().map(|(_, size, min, max)| (size, min, max)).collect();
+    assert_eq!(pools, [(64 * 48 * 3 / 2, 0, 0)]);
 }
 
 #[test]

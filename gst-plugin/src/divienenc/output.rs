@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::engine::{Finished, FrameInfo, Mark, Section};
+use super::model::{Finished, FrameInfo, Mark, Section};
 use crate::lane::Encoded;
 use crate::stitch::headers::{Codec, Framing, HeaderError, Joiner, Position};
 use crate::stitch::{MOST_DEPTH, Place, Timeline, TimelineError, UnitTime};
