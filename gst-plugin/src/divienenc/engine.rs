@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::model::{Config, Finished, FrameInfo, LaneStats, Mark, Notice, Output, Section, Stats};
-use crate::chunk::{ChunkId, Cut, Cutter, FrameTime};
+use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Dispatch, Event, LaneId};
 use crate::lane::{Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane, LaneError, Progress, Reservation};
 
@@ -183,6 +183,12 @@ impl Engine {
         Ok(())
     }
 
+    /// The presentation time of the first frame of the chunk that is open.
+    pub(super) fn open_since(&self) -> Option<Nanos> {
+        let state = self.shared.state();
+        state.chunks.get(&state.open?)?.frames.first().map(|frame| frame.time.pts)
+    }
+
     /// Ends the open chunk: what follows goes after it.
     pub(super) fn end_chunk(&self) -> Result<(), gst::FlowError> {
         self.shared.end_chunk(self.shared.state()).map(drop)
@@ -325,9 +331,18 @@ impl Shared {
         mut state: MutexGuard<'a, State>,
         cuts: Vec<Cut<Frame>>,
     ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
-        for cut in cuts {
+        let mut cuts = cuts.into_iter().peekable();
+        while let Some(cut) = cuts.next() {
             match cut {
                 Cut::Open => {
+                    // What stands before a chunk does not wait for the chunk.
+                    if let Some(Cut::Frame(first)) = cuts.peek_mut() {
+                        let marks = std::mem::take(&mut first.info.marks);
+                        let (before, at): (Vec<_>, _) = marks.into_iter().partition(|m| matches!(m, Mark::Event(_)));
+                        first.info.marks = at;
+                        state.order.extend(before.into_iter().map(Item::Mark));
+                        self.due.notify_all();
+                    }
                     // Finished results have a budget of their own, as large as that of the frames.
                     let full = |s: &mut State| {
                         let room = s.dispatch.has_room() && s.result_bytes < self.config.max_buffered_bytes;

@@ -152,6 +152,15 @@ impl DivienEnc {
                 }
                 engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
             }
+            EventView::Gap(gap) => {
+                // What is downstream would wait for the rest of the chunk, which may never come.
+                let (start, duration) = gap.get();
+                let end = start.saturating_add(duration.unwrap_or_default()).nseconds();
+                let most = self.longest_chunk().nseconds();
+                let outlasts = engine.open_since().is_some_and(|since| end.saturating_sub(since) >= most);
+                let ended = if outlasts { engine.end_chunk() } else { Ok(()) };
+                ended.and_then(|()| engine.mark(Mark::Event(event)))
+            }
             EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
                 engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
             }
@@ -347,13 +356,17 @@ impl DivienEnc {
         }
     }
 
-    /// `workers` + 1 chunks, each a quarter longer for the tail that may join it.
-    fn own_latency(&self) -> gst::ClockTime {
-        let settings = self.settings().clone();
+    /// How long a chunk lasts, with the tail of a quarter that may join it.
+    fn longest_chunk(&self) -> gst::ClockTime {
+        let frames = u64::from(self.settings().chunk_frames);
         let frame = self.state().as_ref().and_then(|run| run.frame_duration).unwrap_or(UNKNOWN_FRAME_DURATION);
-        let chunk = u64::from(settings.chunk_frames) + u64::from(settings.chunk_frames).div_ceil(4);
-        let frames = chunk.saturating_mul(u64::from(settings.lanes()) + 1);
-        gst::ClockTime::from_nseconds(frame.nseconds().saturating_mul(frames).min(u64::MAX / 2))
+        gst::ClockTime::from_nseconds(frame.nseconds().saturating_mul(frames + frames.div_ceil(4)).min(u64::MAX / 2))
+    }
+
+    /// `workers` + 1 chunks.
+    fn own_latency(&self) -> gst::ClockTime {
+        let chunks = u64::from(self.settings().lanes()) + 1;
+        gst::ClockTime::from_nseconds(self.longest_chunk().nseconds().saturating_mul(chunks).min(u64::MAX / 2))
     }
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
