@@ -1,13 +1,15 @@
 #!/bin/sh
-# memory.sh [FRAMES [MAX-BUFFERED-BYTES]]: the most memory that raw 1080p frames take on their way through divienenc.
+# memory.sh [FRAMES [MAX-BUFFERED-BYTES [WIDTH HEIGHT]]]: the most memory raw frames take on their way through divienenc.
 #
-# Encodes a tenth of FRAMES (10000) and then all of them, and as many encoders on their own as work at once. Both must
-# stay within MAX-BUFFERED-BYTES (256 MiB) and what the encoders take on their own. GST_PLUGIN_PATH names the folder of
-# the plugin; without it target/release is used.
+# Encodes a tenth of FRAMES (10000) and then all of them, and as many encoders on their own as work at once. Each run
+# must stay within MAX-BUFFERED-BYTES (256 MiB), what the encoders take on their own, and two frames on their way into
+# each. GST_PLUGIN_PATH names the folder of the plugin; without it target/release is used.
 set -eu
 
 frames=${1:-10000}
 most=${2:-268435456}
+width=${3:-1920}
+height=${4:-1080}
 workers=4
 root=$(dirname "$(realpath "$0")")/..
 GST_PLUGIN_PATH=${GST_PLUGIN_PATH:-$(realpath "$root/target/release")}
@@ -19,7 +21,7 @@ gst-inspect-1.0 divienenc >/dev/null 2>&1 || {
 
 encoder="x264enc speed-preset=ultrafast"
 source() {
-    echo "videotestsrc num-buffers=$1 ! video/x-raw,format=I420,width=1920,height=1080,framerate=25/1"
+    echo "videotestsrc num-buffers=$1 ! video/x-raw,format=I420,width=$width,height=$height,framerate=25/1"
 }
 
 # The most memory that a gst-launch line took, in KiB: the kernel keeps the peak until the process ends.
@@ -47,8 +49,9 @@ while [ $n -lt $workers ]; do
 done
 alone=$(peak "$alone")
 echo "$workers encoders on their own: $(mebibytes "$alone")"
-bound=$((alone + most / 1024))
-echo "with max-buffered-bytes: $(mebibytes $bound)"
+frame=$((width * height * 3 / 2))
+bound=$((alone + (most + (2 * workers + 2) * frame) / 1024))
+echo "with $((most / 1048576)) MiB and $((2 * workers + 2)) frames more: $(mebibytes $bound)"
 
 for count in $((frames / 10)) "$frames"; do
     taken=$(peak "$(source "$count") ! \
