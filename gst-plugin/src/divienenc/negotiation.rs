@@ -45,8 +45,9 @@ impl Negotiation {
 
     /// What may go out.
     pub(super) fn output(&self, srcpad: &gst::Pad) -> gst::Caps {
-        let wanted = srcpad.peer_query_caps(Some(&self.output));
-        wanted.intersect_with_mode(&self.output, gst::CapsIntersectMode::First)
+        let wanted = srcpad.peer_query_caps(None);
+        // An encoder that nobody restricts has a default, which need not be the first that it lists.
+        if wanted.is_any() { wanted } else { wanted.intersect_with_mode(&self.output, gst::CapsIntersectMode::First) }
     }
 
     /// What the encoder could give, whoever is downstream.
