@@ -301,18 +301,23 @@ fn a_change_of_size_starts_a_new_section() {
 fn interlaced_frames_stay_interlaced() {
     let folder = place::temporary();
     let output = folder.path().join("o.mkv");
-    launch(&format!(
-        "videotestsrc num-buffers=80 pattern=smpte horizontal-speed=6 ! \
-         video/x-raw,format=I420,width=160,height=128,framerate=50/1 ! interlace field-pattern=1:1 top-field-first=true ! \
-         divienenc encoder=\"x264enc speed-preset=veryfast interlaced=true\" chunk-frames=15 ! h264parse ! \
-         matroskamux ! filesink location={}",
-        quoted(&output),
-    ))
-    .success();
-    let frames = probe::rows(&output, "frame", Some("v:0"), "interlaced_frame,top_field_first");
-    assert_eq!(frames.len(), 40);
-    for frame in frames {
-        assert_eq!((frame.text("interlaced_frame"), frame.text("top_field_first")), (Some("1"), Some("1")));
+    for (spec, parser) in [("x264enc speed-preset=veryfast interlaced=true", "h264parse"), ("avenc_ffv1", "queue")] {
+        for (top, expected) in [(true, "1"), (false, "0")] {
+            launch(&format!(
+                "videotestsrc num-buffers=80 pattern=smpte horizontal-speed=6 ! \
+                 video/x-raw,format=I420,width=160,height=128,framerate=50/1 ! \
+                 interlace field-pattern=1:1 top-field-first={top} ! \
+                 divienenc encoder=\"{spec}\" chunk-frames=15 ! {parser} ! matroskamux ! filesink location={}",
+                quoted(&output),
+            ))
+            .success();
+            let frames = probe::rows(&output, "frame", Some("v:0"), "interlaced_frame,top_field_first");
+            assert_eq!(frames.len(), 40, "{spec}");
+            for frame in frames {
+                let told = (frame.text("interlaced_frame"), frame.text("top_field_first"));
+                assert_eq!(told, (Some("1"), Some(expected)), "{spec}");
+            }
+        }
     }
 }
 

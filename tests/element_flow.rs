@@ -1,89 +1,12 @@
 //! What passes the pads of `divienenc`: frames, events, queries, errors.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
 
-use std::sync::Once;
+mod element_common;
 
 use gst::prelude::*;
 use gst_check::Harness;
 
-const CAPS: &str = "video/x-raw,format=I420,width=64,height=48,framerate=25/1";
-const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
-
-fn init() {
-    static INIT: Once = Once::new();
-    INIT.call_once(|| {
-        gst::init().unwrap();
-        gstdivien::plugin_register_static().unwrap();
-    });
-}
-
-/// An element with this encoder and chunk length, with caps set and a bus to read.
-fn element(encoder: &str, chunk_frames: u32) -> (Harness, gst::Bus) {
-    init();
-    let element = gst::ElementFactory::make("divienenc")
-        .property("encoder", encoder)
-        .property("workers", 3u32)
-        .property("chunk-frames", chunk_frames)
-        .build()
-        .unwrap();
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
-    let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
-    harness.set_src_caps_str(CAPS);
-    (harness, bus)
-}
-
-fn frame(n: u64) -> gst::Buffer {
-    sized_frame(n, 64 * 48 * 3 / 2)
-}
-
-fn sized_frame(n: u64, size: usize) -> gst::Buffer {
-    let mut buffer = gst::Buffer::from_mut_slice(vec![(n * 7 % 250) as u8; size]);
-    let writable = buffer.get_mut().unwrap();
-    writable.set_pts(FRAME * n);
-    writable.set_duration(FRAME);
-    buffer
-}
-
-fn push_frames(harness: &mut Harness, numbers: std::ops::Range<u64>) {
-    for n in numbers {
-        harness.push(frame(n)).unwrap();
-    }
-}
-
-/// Everything that left the element up to EOS: units and, between them, events of interest.
-fn drain(harness: &mut Harness) -> Vec<gst::Buffer> {
-    harness.push_event(gst::event::Eos::new());
-    let mut units = Vec::new();
-    loop {
-        match harness.pull_until_eos() {
-            Ok(Some(unit)) => units.push(unit),
-            _ => return units,
-        }
-    }
-}
-
-fn is_key(unit: &gst::Buffer) -> bool {
-    !unit.flags().contains(gst::BufferFlags::DELTA_UNIT)
-}
-
-/// Presentation times in order, counted in frames from the segment's start.
-fn frames_of(units: &[gst::Buffer], start: gst::ClockTime) -> Vec<u64> {
-    let mut times: Vec<_> = units.iter().map(|u| (u.pts().unwrap() - start) / FRAME).collect();
-    times.sort_unstable();
-    times
-}
-
-fn segment_start(harness: &Harness) -> gst::ClockTime {
-    let event = harness.sinkpad().unwrap().sticky_event::<gst::event::Segment>(0).unwrap();
-    event.segment().downcast_ref::<gst::ClockTime>().unwrap().start().unwrap()
-}
-
-fn error_text(bus: &gst::Bus) -> String {
-    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(10), &[gst::MessageType::Error]).unwrap();
-    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
-    format!("{} {}", error.error(), error.debug().unwrap_or_default())
-}
+use element_common::*;
 
 #[test]
 fn every_frame_comes_out_once_with_its_own_time() {
@@ -333,6 +256,36 @@ fn the_encoders_tags_join_those_of_the_input_and_survive_a_flush() {
 }
 
 #[test]
+fn tags_that_a_flush_overtakes_are_not_lost() {
+    let (mut h, _) = element("x264enc", 4);
+    let titled = |title: &str, scope| {
+        let mut tags = gst::TagList::new();
+        tags.make_mut().set_scope(scope);
+        tags.make_mut().add::<gst::tags::Title>(&title, gst::TagMergeMode::Append);
+        gst::event::Tag::new(tags)
+    };
+    h.push_event(titled("album", gst::TagScope::Global));
+    h.push_event(titled("old", gst::TagScope::Stream));
+    push_frames(&mut h, 0..12);
+    assert!(h.pull().is_ok());
+    // Neither can leave before the flush: the chunk that is open has frames before them.
+    h.push_event(titled("new album", gst::TagScope::Global));
+    h.push_event(titled("new", gst::TagScope::Stream));
+    h.push_event(gst::event::FlushStart::new());
+    h.push_event(gst::event::FlushStop::new(true));
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    push_frames(&mut h, 0..5);
+    drain(&mut h);
+    let pad = h.sinkpad().unwrap();
+    let title = |n| {
+        pad.sticky_event::<gst::event::Tag>(n).and_then(|e| Some(e.tag().get::<gst::tags::Title>()?.get().to_owned()))
+    };
+    let mut titles = [title(0), title(1)].map(Option::unwrap_or_default);
+    titles.sort();
+    assert_eq!(titles, ["new", "new album"]);
+}
+
+#[test]
 fn a_short_first_chunk_leaves_room_for_later_b_pictures() {
     let (mut h, bus) = element("avenc_mpeg4 max-bframes=2 gop-size=50", 2);
     push_frames(&mut h, 0..5);
@@ -428,6 +381,29 @@ fn a_frame_without_a_rising_time_is_an_error_that_names_it() {
 }
 
 #[test]
+fn the_number_of_a_bad_frame_is_its_place_among_those_encoded() {
+    let (mut h, bus) = element("x264enc", 5);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(FRAME * 4);
+    h.push_event(gst::event::Segment::new(&segment));
+    push_frames(&mut h, 0..7);
+    assert_eq!(h.push(frame(5)), Err(gst::FlowError::Error));
+    let text = error_text(&bus);
+    assert!(text.contains("frame 3 ") && text.contains("before"), "{text}");
+}
+
+#[test]
+fn a_frame_that_is_not_whole_is_an_error_that_names_it() {
+    for size in [0, 64 * 48] {
+        let (mut h, bus) = element("x264enc", 5);
+        push_frames(&mut h, 0..3);
+        assert_eq!(h.push(sized_frame(3, size)), Err(gst::FlowError::Error));
+        let text = error_text(&bus);
+        assert!(text.contains(&format!("frame 3 has {size} bytes")) && text.contains("4608"), "{text}");
+    }
+}
+
+#[test]
 fn reverse_segments_are_refused() {
     let (mut h, bus) = element("x264enc", 5);
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
@@ -472,6 +448,8 @@ fn decoders_may_hand_frames_over_without_a_copy() {
     let mut query = gst::query::Allocation::new(Some(&caps), true);
     assert!(h.element().unwrap().static_pad("sink").unwrap().query(&mut query));
     assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
+    let pools: Vec<_> = query.allocation_pools().map(|(_, size, min, max)| (size, min, max)).collect();
+    assert_eq!(pools, [(64 * 48 * 3 / 2, 0, 0)]);
 }
 
 #[test]

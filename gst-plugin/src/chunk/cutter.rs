@@ -35,11 +35,11 @@ impl<F> Cutter<F> {
     /// Cuts chunks of `target` frames, at least 1.
     ///
     /// `most_held` bounds how many frames may wait for the decision about a tail; it shortens the longest tail that
-    /// joins and nothing else.
+    /// joins and nothing else. One may always wait, so that no tail of one frame is left.
     pub fn new(target: u64, most_held: u64) -> Self {
         let target = target.max(1);
         let shortest_alone = if target == 1 { 1 } else { target.div_ceil(4).max(2) };
-        Self { target, tail: shortest_alone.min(most_held.max(1)), open: 0, held: VecDeque::new() }
+        Self { target, tail: shortest_alone.min(most_held.max(2)), open: 0, held: VecDeque::new() }
     }
 
     /// Takes the next frame; `forced` when it has to begin a chunk.
@@ -54,6 +54,10 @@ impl<F> Cutter<F> {
             }
             self.open += 1;
             cuts.push(Cut::Frame(frame));
+            if self.open == self.target && self.tail == 1 {
+                self.open = 0;
+                cuts.push(Cut::Close);
+            }
             return cuts;
         }
         self.held.push_back(frame);
@@ -146,6 +150,12 @@ mod tests {
     fn a_small_hold_shortens_the_tail_that_joins() {
         assert_eq!(lengths(100, 10, 209, &[]), [100, 109]);
         assert_eq!(lengths(100, 10, 210, &[]), [100, 100, 10]);
+        assert_eq!(lengths(100, 0, 201, &[]), [100, 101]);
+    }
+
+    #[test]
+    fn a_chunk_that_no_tail_can_join_ends_with_its_last_frame() {
+        assert_eq!(Cutter::new(1, 1000).push('a', false), [Cut::Open, Cut::Frame('a'), Cut::Close]);
     }
 
     proptest! {

@@ -9,90 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::chunk::{ChunkId, Cut, Cutter, FrameTime};
+use super::model::{Config, Finished, FrameInfo, LaneStats, Mark, Notice, Output, Section, Stats};
+use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Dispatch, Event, LaneId};
 use crate::lane::{Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane, LaneError, Progress, Reservation};
-
-/// How the engine runs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Config {
-    pub(super) chunk_frames: u64,
-    pub(super) max_buffered_bytes: u64,
-}
-
-/// What the engine has to say besides its output.
-#[derive(Debug)]
-pub(super) enum Notice {
-    ChunkDone {
-        id: ChunkId,
-        frames: u64,
-        bytes: u64,
-        lane: LaneId,
-        time: Duration,
-    },
-    /// Memory for frames is short, so fewer lanes work than there are.
-    Short {
-        most: u64,
-    },
-    /// A chunk cannot be done.
-    Failed {
-        id: ChunkId,
-        first_frame: u64,
-        frames: u64,
-        lane: LaneId,
-        error: LaneError,
-    },
-}
-
-/// What travels in place among the frames.
-#[derive(Debug)]
-pub(super) enum Mark {
-    Event(gst::Event),
-    /// A key frame was asked for here.
-    ForceKeyUnit {
-        all_headers: bool,
-        count: u32,
-    },
-}
-
-/// A stretch of frames that share caps and segment.
-#[derive(Debug)]
-pub(super) struct Section {
-    pub(super) format: Arc<Format>,
-    pub(super) frame_bytes: u64,
-    /// Time stamps rise within one epoch.
-    pub(super) epoch: u64,
-    /// Counted over the stream.
-    pub(super) number: u64,
-}
-
-/// A frame of a chunk, as the joiner needs it.
-#[derive(Debug)]
-pub(super) struct FrameInfo {
-    pub(super) time: FrameTime,
-    pub(super) marks: Vec<Mark>,
-}
-
-/// A chunk with its result.
-#[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) id: ChunkId,
-    pub(super) lane: LaneId,
-    pub(super) first_frame: u64,
-    pub(super) section: Arc<Section>,
-    pub(super) frames: Vec<FrameInfo>,
-    pub(super) encoded: Encoded,
-}
-
-/// What comes next on the source pad.
-#[derive(Debug)]
-pub(super) enum Output {
-    Mark(Mark),
-    Chunk(Box<Finished>),
-    Eos(gst::Event),
-    /// The engine has stopped.
-    Stopped,
-}
 
 struct Frame {
     buffer: gst::Buffer,
@@ -123,29 +43,6 @@ struct LaneState {
     bytes: u64,
     busy: Duration,
     current: Option<(Arc<Progress>, Instant)>,
-}
-
-/// What `stats` shows of a lane.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LaneStats {
-    pub(super) chunks: u64,
-    pub(super) frames: u64,
-    pub(super) bytes: u64,
-    pub(super) busy: Duration,
-    /// Frames of the chunk it works on.
-    pub(super) current: Option<u64>,
-}
-
-/// What `stats` shows.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Stats {
-    pub(super) chunks_done: u64,
-    pub(super) chunks_in_flight: u64,
-    pub(super) frames_in: u64,
-    pub(super) frames_out: u64,
-    pub(super) bytes_out: u64,
-    pub(super) bytes_buffered: u64,
-    pub(super) lanes: Vec<LaneStats>,
 }
 
 struct State {
@@ -248,14 +145,19 @@ impl Engine {
         self.shared.state().section.clone()
     }
 
-    /// Takes a frame; waits while memory is short or too many chunks are open.
+    /// Waits until there is memory for a frame of so many bytes.
+    pub(super) fn reserve(&self, bytes: u64) -> Result<Reservation, gst::FlowError> {
+        self.shared.reserve(bytes)
+    }
+
+    /// Takes a frame; waits while too many chunks are open.
     pub(super) fn push(
         &self,
         buffer: gst::Buffer,
         time: FrameTime,
         forced: Option<Mark>,
+        reservation: Reservation,
     ) -> Result<(), gst::FlowError> {
-        let reservation = self.shared.reserve(buffer.size() as u64)?;
         let mut state = self.shared.state();
         state.flow?;
         let mut marks = std::mem::take(&mut state.pending);
@@ -279,6 +181,12 @@ impl Engine {
             self.shared.due.notify_all();
         }
         Ok(())
+    }
+
+    /// The presentation time of the first frame of the chunk that is open.
+    pub(super) fn open_since(&self) -> Option<Nanos> {
+        let state = self.shared.state();
+        state.chunks.get(&state.open?)?.frames.first().map(|frame| frame.time.pts)
     }
 
     /// Ends the open chunk: what follows goes after it.
@@ -423,9 +331,18 @@ impl Shared {
         mut state: MutexGuard<'a, State>,
         cuts: Vec<Cut<Frame>>,
     ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
-        for cut in cuts {
+        let mut cuts = cuts.into_iter().peekable();
+        while let Some(cut) = cuts.next() {
             match cut {
                 Cut::Open => {
+                    // What stands before a chunk does not wait for the chunk.
+                    if let Some(Cut::Frame(first)) = cuts.peek_mut() {
+                        let marks = std::mem::take(&mut first.info.marks);
+                        let (before, at): (Vec<_>, _) = marks.into_iter().partition(|m| matches!(m, Mark::Event(_)));
+                        first.info.marks = at;
+                        state.order.extend(before.into_iter().map(Item::Mark));
+                        self.due.notify_all();
+                    }
                     // Finished results have a budget of their own, as large as that of the frames.
                     let full = |s: &mut State| {
                         let room = s.dispatch.has_room() && s.result_bytes < self.config.max_buffered_bytes;

@@ -6,8 +6,10 @@ use glib::subclass::prelude::*;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::engine::{Engine, Finished, Mark, Output};
+use super::engine::Engine;
+use super::frames;
 use super::imp::{CAT, DivienEnc, KeyRequest};
+use super::model::{Finished, Mark, Output};
 use super::output::Out;
 use crate::chunk::FrameTime;
 use crate::lane::Format;
@@ -52,7 +54,6 @@ impl DivienEnc {
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             run.engine.flow()?;
             let number = run.frames;
-            run.frames += 1;
             let Some(segment) = &run.segment else {
                 drop(state);
                 return self.bad_frame(number, "came before any segment");
@@ -66,6 +67,11 @@ impl DivienEnc {
                 gst::debug!(CAT, imp = self, "frame {number} at {pts} is outside of the segment");
                 return Ok(gst::FlowSuccess::Ok);
             };
+            let (bytes, whole) = (buffer.size() as u64, run.frame_bytes);
+            if bytes == 0 || (bytes < whole && buffer.meta::<gst_video::VideoMeta>().is_none()) {
+                drop(state);
+                return self.bad_frame(number, &format!("has {bytes} bytes, its caps ask for {whole}"));
+            }
             let start = start.unwrap_or(pts);
             if let Some(last) = run.last_pts.filter(|&last| start <= last) {
                 drop(state);
@@ -78,6 +84,7 @@ impl DivienEnc {
                 run.frame_duration = run.last_pts.map(|last| start - last);
             }
             run.last_pts = Some(start);
+            run.frames += 1;
             let is_due = |r: &KeyRequest| r.running_time.is_none_or(|at| running_time.is_some_and(|now| now >= at));
             let mut forced = None;
             run.key_requests.retain(|request| {
@@ -92,14 +99,19 @@ impl DivienEnc {
             let time = FrameTime { pts: start.nseconds(), duration: duration.map(gst::ClockTime::nseconds) };
             (run.engine.clone(), time, forced)
         };
-        engine.push(buffer, time, forced).map(|()| gst::FlowSuccess::Ok)
+        let reservation = engine.reserve(buffer.size() as u64)?;
+        let buffer = frames::to_keep(buffer).map_err(|error| {
+            gst::element_imp_error!(self, gst::ResourceError::Failed, ("a frame could not be copied: {error}"));
+            gst::FlowError::Error
+        })?;
+        engine.push(buffer, time, forced, reservation).map(|()| gst::FlowSuccess::Ok)
     }
 
     fn bad_frame(&self, number: u64, what: &str) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::element_imp_error!(
             self,
             gst::StreamError::Format,
-            ("frame {number} {what}; raw frames need rising presentation times")
+            ("frame {number} {what}; raw frames have to be whole, each with a later presentation time")
         );
         Err(gst::FlowError::Error)
     }
@@ -139,6 +151,15 @@ impl DivienEnc {
                     run.new_stream = true;
                 }
                 engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
+            }
+            EventView::Gap(gap) => {
+                // What is downstream would wait for the rest of the chunk, which may never come.
+                let (start, duration) = gap.get();
+                let end = start.saturating_add(duration.unwrap_or_default()).nseconds();
+                let most = self.longest_chunk().nseconds();
+                let outlasts = engine.open_since().is_some_and(|since| end.saturating_sub(since) >= most);
+                let ended = if outlasts { engine.end_chunk() } else { Ok(()) };
+                ended.and_then(|()| engine.mark(Mark::Event(event)))
             }
             EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
                 engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
@@ -184,6 +205,7 @@ impl DivienEnc {
         });
         if let Some(run) = self.state().as_mut() {
             run.frame_duration = duration.flatten();
+            run.frame_bytes = info.size() as u64;
         }
         let format = Format { encoder, input: caps, output };
         engine.section(Arc::new(format), info.size() as u64, false)?;
@@ -242,20 +264,20 @@ impl DivienEnc {
         let settings = self.settings().clone();
         match self.start_engine(&settings) {
             Ok(engine) => {
-                // A flush keeps the caps and what else is sticky, which may not have left yet. A new engine refuses none
-                // of it.
+                // A flush keeps the caps and what else is sticky. What has not left yet does so now, and the stream's tags once
+                // more: they left as others, merged with the encoder's. A new engine refuses none of it.
                 if let Some(section) = old.current_section() {
                     let _ = engine.section(section.format.clone(), section.frame_bytes, true);
                 }
                 let mut sent = Vec::new();
                 self.srcpad.sticky_events_foreach(|event| {
-                    sent.push(event.type_());
+                    sent.push(event.clone());
                     std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
                 });
                 self.sinkpad.sticky_events_foreach(|event| {
                     let again =
                         !matches!(event.type_(), gst::EventType::Caps | gst::EventType::Segment | gst::EventType::Eos);
-                    if again && !sent.contains(&event.type_()) {
+                    if again && !sent.iter().any(|s| s.as_ptr() == event.as_ptr()) {
                         let _ = engine.mark(Mark::Event(event.clone()));
                     }
                     std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
@@ -289,7 +311,8 @@ impl DivienEnc {
                 true
             }
             (QueryViewMut::Allocation(q), _) => {
-                // Encoders read frames through their video meta, whatever their strides: no copy is needed.
+                // Encoders read frames through their video meta, whatever their strides: no copy is needed. Of a pool that has
+                // an end no buffer is kept, so none needs a minimum.
                 q.add_allocation_meta::<gst_video::VideoMeta>(None);
                 if let Some(info) = q.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok()) {
                     q.add_allocation_pool(gst::BufferPool::NONE, info.size() as u32, 0, 0);
@@ -333,13 +356,17 @@ impl DivienEnc {
         }
     }
 
-    /// `workers` + 1 chunks, each a quarter longer for the tail that may join it.
-    fn own_latency(&self) -> gst::ClockTime {
-        let settings = self.settings().clone();
+    /// How long a chunk lasts, with the tail of a quarter that may join it.
+    fn longest_chunk(&self) -> gst::ClockTime {
+        let frames = u64::from(self.settings().chunk_frames);
         let frame = self.state().as_ref().and_then(|run| run.frame_duration).unwrap_or(UNKNOWN_FRAME_DURATION);
-        let chunk = u64::from(settings.chunk_frames) + u64::from(settings.chunk_frames).div_ceil(4);
-        let frames = chunk.saturating_mul(u64::from(settings.lanes()) + 1);
-        gst::ClockTime::from_nseconds(frame.nseconds().saturating_mul(frames).min(u64::MAX / 2))
+        gst::ClockTime::from_nseconds(frame.nseconds().saturating_mul(frames + frames.div_ceil(4)).min(u64::MAX / 2))
+    }
+
+    /// `workers` + 1 chunks.
+    fn own_latency(&self) -> gst::ClockTime {
+        let chunks = u64::from(self.settings().lanes()) + 1;
+        gst::ClockTime::from_nseconds(self.longest_chunk().nseconds().saturating_mul(chunks).min(u64::MAX / 2))
     }
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {

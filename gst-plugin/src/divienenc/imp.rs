@@ -9,7 +9,8 @@ use glib::subclass::prelude::*;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::engine::{Config, Engine, Notice, Stats};
+use super::engine::Engine;
+use super::model::{Config, Notice, Stats};
 use super::negotiation::Negotiation;
 use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
@@ -37,8 +38,10 @@ pub(super) struct Run {
     /// A stream has started and its segment has not come yet.
     pub(super) new_stream: bool,
     pub(super) last_pts: Option<gst::ClockTime>,
-    /// Frames that came in since start or flush.
+    /// Frames taken since start or flush.
     pub(super) frames: u64,
+    /// Bytes of a frame, as the caps have it.
+    pub(super) frame_bytes: u64,
     pub(super) key_requests: Vec<KeyRequest>,
     pub(super) frame_duration: Option<gst::ClockTime>,
     /// Set on the way to READY: nothing may be started any more.
@@ -87,6 +90,7 @@ impl DivienEnc {
             new_stream: false,
             last_pts: None,
             frames: 0,
+            frame_bytes: 0,
             key_requests: Vec::new(),
             frame_duration: None,
             stopping: false,

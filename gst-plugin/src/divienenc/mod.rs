@@ -19,7 +19,9 @@
 
 mod engine;
 mod flow;
+mod frames;
 mod imp;
+mod model;
 mod negotiation;
 mod output;
 mod settings;

@@ -40,16 +40,14 @@ impl Negotiation {
         let sink = self.encoder.static_pad("sink");
         let caps = sink.map_or_else(gst::Caps::new_any, |pad| pad.query_caps(filter.as_ref()));
         // Frames have to be readable by every lane, so they are in system memory.
-        caps.iter_with_features()
-            .filter(|(s, f)| s.name() == "video/x-raw" && f.is_equal(&gst::CapsFeatures::new_empty()) || is_system(f))
-            .map(|(s, f)| (s.to_owned(), f.to_owned()))
-            .collect()
+        caps.intersect_with_mode(&gst::Caps::new_empty_simple("video/x-raw"), gst::CapsIntersectMode::First)
     }
 
     /// What may go out.
     pub(super) fn output(&self, srcpad: &gst::Pad) -> gst::Caps {
-        let wanted = srcpad.peer_query_caps(Some(&self.output));
-        wanted.intersect_with_mode(&self.output, gst::CapsIntersectMode::First)
+        let wanted = srcpad.peer_query_caps(None);
+        // An encoder that nobody restricts has a default, which need not be the first that it lists.
+        if wanted.is_any() { wanted } else { wanted.intersect_with_mode(&self.output, gst::CapsIntersectMode::First) }
     }
 
     /// What the encoder could give, whoever is downstream.
@@ -65,8 +63,4 @@ impl Drop for Negotiation {
         }
         let _ = self.encoder.set_state(gst::State::Null);
     }
-}
-
-fn is_system(features: &gst::CapsFeaturesRef) -> bool {
-    features.is_equal(gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY.as_ref())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::engine::{Finished, FrameInfo, Mark, Section};
+use super::model::{Finished, FrameInfo, Mark, Section};
 use crate::lane::Encoded;
 use crate::stitch::headers::{Codec, Framing, HeaderError, Joiner, Position};
 use crate::stitch::{MOST_DEPTH, Place, Timeline, TimelineError, UnitTime};
@@ -43,6 +43,8 @@ pub(super) struct Writer {
     shift: u64,
     segment: Option<(gst::FormattedSegment<gst::ClockTime>, gst::Seqnum)>,
     segment_sent: bool,
+    /// The running time of the last decode time, as [`Self::running_time`] has it.
+    last_running: Option<gst::ClockTime>,
     /// Marks that came before the caps and segment they have to follow.
     deferred: Vec<Mark>,
     upstream_tags: Option<gst::TagList>,
@@ -75,6 +77,7 @@ impl Writer {
             match event.view() {
                 gst::EventView::StreamStart(_) => {
                     self.started = false;
+                    self.last_running = None;
                     self.upstream_tags = None;
                     return vec![Out::Event(event.clone())];
                 }
@@ -88,15 +91,12 @@ impl Writer {
                 _ => {}
             }
         }
-        if self.segment_sent && self.section.is_some() {
-            self.place_mark(mark, None).into_iter().map(Out::Event).collect()
-        } else {
-            self.deferred.push(mark);
-            Vec::new()
-        }
+        self.deferred.push(mark);
+        // The first chunk brings the caps, and they come before everything else.
+        if self.section.is_some() { self.finish() } else { Vec::new() }
     }
 
-    /// What is left to say before EOS.
+    /// What is left to say.
     pub(super) fn finish(&mut self) -> Vec<Out> {
         let mut out = Vec::new();
         self.push_segment(&mut out);
@@ -108,7 +108,7 @@ impl Writer {
     pub(super) fn chunk(&mut self, finished: Finished) -> Result<Vec<Out>, JoinError> {
         let Finished { section, frames, encoded, .. } = finished;
         if section.epoch != self.epoch {
-            self.timeline = Timeline::default();
+            self.timeline = self.last_decoded().map_or_else(Timeline::default, Timeline::after);
             self.epoch = section.epoch;
         }
         let is_new = self.section.as_ref().is_none_or(|c| c.section.number != section.number);
@@ -123,6 +123,7 @@ impl Writer {
         let times: Vec<_> = units.iter().map(|(_, time)| *time).collect();
         let frame_times: Vec<_> = frames.iter().map(|f| f.time).collect();
         let places = self.timeline.place(&frame_times, &times, current.declared)?;
+        self.last_running = places.last().and_then(|p| self.running_time(p.dts));
 
         let mut out = Vec::with_capacity(units.len() + 4);
         if is_new {
@@ -192,14 +193,23 @@ impl Writer {
             return;
         }
         let Some((segment, seqnum)) = &self.segment else { return };
-        let mut segment = segment.clone();
-        let shifted = |time: Option<gst::ClockTime>| time?.checked_add(gst::ClockTime::from_nseconds(self.shift));
-        let (start, stop, position) = (shifted(segment.start()), shifted(segment.stop()), shifted(segment.position()));
-        segment.set_start(start);
-        segment.set_stop(stop);
-        segment.set_position(position);
+        let segment = shifted(segment, self.shift);
         out.push(Out::Event(gst::event::Segment::builder(&segment).seqnum(*seqnum).build()));
         self.segment_sent = true;
+    }
+
+    /// The running time of a decode time, late enough never to be negative.
+    fn running_time(&self, dts: i64) -> Option<gst::ClockTime> {
+        let late = u64::try_from(dts.checked_add_unsigned(SHIFT)?).ok()?;
+        let (segment, _) = self.segment.as_ref()?;
+        late_running(segment).to_running_time_full(gst::ClockTime::from_nseconds(late))?.positive()
+    }
+
+    /// The last decode time, as the segment that follows counts.
+    fn last_decoded(&self) -> Option<i64> {
+        let (segment, _) = self.segment.as_ref()?;
+        let late = late_running(segment).position_from_running_time_full(self.last_running?)?.positive()?;
+        i64::try_from(late.nseconds()).ok()?.checked_sub_unsigned(SHIFT)
     }
 
     fn push_deferred(&mut self, out: &mut Vec<Out>) {
@@ -320,6 +330,23 @@ impl Current {
         unit.copy_into(new.make_mut(), metadata, ..).map_err(|_| JoinError::Unreadable)?;
         Ok(new)
     }
+}
+
+/// The segment for time stamps that are this much later.
+fn shifted(segment: &gst::FormattedSegment<gst::ClockTime>, by: u64) -> gst::FormattedSegment<gst::ClockTime> {
+    let later = |time: Option<gst::ClockTime>| time?.checked_add(gst::ClockTime::from_nseconds(by));
+    let mut shifted = segment.clone();
+    shifted.set_start(later(segment.start()));
+    shifted.set_stop(later(segment.stop()));
+    shifted.set_position(later(segment.position()));
+    shifted
+}
+
+/// The segment with time stamps and running time later by [`SHIFT`].
+fn late_running(segment: &gst::FormattedSegment<gst::ClockTime>) -> gst::FormattedSegment<gst::ClockTime> {
+    let mut late = shifted(segment, SHIFT);
+    late.set_base(segment.base().and_then(|base| base.checked_add(gst::ClockTime::from_nseconds(SHIFT))));
+    late
 }
 
 /// Buffers that carry no frame: Theora's three headers.

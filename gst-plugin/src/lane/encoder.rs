@@ -22,6 +22,8 @@ pub enum SpecError {
     NotAnEncoder(String, String),
     #[error("{0} cannot encode in chunks: {1}")]
     Unjoinable(String, String),
+    #[error("{0} cannot be used: GStreamer has no caps for what it makes, so nothing could take it")]
+    Unnamed(String),
     #[error("{factory} has no property '{name}'{}; gst-inspect-1.0 {factory} lists them", near(.nearest))]
     NoProperty { factory: String, name: String, nearest: Vec<String> },
     #[error("{factory} {name}={value}: {why}")]
@@ -157,6 +159,10 @@ fn encoder_factory(name: &str) -> Result<gst::ElementFactory, SpecError> {
     let is_encoder = words.contains(&"Encoder") && (words.contains(&"Video") || words.contains(&"Image"));
     if !is_encoder || words.contains(&"Bin") {
         return Err(SpecError::NotAnEncoder(name.into(), class.to_owned()));
+    }
+    let mut templates = factory.static_pad_templates().into_iter().filter(|t| t.direction() == gst::PadDirection::Src);
+    if templates.any(|t| t.caps().structure(0).is_some_and(|s| s.name() == "unknown/unknown")) {
+        return Err(SpecError::Unnamed(name.into()));
     }
     Ok(factory)
 }
@@ -315,6 +321,7 @@ mod tests {
         assert!(error("x264enc option-string=aq-mod=2").contains("did you mean aq-mode"));
         assert!(error("").contains("no encoder is named"));
         assert!(error("x264enc slow").contains("name=value"));
+        assert!(error("avenc_hap").contains("no caps"));
         assert!(error("x264enc option-string='a").contains("quotes"));
     }
 

@@ -71,6 +71,9 @@ pub(super) const UNJOINABLE: &[(&str, &str)] = &[
     ("avenc_apng", "an APNG file numbers its frames from its first to its last"),
     ("y4menc", "it writes a file header before every chunk"),
     ("avenc_flashsv", "its blocks refer to pictures of the chunk before"),
+    ("avenc_flashsv2", "no decoder reads its pictures that refer to others, with chunks or without"),
+    ("avenc_rpza", "it marks no picture as a key frame"),
+    ("mpeg2enc", "it gives a stream of bytes and does not say where a picture starts"),
     ("avenc_zmbv", "its compression state runs on from picture to picture"),
 ];
 

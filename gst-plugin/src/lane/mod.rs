@@ -66,7 +66,7 @@ pub enum LaneError {
     #[error("the encoder could not be started: {0}")]
     Start(String),
     /// The encoder does not take the frames, or cannot give what is wanted of it.
-    #[error("{encoder} does not make {output} of {input}")]
+    #[error("{encoder} does not take {input}{}", if .output.is_any() { String::new() } else { format!(", or does not make {output} of it") })]
     Refused {
         /// Its factory.
         encoder: String,

@@ -67,9 +67,16 @@ pub struct Timeline {
     /// The last `depth` decode times not yet given, oldest first.
     due: VecDeque<i64>,
     last_dts: Option<i64>,
+    /// Where decode times ended before.
+    floor: Option<i64>,
 }
 
 impl Timeline {
+    /// The decode times of what follows a stream whose last decode time is this one.
+    pub fn after(last_dts: i64) -> Self {
+        Self { floor: Some(last_dts), ..Self::default() }
+    }
+
     /// The stream's reorder depth, 0 before its first chunk.
     pub fn depth(&self) -> usize {
         self.depth.unwrap_or(0)
@@ -103,6 +110,9 @@ impl Timeline {
                     let step = times.get(1).map(|&second| second - first);
                     let step = step.or(frame.duration.and_then(|d| i64::try_from(d).ok()));
                     let step = step.filter(|&s| 0 < s && s < i64::MAX / 4096).unwrap_or(DEFAULT_STEP);
+                    // Frames that themselves start before the floor leave no room above it.
+                    let room = self.floor.map(|floor| first.saturating_sub(floor) / (depth as i64 + 1));
+                    let step = room.filter(|&room| room > 0).map_or(step, |room| room.min(step));
                     self.due.extend((1..=depth).rev().map(|k| first - step * k as i64));
                 }
                 depth
@@ -198,6 +208,16 @@ mod tests {
         t.place(&frames([0, 40, 80]), &shown([0, 80, 40]), 2).unwrap();
         let places = t.place(&frames([120, 160]), &shown([0, 40]), 0).unwrap();
         assert_eq!(places.iter().map(|p| p.dts).collect::<Vec<_>>(), [40, 80]);
+    }
+
+    #[test]
+    fn decode_times_rise_over_a_new_start() {
+        let mut t = Timeline::after(70);
+        let places = t.place(&frames([100, 200, 300]), &shown([0, 2, 1]), 2).unwrap();
+        assert_eq!(places.iter().map(|p| p.dts).collect::<Vec<_>>(), [80, 90, 100]);
+        let mut late = Timeline::after(5000);
+        let places = late.place(&frames([100, 140]), &shown([0, 1]), 1).unwrap();
+        assert_eq!(places.iter().map(|p| p.dts).collect::<Vec<_>>(), [60, 100]);
     }
 
     #[test]

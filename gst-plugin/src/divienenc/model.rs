@@ -1,0 +1,112 @@
+//! What passes between the pads and the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chunk::{ChunkId, FrameTime};
+use crate::dispatch::LaneId;
+use crate::lane::{Encoded, Format, LaneError};
+
+/// How the engine runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Config {
+    pub(super) chunk_frames: u64,
+    pub(super) max_buffered_bytes: u64,
+}
+
+/// What the engine has to say besides its output.
+#[derive(Debug)]
+pub(super) enum Notice {
+    ChunkDone {
+        id: ChunkId,
+        frames: u64,
+        bytes: u64,
+        lane: LaneId,
+        time: Duration,
+    },
+    /// Memory for frames is short, so fewer lanes work than there are.
+    Short {
+        most: u64,
+    },
+    /// A chunk cannot be done.
+    Failed {
+        id: ChunkId,
+        first_frame: u64,
+        frames: u64,
+        lane: LaneId,
+        error: LaneError,
+    },
+}
+
+/// What travels in place among the frames.
+#[derive(Debug)]
+pub(super) enum Mark {
+    Event(gst::Event),
+    /// A key frame was asked for here.
+    ForceKeyUnit {
+        all_headers: bool,
+        count: u32,
+    },
+}
+
+/// A stretch of frames that share caps and segment.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) format: Arc<Format>,
+    pub(super) frame_bytes: u64,
+    /// Time stamps rise within one epoch.
+    pub(super) epoch: u64,
+    /// Counted over the stream.
+    pub(super) number: u64,
+}
+
+/// A frame of a chunk, as the joiner needs it.
+#[derive(Debug)]
+pub(super) struct FrameInfo {
+    pub(super) time: FrameTime,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// A chunk with its result.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) id: ChunkId,
+    pub(super) lane: LaneId,
+    pub(super) first_frame: u64,
+    pub(super) section: Arc<Section>,
+    pub(super) frames: Vec<FrameInfo>,
+    pub(super) encoded: Encoded,
+}
+
+/// What comes next on the source pad.
+#[derive(Debug)]
+pub(super) enum Output {
+    Mark(Mark),
+    Chunk(Box<Finished>),
+    Eos(gst::Event),
+    /// The engine has stopped.
+    Stopped,
+}
+
+/// What `stats` shows of a lane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LaneStats {
+    pub(super) chunks: u64,
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+    pub(super) busy: Duration,
+    /// Frames of the chunk it works on.
+    pub(super) current: Option<u64>,
+}
+
+/// What `stats` shows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stats {
+    pub(super) chunks_done: u64,
+    pub(super) chunks_in_flight: u64,
+    pub(super) frames_in: u64,
+    pub(super) frames_out: u64,
+    pub(super) bytes_out: u64,
+    pub(super) bytes_buffered: u64,
+    pub(super) lanes: Vec<LaneStats>,
+}
