@@ -111,7 +111,7 @@ fn may_write(job: &Job) -> Result<(), Error> {
     if asks && confirmed(path) {
         return Ok(());
     }
-    Err(Error::Exists { path: path.clone() })
+    Err(Error::Exists { path: path.clone(), kept: job.overwrite == Overwrite::Never })
 }
 
 fn confirmed(path: &Path) -> bool {

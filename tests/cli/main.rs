@@ -4,6 +4,7 @@
 
 mod errors;
 mod files;
+mod habits;
 mod video;
 
 use std::path::{Path, PathBuf};

@@ -71,7 +71,7 @@ fn every_option_reaches_the_job() {
 fn options_stand_in_any_order_and_the_last_of_a_name_counts() {
     let first = job("-i a -crf 20 -c:v libx264 -an out.mp4 -y");
     assert_eq!(first, job("-y -i a out.mp4 -an -vcodec libx264 -crf 30 -crf 20"));
-    assert_eq!(job("-y -n -i a o.mp4").overwrite, Overwrite::Never);
+    assert_eq!(job("-n -i a o.mp4").overwrite, Overwrite::Never);
 }
 
 #[test]
@@ -89,6 +89,9 @@ fn a_value_may_begin_with_a_dash() {
 fn stream_specifiers_of_the_one_video_stream_are_taken() {
     assert_eq!(job("-i a -b:v:0 2M -c:v:0 libx264 o.mp4").video.options, [("b".into(), "2M".into())]);
     assert_eq!(job("-i a -refs:v 4 o.mp4").video.options, [("refs".into(), "4".into())]);
+    assert_eq!(job("-i a -crf:v 20 -c:V libx264 o.mp4").video.options, [("crf".into(), "20".into())]);
+    assert_eq!(job("-i a -frames:v:0 4 o.mp4").range.frames, Some(4));
+    assert!(error("-i a -refs:1 4 o.mp4").contains("unknown option '-refs:1'"));
 }
 
 #[test]
@@ -167,27 +170,21 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         "-r 25",
         "-s 1x1",
         "-aspect 4:3",
-        "-vn",
         "-itsoffset 1",
         "-stream_loop 1",
         "-shortest",
-        "-c copy",
-        "-c:v copy",
-        "-c:s srt",
-        "-vsync 0",
+        "-vsync cfr",
         "-ar 48000",
         "-ac 2",
-        "-map_metadata 0",
+        "-c:a:0 aac",
+        "-b:a:1 64k",
         "-metadata:s:v:0 a=b",
         "-disposition:v:0 default",
         "-bsf:v x",
-        "-tag:v hvc1",
-        "-hwaccel auto",
-        "-color_range pc",
+        "-tag:a mp4a",
         "-force_key_frames 1",
         "-movflags frag_keyframe",
-        "-nostdin",
-        "-flags +ilme",
+        "-movflags -write_colr",
         "-workers a:1",
         "-fps_mode cfr",
         "-x264-stats a",
@@ -196,8 +193,118 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         let told = error(&format!("-i a {option} o"));
         assert!(told.contains("not supported yet"), "{option}: {told}");
     }
-    assert!(error("-f rawvideo -i a o").contains("not supported yet"));
     assert!(error("-r 25 -i a o").contains("not supported yet"));
+}
+
+#[test]
+fn what_divien_is_not_for_is_refused_with_what_there_is() {
+    let cases = [
+        ("-i a -vn o", "to take the sound alone use ffmpeg"),
+        ("-i a -c copy o", "divien encodes the video"),
+        ("-i a -c:v copy o", "divien encodes the video"),
+        ("-i a -c libx265 o", "-c:v libx265 is for the video"),
+        ("-i a -copyts o", "keeps its own time"),
+        ("-re -i a o", "as fast as it is encoded"),
+        ("-hwaccel cuda -i a o", "divien's choice"),
+        ("-i a -color_range pc o", "taken from the input"),
+        ("-i a -flags +ilme+ildct o", "interlacing is taken from the input"),
+        ("-i a -flags -loop o", "'-flags -loop' is not taken"),
+        ("-fflags +discardcorrupt -i a o", "keeps its own time"),
+        ("-i a -report o", "-loglevel"),
+        ("-f rawvideo -i a o", "pipe them as yuv4mpegpipe"),
+        ("-f v4l2 -i a o", "recognised by its content"),
+    ];
+    for (line, wanted) in cases {
+        let told = error(line);
+        assert!(told.contains(wanted) && !told.contains("yet"), "{line}: {told}");
+    }
+}
+
+#[test]
+fn what_asks_for_no_more_than_divien_does_is_taken_and_changes_nothing() {
+    let plain = job("-i a o.mp4");
+    for options in [
+        "-dn",
+        "-bitexact",
+        "-ignore_unknown",
+        "-strict experimental",
+        "-strict -2",
+        "-fflags +bitexact",
+        "-flags +bitexact+cgop",
+        "-flags:v +global_header",
+        "-vsync passthrough",
+        "-vsync 0",
+        "-vsync vfr",
+        "-fps_mode vfr",
+        "-max_muxing_queue_size 1024",
+        "-probesize 50M",
+        "-avoid_negative_ts auto",
+        "-threads auto",
+        "-threads 0",
+        "-c:v libx264",
+        "-map_metadata 0",
+        "-map_chapters 0",
+        "-stdin",
+        "-movflags +write_colr",
+        "-loglevel level",
+    ] {
+        assert_eq!(job(&format!("-i a {options} o.mp4")), plain, "{options}");
+    }
+    for options in
+        ["-accurate_seek", "-hwaccel auto", "-threads 4", "-thread_queue_size 512", "-f yuv4mpegpipe", "-f mov,mp4,m4a"]
+    {
+        assert_eq!(job(&format!("{options} -i a o.mp4")), plain, "{options}");
+    }
+    assert!(error("-i a -probesize soon o").contains("a number is wanted"));
+    assert!(error("-i a o -strict").contains("wants a value"));
+}
+
+#[test]
+fn an_encoders_own_option_comes_before_ffmpegs_of_the_name() {
+    // avenc_ffv1's properties are libavcodec's options.
+    let line = "-i a -c:v avenc_ffv1 -strict experimental o.mkv";
+    let own = crate::codec::accepts("avenc_ffv1", "strict");
+    assert_eq!(job(line).video.options.is_empty(), !own);
+}
+
+#[test]
+fn yes_and_no_together_are_refused_as_ffmpeg_does() {
+    assert_eq!(parse_line("-y -n -i a o.mp4"), Err(UsageError::YesAndNo));
+    assert_eq!(job("-nostdin -i a o.mp4").overwrite, Overwrite::Unasked);
+    assert_eq!(job("-nostdin -y -i a o.mp4").overwrite, Overwrite::Always);
+    assert_eq!(job("-nostdin -stdin -i a o.mp4").overwrite, Overwrite::Ask);
+}
+
+#[test]
+fn a_log_level_is_read_as_ffmpeg_reads_it() {
+    for (text, level) in [
+        ("error", LogLevel::Error),
+        ("24", LogLevel::Warning),
+        ("30", LogLevel::Warning),
+        ("-8", LogLevel::Quiet),
+        ("level+verbose", LogLevel::Verbose),
+        ("+level", LogLevel::Info),
+        ("repeat+level+quiet", LogLevel::Quiet),
+        ("+repeat+16", LogLevel::Error),
+        ("99", LogLevel::Trace),
+    ] {
+        assert_eq!(job(&format!("-v {text} -i a o")).report.level, level, "{text}");
+    }
+    assert_eq!(job("-v error -v +level -i a o").report.level, LogLevel::Error);
+    for text in ["loud", "level+", "error+level", "+"] {
+        assert!(matches!(parse_line(&format!("-v {text} -i a o")), Err(UsageError::BadValue { .. })), "{text}");
+    }
+}
+
+#[test]
+fn what_is_carried_along_can_be_chosen() {
+    let carry = job("-i a -c:s copy -tag:v hvc1 -map_metadata -1 -map_chapters -1 o.mp4").carry;
+    let wanted =
+        Carry { subtitles: SubtitleCodec::Copy, video_tag: Some("hvc1".into()), metadata: false, chapters: false };
+    assert_eq!(carry, wanted);
+    assert_eq!(job("-i a -scodec mov_text -vtag avc1 o.mp4").carry.subtitles, SubtitleCodec::MovText);
+    assert!(error("-i a -map_metadata 1 o").contains("there is one input"));
+    assert!(!job("-an -sn -i a o").subtitles);
 }
 
 #[test]
@@ -231,7 +338,11 @@ fn the_help_and_the_docs_know_every_option() {
     let x264 = help(&Topic::Encoder("libx264".into())).expect("there is help");
     assert!(x264.contains("-crf") && x264.contains("0 to 51") && x264.contains("[ref]"), "{x264}");
     assert!(help(&Topic::Encoder("x264enc".into())).expect("there is help").contains("-speed-preset"));
-    assert!(help(&Topic::Encoder("nosuch".into())).is_err());
+    let near = help(&Topic::Encoder("libx246".into())).expect_err("there is none");
+    assert!(near.to_string().contains("did you mean libx264"), "{near}");
+    for name in same::SAME.iter().flat_map(|same| same.names) {
+        assert!(full.contains(&format!("-{name}")) && page.contains(&format!("-{name}")), "-{name}");
+    }
 }
 
 #[test]

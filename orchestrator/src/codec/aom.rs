@@ -10,7 +10,7 @@ const RATE_NOTE: &str = "-b:v is the average of each chunk for now; the whole fi
 
 pub(super) const OPTIONS: &[Opt] = &[
     own("crf", Kind::Int(0, 63), "constant quality; the element has level 10 alone"),
-    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate"),
     pass("cpu-used", Kind::Int(0, 8), "cpu-used", "speed against size; the default is 1"),
     own("g", Kind::Int(0, INT_MAX), "largest distance of key frames; the default is 9999"),
     own("lag-in-frames", Kind::Int(0, 48), "frames to look ahead; the default is 35"),
@@ -94,7 +94,7 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
 pub(super) const SVT_OPTIONS: &[Opt] = &[
     pass("crf", Kind::Int(0, 63), "crf", "constant quality; the default is 35"),
     pass("qp", Kind::Int(0, 63), "cqp", "constant quantizer"),
-    own("b", Kind::Rate(1000, 100_000_000), "average bit rate"),
+    own("b", Kind::Rate(0, 100_000_000), "average bit rate"),
     pass("preset", Kind::Int(-1, 13), "preset", "speed against size; the default is 10"),
     own("g", Kind::Int(0, INT_MAX), "largest distance of key frames"),
     own("svtav1-params", Kind::Text("KEY=VALUE:KEY=VALUE"), "SVT-AV1's own options"),

@@ -176,7 +176,7 @@ fn refuse_files(encoder: &str, option: &str, text: &str) -> Result<(), Error> {
             },
             "x265enc" => match x265_keys::usage(&key) {
                 Some(x265_keys::Use::Refuse(reason)) => Some(reason.to_owned()),
-                Some(x265_keys::Use::Pass) => None,
+                Some(x265_keys::Use::Pass) => x265_keys::check(&key, value).err(),
                 None => Some("x265 has no such option".into()),
             },
             _ => None,

@@ -16,7 +16,7 @@ const HUFFMAN: &[&str] = &["default", "optimal"];
 
 pub(super) const MPEG_OPTIONS: &[Opt] = &[
     own("q", Kind::Float(1.0, 31.0), "constant quality scale, less is better"),
-    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
     pass("g", Kind::Int(0, INT_MAX), "gop-size", "largest distance of key frames; the default is 12"),
     pass("bf", Kind::Int(0, 16), "max-bframes", "most B-frames in a row; the default is 0"),
     pass("qmin", Kind::Int(-1, 69), "qmin", "smallest quantizer"),
@@ -66,7 +66,7 @@ fn gop(args: &Args) -> Option<u32> {
 
 pub(super) const MJPEG_OPTIONS: &[Opt] = &[
     own("q", Kind::Float(1.0, 31.0), "constant quality scale, less is better"),
-    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
     pass("qmin", Kind::Int(-1, 69), "qmin", "smallest quantizer"),
     pass("qmax", Kind::Int(-1, 1024), "qmax", "largest quantizer"),
     pass("huffman", Kind::Word(HUFFMAN), "huffman", "Huffman tables"),

@@ -18,7 +18,7 @@ mod x265_keys;
 
 pub use error::Error;
 
-pub(crate) use encoders::{ENCODERS, EncoderDef, find, installed};
+pub(crate) use encoders::{ENCODERS, EncoderDef, find, installed, unknown};
 pub(crate) use gst_element::properties;
 pub(crate) use options::Opt;
 

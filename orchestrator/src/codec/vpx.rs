@@ -87,7 +87,7 @@ pub(super) fn map_vp9(args: &Args) -> Result<Mapped, Error> {
             "the element has no lossless switch; -c:v ffv1 and -c:v libx264 -qp 0 are lossless",
         ));
     }
-    match (args.int("crf"), args.rate("b").filter(|bits| *bits > 0)) {
+    match (args.int("crf"), args.rate("b")) {
         (Some(crf), Some(bits)) => constrained(&mut spec, crf, bits),
         (None, Some(bits)) => {
             spec.set("end-usage", "vbr").set("target-bitrate", bits);
@@ -127,7 +127,7 @@ pub(super) fn map_vp9(args: &Args) -> Result<Mapped, Error> {
 pub(super) fn map_vp8(args: &Args) -> Result<Mapped, Error> {
     let mut spec = Spec::new(args.factory);
     let mut notes = Vec::new();
-    match (args.int("crf"), args.rate("b").filter(|bits| *bits > 0)) {
+    match (args.int("crf"), args.rate("b")) {
         (Some(crf), Some(bits)) => constrained(&mut spec, crf, bits),
         (None, Some(bits)) => {
             spec.set("end-usage", "vbr").set("target-bitrate", bits);
@@ -183,7 +183,7 @@ fn common(args: &Args, spec: &mut Spec, least_quantizer: i64) -> Result<(), Erro
 fn finish(args: &Args, spec: Spec) -> Mapped {
     let mut mapped = Mapped::new(spec);
     mapped.gop = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < i32::MAX as u32);
-    if args.int("crf").is_none() && args.rate("b").is_some_and(|bits| bits > 0) {
+    if args.int("crf").is_none() && args.rate("b").is_some() {
         mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());
     }
     mapped

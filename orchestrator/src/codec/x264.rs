@@ -333,18 +333,8 @@ fn level(args: &Args) -> Result<Option<u32>, Error> {
     let Some(text) = args.text("level") else {
         return Ok(None);
     };
-    let idc = match text {
-        "1b" => Some(9),
-        _ => text
-            .parse::<f64>()
-            .ok()
-            .map(|level| if level < 7.0 { level * 10.0 + 0.5 } else { level })
-            .map(|idc| idc as u32),
-    };
-    let idc = idc.filter(|idc| DPB.iter().any(|(known, _)| known == idc));
-    idc.map(Some).ok_or_else(|| {
-        args.out_of_range("level", text, "1, 1b, 1.1 to 1.3, 2 to 2.2, 3 to 3.2, 4 to 4.2, 5 to 5.2, 6 to 6.2")
-    })
+    let idc = x264_keys::level(text).filter(|idc| DPB.iter().any(|(known, _)| known == idc));
+    idc.map(Some).ok_or_else(|| args.out_of_range("level", text, x264_keys::LEVELS))
 }
 
 /// ffmpeg's limit of the preset's reference frames by the level, which wants the size of the picture.

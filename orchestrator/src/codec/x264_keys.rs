@@ -237,11 +237,27 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
         "zones" if value.split('/').all(is_zone) => Ok(()),
         "zones" => Err("START,END,q=QP or START,END,b=FACTOR is wanted, with slashes between zones".into()),
         "ratetol" if value.starts_with("inf") => Ok(()),
-        "level" if value == "1b" => Ok(()),
+        "level" => level(value).map(|_| ()).ok_or_else(|| format!("one of {LEVELS} is wanted")),
         "partitions" | "mastering-display" => Ok(()),
         _ if SWITCH.contains(&value) || value.split(',').all(is_number) => Ok(()),
         _ => Err("a number is wanted".into()),
     }
+}
+
+/// H.264's levels, ten times; 9 is 1b.
+const LEVEL_IDC: &[u32] = &[9, 10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52, 60, 61, 62];
+pub(super) const LEVELS: &str = "1, 1b, 1.1 to 1.3, 2 to 2.2, 3 to 3.2, 4 to 4.2, 5 to 5.2, 6 to 6.2";
+
+/// Ten times the level. x264 itself rounds what it is given.
+pub(super) fn level(text: &str) -> Option<u32> {
+    if text == "1b" { Some(9) } else { exact_level(text, 7.0).filter(|idc| LEVEL_IDC.contains(idc)) }
+}
+
+/// `4.1` and `41` alike: below `limit` it is the level itself, else ten times the level.
+pub(super) fn exact_level(text: &str, limit: f64) -> Option<u32> {
+    let number = text.parse::<f64>().ok().filter(|n| (0.0..100.0).contains(n))?;
+    let tenfold = if number < limit { number * 10.0 } else { number };
+    ((tenfold - tenfold.round()).abs() < 1e-6).then_some(tenfold.round() as u32)
 }
 
 fn is_zone(zone: &str) -> bool {
@@ -283,5 +299,16 @@ mod tests {
         }
         assert_eq!(canonical("no-mbtree"), "no-mbtree");
         assert_eq!(canonical("nr"), "nr");
+    }
+
+    #[test]
+    fn levels_are_those_of_the_standard_and_are_not_rounded() {
+        for (text, idc) in [("4.1", 41), ("41", 41), ("4.10", 41), ("1b", 9), ("6", 60), ("10", 10)] {
+            assert_eq!(level(text), Some(idc), "{text}");
+        }
+        for text in ["9.9", "4.15", "4.3", "43", "0", "7", "1c", "-4", "41.5", "nan", ""] {
+            assert_eq!(level(text), None, "{text}");
+        }
+        assert!(check("level", "4.15").is_err() && check("level", "4.2").is_ok());
     }
 }

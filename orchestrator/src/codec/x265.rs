@@ -34,7 +34,7 @@ const INT_MAX: i64 = i32::MAX as i64;
 pub(super) const OPTIONS: &[Opt] = &[
     own("crf", Kind::Float(0.0, 51.0), "constant quality, the default: 28"),
     own("qp", Kind::Int(0, 51), "constant quantizer"),
-    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate"),
     own("preset", Kind::Word(PRESETS_OR_NUMBERS), "speed against size; the default is medium"),
     own("tune", Kind::Word(TUNES), "what to tune for; the default is none of them"),
     own("profile", Kind::Word(PROFILES), "restrict the stream to a profile"),
@@ -117,13 +117,14 @@ fn undo_psnr(preset: &str, options: &mut OptionString) {
 
 /// ffmpeg's order: `-crf` before `-b:v` before `-qp`, else x265's own CRF 28. True for an average bit rate.
 fn write_rate(args: &Args, options: &mut OptionString) -> bool {
-    match (args.float("crf"), args.rate("b"), args.int("qp")) {
+    let rate = args.rate("b");
+    match (args.float("crf"), rate, args.int("qp")) {
         (Some(crf), _, _) => options.push("crf", format!("{crf:.2}")),
         (None, Some(bits), _) => options.push("bitrate", bits / 1000),
         (None, None, Some(qp)) => options.push("qp", qp),
         (None, None, None) => options.push("crf", "28"),
     }
-    args.float("crf").is_none() && args.rate("b").is_some()
+    args.float("crf").is_none() && rate.is_some()
 }
 
 fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &mut bool) -> Result<(), Error> {
@@ -135,6 +136,7 @@ fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &
         let key = x265_keys::canonical(&key);
         match x265_keys::usage(&key) {
             Some(Use::Pass) => {
+                x265_keys::check(&key, &value).map_err(|wanted| args.bad(NAME, &format!("{key}={value}"), wanted))?;
                 match key.as_str() {
                     "keyint" => {
                         let distance = value

@@ -1,6 +1,6 @@
 //! x265's own options: which may be given, and which divien decides.
 
-use super::x264_keys::{FILES, JOIN, THREADS, UNPROVEN, VBV};
+use super::x264_keys::{FILES, JOIN, THREADS, UNPROVEN, VBV, exact_level};
 
 /// What becomes of an option given in `-x265-params`.
 pub(super) enum Use {
@@ -287,6 +287,35 @@ pub(super) fn usage(key: &str) -> Option<Use> {
     (PASS.contains(&base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass)
 }
 
+const ME: &[&str] = &["dia", "hex", "umh", "star", "sea", "full"];
+const SWITCH: &[&str] = &["true", "false", "yes", "no", "on", "off"];
+const LEVEL_IDC: &[u32] = &[0, 10, 20, 21, 30, 31, 40, 41, 50, 51, 52, 60, 61, 62, 85];
+
+/// x265 takes the name of a file as a list of scaling factors; and of what it cannot read the element says no more
+/// than that it cannot start.
+pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
+    let one_of = |words: &[&str]| match words.contains(&value) {
+        true => Ok(()),
+        false => Err(format!("one of {} is wanted", words.join(", "))),
+    };
+    let is_number = |text: &str| text.parse::<f64>().is_ok();
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    match base(key) {
+        "level-idc" => match exact_level(value, 10.0).is_some_and(|idc| LEVEL_IDC.contains(&idc)) {
+            true => Ok(()),
+            false => Err("one of 1, 2, 2.1, 3, 3.1, 4, 4.1, 5 to 5.2, 6 to 6.2, 8.5 is wanted".into()),
+        },
+        "scaling-list" => one_of(&["off", "default"]),
+        "me" if !is_number(value) => one_of(ME),
+        "range" if !is_number(value) => one_of(&["limited", "full"]),
+        "overscan" if !is_number(value) => one_of(&["unknown", "show", "crop"]),
+        "videoformat" | "colorprim" | "transfer" | "colormatrix" if is_word(value) => Ok(()),
+        "master-display" => Ok(()),
+        _ if SWITCH.contains(&value) || value.split(',').all(is_number) => Ok(()),
+        _ => Err("a number is wanted".into()),
+    }
+}
+
 /// Every option, for the nearest one to a typo.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PASS.iter().copied()
@@ -302,6 +331,35 @@ mod tests {
         for key in PASS {
             let spec = format!("x265enc option-string=\"{key}=1\"");
             assert!(gstdivien::lane::EncoderSpec::parse(&spec, 0).is_ok(), "{key}");
+        }
+    }
+
+    #[test]
+    fn values_that_x265_would_stumble_over_are_told_beforehand() {
+        for (key, value) in [
+            ("level-idc", "9.9"),
+            ("level-idc", "4.15"),
+            ("scaling-list", "/etc/passwd"),
+            ("me", "best"),
+            ("rd", "high"),
+            ("range", "both"),
+        ] {
+            assert!(check(key, value).is_err(), "{key}={value}");
+        }
+        for (key, value) in [
+            ("level-idc", "5.1"),
+            ("level-idc", "51"),
+            ("scaling-list", "default"),
+            ("me", "star"),
+            ("me", "3"),
+            ("deblock", "-1,-1"),
+            ("no-sao", "1"),
+            ("colorprim", "bt2020"),
+            ("transfer", "smpte2084"),
+            ("max-cll", "1000,400"),
+            ("master-display", "G(1,2)B(3,4)R(5,6)WP(7,8)L(9,10)"),
+        ] {
+            assert!(check(key, value).is_ok(), "{key}={value}");
         }
     }
 }

@@ -50,6 +50,10 @@ fn encode(source: &Source, track: &TrackPlan, encoder: &SoundEncoder) -> Result<
     }
     elements.push(make("audioconvert")?);
     elements.push(make("audioresample")?);
+    if let Codec::Pcm(format) = &track.codec {
+        elements.push(caps_filter(&format!("audio/x-raw,format={format},layout=interleaved"))?);
+        return Ok(elements);
+    }
     let element = make(&encoder.factory)?;
     if let Some(rate) = encoder.bit_rate {
         set_bit_rate(&element, rate)?;

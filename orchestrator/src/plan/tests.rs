@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::cli::{AudioArgs, Overwrite, Range, Report, VideoArgs};
+use crate::cli::{AudioArgs, Carry, Overwrite, Range, Report, VideoArgs};
 
 fn job(output: &str) -> Job {
     Job {
@@ -15,6 +15,7 @@ fn job(output: &str) -> Job {
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
         audio: AudioArgs::default(),
         subtitles: true,
+        carry: Carry::default(),
         range: Range::default(),
         faststart: false,
         metadata: Vec::new(),
