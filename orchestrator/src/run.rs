@@ -81,6 +81,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         size,
         frames: written.frames,
         duration: written.duration,
+        end: written.end,
         elapsed: started.elapsed(),
         busy: watch.tally.busy(started.elapsed()),
         chunks: watch.tally.chunks,

@@ -115,3 +115,34 @@ fn an_encoder_of_still_pictures_is_refused_with_what_to_take() {
     run(&mut divien!("-i", &film, "-c:v", "pngenc", &output)).failure().says(&["pngenc", "no container", "ffv1"]);
     run(&mut divien!("-h", "encoder=libx246")).failure().says(&["did you mean libx264"]);
 }
+
+#[test]
+fn the_last_report_of_progress_is_the_files_own_size_and_length() {
+    let folder = place::temporary();
+    let film = Clip::film(60).path();
+    for name in ["out.mp4", "out.mkv"] {
+        let output = folder.path().join(name);
+        let mut line = divien!("-y", "-i", &film, "-preset", "ultrafast", "-stats_period", "0.1", "-progress", "-");
+        let outcome = run(line.arg(&output)).success();
+        let text = String::from_utf8(outcome.stdout).unwrap();
+        let last = |key: &str| {
+            let mut values = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            values.next_back().and_then(|value| value.parse::<f64>().ok()).unwrap_or(f64::NAN)
+        };
+        assert_eq!(last("total_size"), std::fs::metadata(&output).unwrap().len() as f64, "{name}: {text}");
+        let length = probe::rows(&output, "format", None, "duration").first().and_then(|row| row.number("duration"));
+        let told = last("out_time_us") / 1e6;
+        // A container may count the last packet of sound whole.
+        assert!(length.is_some_and(|length| (length - told).abs() < 0.022), "{name}: {told} s, file {length:?}");
+    }
+}
+
+#[test]
+fn a_run_that_fails_ends_its_progress_too() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let output = folder.path().join("out.webm");
+    let outcome = run(&mut divien!("-i", &film, "-progress", "-", "-c:v", "libx264", &output)).failure();
+    let text = String::from_utf8(outcome.stdout).unwrap();
+    assert!(text.ends_with("progress=end\n"), "{text}");
+}

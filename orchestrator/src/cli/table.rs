@@ -204,8 +204,14 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     )
     .or(&["v"])
     .default("info"),
-    def(Id::StatsPeriod, "stats_period", Kind::Time, Group::Global, "time between two reports of -stats and -progress")
-        .default("0.5 s; 10 s for -stats where no terminal is"),
+    def(
+        Id::StatsPeriod,
+        "stats_period",
+        Kind::Time,
+        Group::Global,
+        "time between two reports of -stats and -progress, 0.25 s at least",
+    )
+    .default("0.5 s; 10 s for -stats where no terminal is"),
     def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "there is no banner to hide"),
     def(
         Id::NoStdin,
