@@ -7,7 +7,6 @@ const INSTEAD: &[(&str, &str, &str)] = &[
     ("q", "libvpx", "-crf and -b:v set the quality of this encoder"),
     ("preset", "libvpx", "-deadline good or best and -cpu-used 0 to 8 set the speed of this encoder"),
     ("preset", "libaom", "-cpu-used 0 to 8 sets the speed of this encoder"),
-    ("profile", "libvpx", "the profile follows from -pix_fmt"),
     ("crf", "libopenh264", "-b:v and -qmin, -qmax set the quality of this encoder; libx264 has -crf"),
     ("crf", "m", "-q:v 1 to 31 sets the quality of this encoder"),
     ("crf", "prores", "-profile:v and -q:v set the quality of this encoder"),
