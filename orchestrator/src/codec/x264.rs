@@ -26,7 +26,6 @@ struct State {
     keyint_given: bool,
     aud: bool,
     refs_given: bool,
-    zones_given: bool,
     options: OptionString,
 }
 
@@ -42,7 +41,6 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
         keyint_given: args.int("g").is_some(),
         aud: args.int("aud") == Some(1),
         refs_given: args.int("refs").is_some(),
-        zones_given: false,
         options: OptionString::default(),
     };
     let level = level(args)?;
@@ -226,7 +224,6 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
                 x264_keys::check(&key, &value).map_err(|wanted| args.bad(name, &format!("{key}={value}"), wanted))?;
                 match key.as_str() {
                     "ref" => state.refs_given = true,
-                    "zones" => state.zones_given = true,
                     // x264's own parser raises the largest distance to the smallest.
                     "min-keyint" | "keyint-min" => state.keyint = state.keyint.max(number()? as i64),
                     _ => {}
@@ -286,12 +283,6 @@ fn write_rate(args: &Args, state: &mut State, spec: &mut Spec) -> Result<(), Err
             let base = crf.floor().min(50.0);
             spec.set("pass", "qual").set("quantizer", base as i64).set("vbv-buf-capacity", 0);
             if crf != base {
-                if state.zones_given {
-                    return Err(args.cannot(
-                        format!("-crf {crf} together with zones"),
-                        "a fractional CRF is made by a zone of its own; take a whole -crf",
-                    ));
-                }
                 state.options.push("zones", format!("0,{},b={:.6}", i32::MAX, ((base - crf) / 6.0).exp2()));
             }
         }

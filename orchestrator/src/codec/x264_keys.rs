@@ -13,72 +13,14 @@ pub(super) enum Use {
     Refuse(&'static str),
 }
 
-const PASS: &[&str] = &[
-    "level",
-    "bluray-compat",
-    "overscan",
-    "mastering-display",
-    "cll",
-    "ref",
-    "min-keyint",
-    "keyint-min",
-    "scenecut",
-    "intra-refresh",
-    "bframes",
-    "b-adapt",
-    "b-bias",
-    "b-pyramid",
-    "nf",
-    "deblock",
-    "slice-max-size",
-    "slice-max-mbs",
-    "slice-min-mbs",
-    "slices",
-    "slices-max",
-    "cabac",
-    "constrained-intra",
-    "cqm",
-    "cqm4",
-    "cqm8",
-    "cqm4i",
-    "cqm4iy",
-    "partitions",
-    "8x8dct",
-    "weightb",
-    "weightp",
-    "direct",
-    "chroma-qp-offset",
-    "me",
-    "merange",
-    "mvrange",
-    "subme",
-    "psy-rd",
-    "psy",
-    "chroma-me",
-    "mixed-refs",
-    "trellis",
-    "fast-pskip",
-    "dct-decimate",
-    "deadzone-inter",
-    "deadzone-intra",
-    "nr",
-    "crf-max",
-    "rc-lookahead",
-    "qpmin",
-    "qpmax",
-    "qpstep",
-    "ratetol",
-    "ipratio",
-    "pbratio",
-    "aq-mode",
-    "aq-strength",
-    "qcomp",
-    "mbtree",
-    "qblur",
-    "cplxblur",
-    "zones",
-    "crop-rect",
-];
+/// Whether the lanes take it, and nothing here stands against it.
+fn passes(key: &str) -> bool {
+    gstdivien::lane::option_keys("x264enc").contains(&key) && refusal(key).is_none()
+}
+
+fn refusal(key: &str) -> Option<&'static str> {
+    REFUSE.iter().find(|(keys, _)| keys.contains(&key)).map(|(_, reason)| *reason)
+}
 
 /// Other names that x264 has for them.
 const ALIASES: &[(&str, &str)] = &[
@@ -104,6 +46,7 @@ pub(super) const VBV: &str =
 pub(super) const UNPROVEN: &str = "whether chunks can be joined with it is not proven";
 pub(super) const FILES: &str = "it reads or writes a file of its own";
 pub(super) const THREADS: &str = "use -threads, which keeps the output the same on every machine";
+pub(super) const ZONES: &str = "its frames would be counted from the start of each chunk";
 const CAPS: &str = "it is taken from the input, and x264enc overwrites it";
 pub(super) const JOIN: &str = "divien sets it so that chunks can be joined";
 
@@ -161,6 +104,7 @@ const REFUSE: &[(&[&str], &str)] = &[
         ],
         JOIN,
     ),
+    (&["zones"], ZONES),
     (&["psnr", "log"], "x264enc overwrites it"),
     (
         &[
@@ -192,17 +136,16 @@ pub(super) fn canonical(key: &str) -> String {
 }
 
 fn base(key: &str) -> &str {
-    let listed = |k: &str| PASS.contains(&k) || ALIASES.iter().any(|(alias, _)| *alias == k);
-    let known = |k: &str| listed(k) || REFUSE.iter().any(|(keys, _)| keys.contains(&k));
+    let known = passes(key) || refusal(key).is_some() || ALIASES.iter().any(|(alias, _)| *alias == key);
     match key.strip_prefix("no") {
-        Some(rest) if !known(key) => rest.strip_prefix('-').unwrap_or(rest),
+        Some(rest) if !known => rest.strip_prefix('-').unwrap_or(rest),
         _ => key,
     }
 }
 
 pub(super) fn usage(key: &str) -> Option<Use> {
     let base = base(key);
-    if let Some((_, reason)) = REFUSE.iter().find(|(keys, _)| keys.contains(&base)) {
+    if let Some(reason) = refusal(base) {
         return Some(Use::Refuse(reason));
     }
     match base {
@@ -211,7 +154,7 @@ pub(super) fn usage(key: &str) -> Option<Use> {
         "bitrate" => Some(Use::Bitrate),
         "keyint" => Some(Use::Keyint),
         "aud" if key == "aud" => Some(Use::Aud),
-        _ => (PASS.contains(&base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass),
+        _ => (passes(base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass),
     }
 }
 
@@ -220,8 +163,7 @@ const DIRECT: &[&str] = &["none", "spatial", "temporal", "auto"];
 const PYRAMID: &[&str] = &["none", "strict", "normal"];
 const SWITCH: &[&str] = &["true", "false", "yes", "no"];
 
-/// x264 takes the name of a file as a matrix, and any option at all inside a zone; and what it cannot read
-/// the element reports as caps that do not fit.
+/// x264 takes the name of a file as a matrix; and what it cannot read the element reports as caps that do not fit.
 pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
     let one_of = |words: &[&str]| match words.contains(&value) {
         true => Ok(()),
@@ -234,8 +176,6 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
         "cqm" => one_of(&["flat", "jvt"]),
         "b-pyramid" if !is_number(value) => one_of(PYRAMID),
         "overscan" => one_of(&["undef", "show", "crop"]),
-        "zones" if value.split('/').all(is_zone) => Ok(()),
-        "zones" => Err("START,END,q=QP or START,END,b=FACTOR is wanted, with slashes between zones".into()),
         "ratetol" if value.starts_with("inf") => Ok(()),
         "level" => level(value).map(|_| ()).ok_or_else(|| format!("one of {LEVELS} is wanted")),
         "partitions" | "mastering-display" => Ok(()),
@@ -260,21 +200,9 @@ pub(super) fn exact_level(text: &str, limit: f64) -> Option<u32> {
     ((tenfold - tenfold.round()).abs() < 1e-6).then_some(tenfold.round() as u32)
 }
 
-fn is_zone(zone: &str) -> bool {
-    let number = |text: &str| text.parse::<f64>().is_ok();
-    match zone.split(',').collect::<Vec<_>>().as_slice() {
-        [start, end, change] => {
-            number(start)
-                && number(end)
-                && change.strip_prefix(['q', 'b']).and_then(|c| c.strip_prefix('=')).is_some_and(number)
-        }
-        _ => false,
-    }
-}
-
 /// Every option, for the nearest one to a typo.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PASS.iter().copied().chain(["crf", "qp", "bitrate", "keyint", "aud"])
+    gstdivien::lane::option_keys("x264enc").iter().copied().filter(|key| refusal(key).is_none())
 }
 
 #[cfg(test)]
@@ -282,18 +210,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lanes_take_every_option_that_is_passed_on() {
-        gst::init().expect("GStreamer starts");
-        for key in PASS {
-            let spec = format!("x264enc option-string=\"{key}=1\"");
-            assert!(gstdivien::lane::EncoderSpec::parse(&spec, 0).is_ok(), "{key}");
+    fn every_option_of_x264_has_a_use_or_a_reason() {
+        // One of each group that x264's own parser knows.
+        for key in ["ref", "no-mbtree", "nombtree", "crf", "qp-constant", "keyint", "frameref", "cqm4iy"] {
+            assert!(matches!(usage(&canonical(key)), Some(u) if !matches!(u, Use::Refuse(_))), "{key}");
         }
+        for key in ["stats", "threads", "sar", "open-gop", "vbv-bufsize", "opencl", "no-stitchable", "zones"] {
+            assert!(matches!(usage(&canonical(key)), Some(Use::Refuse(_))), "{key}");
+        }
+        assert!(usage("nosuch").is_none() && names().any(|name| name == "crf"));
     }
 
     #[test]
     fn every_alias_stands_for_an_option_that_is_passed_on() {
         for (alias, name) in ALIASES {
-            assert!(PASS.contains(name) && !PASS.contains(alias), "{alias}");
+            assert!(passes(name) && !passes(alias), "{alias}");
             assert_eq!(canonical(alias), *name);
             assert_eq!(canonical(&format!("no-{alias}")), format!("no-{name}"));
         }
