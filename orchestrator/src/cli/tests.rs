@@ -397,9 +397,18 @@ fn names_of_files_need_not_be_unicode() {
     assert!(matches!(parse(args), Err(UsageError::NotUnicode { .. })));
 }
 
-/// Words that lines are made of: every option, values good and bad, and noise.
-fn word() -> impl Strategy<Value = String> {
-    let names: Vec<String> = OPTIONS.iter().flat_map(|o| o.names()).map(|n| format!("-{n}")).collect();
+/// Words that lines are made of: every option, values good and bad, and noise, text or not.
+fn word() -> impl Strategy<Value = OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    prop_oneof![
+        15 => text().prop_map(OsString::from),
+        1 => proptest::collection::vec(any::<u8>(), 0..8).prop_map(OsString::from_vec),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let same = same::SAME.iter().flat_map(|same| same.names.iter().copied());
+    let names: Vec<String> = OPTIONS.iter().flat_map(|o| o.names()).chain(same).map(|n| format!("-{n}")).collect();
     prop_oneof![
         4 => proptest::sample::select(names),
         2 => proptest::sample::select(vec!["23", "-1", "2M", "1:02:03", "a=b", "libx265", "libvpx-vp9", "x264enc", "nosuchenc", "out.mp4", "-", "--", "+faststart", "-vf", "-refs", "9e99", "18446744073709551616"])
@@ -409,12 +418,71 @@ fn word() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Some options of the output, each once.
+fn any_options() -> impl Strategy<Value = Vec<&'static str>> {
+    let all = vec![
+        "-c:v libx264",
+        "-crf 20",
+        "-preset slow",
+        "-bf 2",
+        "-refs 4",
+        "-deblock -1:-1",
+        "-an",
+        "-sn",
+        "-t 5",
+        "-ss 2",
+        "-frames:v 9",
+        "-threads 2",
+        "-bsize 60",
+        "-w 3",
+        "-y",
+        "-nostdin",
+        "-strict -2",
+        "-vsync 0",
+        "-bitexact",
+        "-movflags +faststart",
+        "-v level+error",
+        "-map_metadata -1",
+        "-metadata a=-an",
+    ];
+    let count = all.len();
+    proptest::sample::subsequence(all, 0..=count)
+}
+
 proptest! {
     #[test]
-    fn no_line_makes_the_parser_panic(words in proptest::collection::vec(word(), 0..14)) {
-        if let Err(error) = parse(words.into_iter().map(OsString::from)) {
-            prop_assert!(!error.to_string().is_empty());
-            let _ = error.hint();
+    fn no_line_makes_the_parser_panic_and_each_error_says_what_to_do(words in proptest::collection::vec(word(), 0..14)) {
+        if let Err(error) = parse(words) {
+            let told = error.to_string();
+            prop_assert!(error.hint().is_some() || told.contains(": "), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_options_of_the_output_changes_nothing(
+        (options, at) in any_options().prop_flat_map(|options| {
+            let count = options.len();
+            (Just(options).prop_shuffle(), 0..=count)
+        }),
+    ) {
+        let line = |options: &[&'static str], at: usize| {
+            let (before, after) = options.split_at(at);
+            job(&format!("-i a {} o.mp4 {}", before.join(" "), after.join(" ")))
+        };
+        let mut sorted = options.clone();
+        sorted.sort_unstable();
+        let (mut one, mut other) = (line(&options, at), line(&sorted, 0));
+        one.video.options.sort();
+        other.video.options.sort();
+        prop_assert_eq!(one, other);
+    }
+
+    #[test]
+    fn a_line_cut_short_is_an_error_or_a_shorter_line(options in any_options(), keep in 0_usize..20) {
+        let line = format!("-i a o.mp4 {}", options.join(" "));
+        let words: Vec<&str> = line.split(' ').take(3 + keep).collect();
+        if let Err(error) = parse_line(&words.join(" ")) {
+            prop_assert!(matches!(error, UsageError::NoValue { .. }), "{words:?}: {error}");
         }
     }
 
@@ -435,7 +503,11 @@ proptest! {
         let video = VideoArgs { encoder: encoder.into(), options, pix_fmt };
         match crate::codec::resolve(&video, None) {
             Ok(choice) => prop_assert!(choice.spec_for(size.0, size.1).starts_with(&choice.factory)),
-            Err(error) => prop_assert!(!error.to_string().is_empty()),
+            Err(error) => {
+                prop_assert!(!error.to_string().is_empty());
+                let code = crate::error::Error::from(error).code();
+                prop_assert!(matches!(code, crate::error::EXIT_USAGE | crate::error::EXIT_NOT_INSTALLED), "{code}");
+            }
         }
     }
 }
