@@ -4,6 +4,7 @@ mod aom;
 mod encoders;
 mod error;
 mod gst_element;
+mod keys;
 mod libav;
 mod openh264;
 mod options;

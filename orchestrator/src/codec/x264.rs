@@ -6,7 +6,7 @@
 
 use super::options::{Args, Value};
 use super::spec::{OptionString, Spec, parse_params};
-use super::x264_keys::{self, Use};
+use super::x264_keys::{self, Use, X264};
 use super::x264_options::{DIRECT, ME, PRESET_REFS, PRESETS, PSY_TUNES, TUNES};
 use super::{Error, Mapped};
 
@@ -216,7 +216,7 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
         _ => text.to_owned(),
     };
     for (key, value) in parse_params(&text).map_err(|wanted| args.bad(name, &text, wanted))? {
-        let key = x264_keys::canonical(&key);
+        let key = X264.canonical(&key);
         let number =
             || value.parse::<f64>().map_err(|_| args.bad(name, &format!("{key}={value}"), "a number is wanted"));
         match x264_keys::usage(&key) {
@@ -257,12 +257,7 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
                 state.keyint_given = true;
             }
             Some(Use::Aud) => state.aud = matches!(value.as_str(), "1" | "true" | "yes"),
-            None => {
-                let near = crate::cli::nearest_names(&key, x264_keys::names());
-                let near =
-                    if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) };
-                return Err(args.bad(name, &key, format!("x264 has no such option{near}")));
-            }
+            None => return Err(X264.unknown(args, name, &key)),
         }
     }
     Ok(())

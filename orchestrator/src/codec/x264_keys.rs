@@ -1,5 +1,7 @@
 //! x264's own options: which may be given, and which divien decides.
 
+use super::keys::{FILES, JOIN, Library, Standing, THREADS, UNPROVEN, VBV, ZONES};
+
 /// What becomes of an option given in `-x264-params`.
 pub(super) enum Use {
     /// Into the element's option string.
@@ -13,16 +15,9 @@ pub(super) enum Use {
     Refuse(&'static str),
 }
 
-/// Whether the lanes take it, and nothing here stands against it.
-fn passes(key: &str) -> bool {
-    gstdivien::lane::option_keys("x264enc").contains(&key) && refusal(key).is_none()
-}
+pub(super) const X264: Library =
+    Library { name: "x264", factory: "x264enc", aliases: ALIASES, refuse: REFUSE, negations: &["no-", "no"] };
 
-fn refusal(key: &str) -> Option<&'static str> {
-    REFUSE.iter().find(|(keys, _)| keys.contains(&key)).map(|(_, reason)| *reason)
-}
-
-/// Other names that x264 has for them.
 const ALIASES: &[(&str, &str)] = &[
     ("level-idc", "level"),
     ("frameref", "ref"),
@@ -39,16 +34,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("pb-factor", "pbratio"),
     ("cplx-blur", "cplxblur"),
     ("analyse", "partitions"),
+    ("qp-constant", "qp"),
 ];
 
-pub(super) const VBV: &str =
-    "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
-pub(super) const UNPROVEN: &str = "whether chunks can be joined with it is not proven";
-pub(super) const FILES: &str = "it reads or writes a file of its own";
-pub(super) const THREADS: &str = "use -threads, which keeps the output the same on every machine";
-pub(super) const ZONES: &str = "its frames would be counted from the start of each chunk";
 const CAPS: &str = "it is taken from the input, and x264enc overwrites it";
-pub(super) const JOIN: &str = "divien sets it so that chunks can be joined";
 
 const REFUSE: &[(&[&str], &str)] = &[
     (&["vbv-maxrate", "vbv-bufsize", "vbv-init", "nal-hrd", "filler", "pass"], VBV),
@@ -125,36 +114,19 @@ const REFUSE: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// x264's first name of an option; the `no` that it allows before any of them stays.
-pub(super) fn canonical(key: &str) -> String {
-    let base = base(key);
-    match ALIASES.iter().find(|(alias, _)| *alias == base) {
-        Some((_, name)) if base == key => (*name).to_owned(),
-        Some((_, name)) => format!("no-{name}"),
-        None => key.to_owned(),
-    }
-}
-
-fn base(key: &str) -> &str {
-    let known = passes(key) || refusal(key).is_some() || ALIASES.iter().any(|(alias, _)| *alias == key);
-    match key.strip_prefix("no") {
-        Some(rest) if !known => rest.strip_prefix('-').unwrap_or(rest),
-        _ => key,
-    }
-}
-
+/// `None` for what x264 does not have.
 pub(super) fn usage(key: &str) -> Option<Use> {
-    let base = base(key);
-    if let Some(reason) = refusal(base) {
-        return Some(Use::Refuse(reason));
-    }
-    match base {
-        "crf" => Some(Use::Crf),
-        "qp" | "qp-constant" => Some(Use::Qp),
-        "bitrate" => Some(Use::Bitrate),
-        "keyint" => Some(Use::Keyint),
-        "aud" if key == "aud" => Some(Use::Aud),
-        _ => (passes(base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass),
+    match X264.standing(key) {
+        Standing::Refused(reason) => Some(Use::Refuse(reason)),
+        Standing::Unknown => None,
+        Standing::Passes => Some(match X264.base(key) {
+            "crf" => Use::Crf,
+            "qp" => Use::Qp,
+            "bitrate" => Use::Bitrate,
+            "keyint" => Use::Keyint,
+            "aud" if key == "aud" => Use::Aud,
+            _ => Use::Pass,
+        }),
     }
 }
 
@@ -170,7 +142,7 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
         false => Err(format!("one of {} is wanted", words.join(", "))),
     };
     let is_number = |text: &str| text.parse::<f64>().is_ok();
-    match base(key) {
+    match X264.base(key) {
         "me" => one_of(ME),
         "direct" => one_of(DIRECT),
         "cqm" => one_of(&["flat", "jvt"]),
@@ -200,11 +172,6 @@ pub(super) fn exact_level(text: &str, limit: f64) -> Option<u32> {
     ((tenfold - tenfold.round()).abs() < 1e-6).then_some(tenfold.round() as u32)
 }
 
-/// Every option, for the nearest one to a typo.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    gstdivien::lane::option_keys("x264enc").iter().copied().filter(|key| refusal(key).is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,23 +180,23 @@ mod tests {
     fn every_option_of_x264_has_a_use_or_a_reason() {
         // One of each group that x264's own parser knows.
         for key in ["ref", "no-mbtree", "nombtree", "crf", "qp-constant", "keyint", "frameref", "cqm4iy"] {
-            assert!(matches!(usage(&canonical(key)), Some(u) if !matches!(u, Use::Refuse(_))), "{key}");
+            assert!(matches!(usage(&X264.canonical(key)), Some(u) if !matches!(u, Use::Refuse(_))), "{key}");
         }
         for key in ["stats", "threads", "sar", "open-gop", "vbv-bufsize", "opencl", "no-stitchable", "zones"] {
-            assert!(matches!(usage(&canonical(key)), Some(Use::Refuse(_))), "{key}");
+            assert!(matches!(usage(&X264.canonical(key)), Some(Use::Refuse(_))), "{key}");
         }
-        assert!(usage("nosuch").is_none() && names().any(|name| name == "crf"));
+        assert!(usage("nosuch").is_none());
     }
 
     #[test]
     fn every_alias_stands_for_an_option_that_is_passed_on() {
         for (alias, name) in ALIASES {
-            assert!(passes(name) && !passes(alias), "{alias}");
-            assert_eq!(canonical(alias), *name);
-            assert_eq!(canonical(&format!("no-{alias}")), format!("no-{name}"));
+            assert_eq!(X264.standing(name), Standing::Passes, "{alias}");
+            assert_eq!(X264.canonical(alias), *name);
+            assert_eq!(X264.canonical(&format!("no-{alias}")), format!("no-{name}"));
         }
-        assert_eq!(canonical("no-mbtree"), "no-mbtree");
-        assert_eq!(canonical("nr"), "nr");
+        assert_eq!(X264.canonical("no-mbtree"), "no-mbtree");
+        assert_eq!(X264.canonical("nr"), "nr");
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! Its default tuning is ssim, and "none" indexes one before x265's table of names: psnr is asked for instead
 //! and what it changes is set back to the preset's values.
 
+use super::keys::Standing;
 use super::options::{Args, Kind, Opt, own, pass};
 use super::spec::{OptionString, Spec, parse_params};
 use super::x264_options::{PRESETS, PRESETS_OR_NUMBERS};
-use super::x265_keys::{self, Use};
+use super::x265_keys::{self, X265};
 use super::{Error, Mapped};
 
 const TUNES: &[&str] = &["psnr", "ssim", "grain", "zerolatency", "fastdecode", "animation"];
@@ -133,9 +134,9 @@ fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &
         return Ok(());
     };
     for (key, value) in parse_params(text).map_err(|wanted| args.bad(NAME, text, wanted))? {
-        let key = x265_keys::canonical(&key);
-        match x265_keys::usage(&key) {
-            Some(Use::Pass) => {
+        let key = X265.canonical(&key);
+        match X265.standing(&key) {
+            Standing::Passes => {
                 x265_keys::check(&key, &value).map_err(|wanted| args.bad(NAME, &format!("{key}={value}"), wanted))?;
                 match key.as_str() {
                     "keyint" => {
@@ -151,13 +152,8 @@ fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &
                 }
                 options.push(key, value);
             }
-            Some(Use::Refuse(reason)) => return Err(args.refused(format!("-{NAME} {key}"), reason)),
-            None => {
-                let near = crate::cli::nearest_names(&key, x265_keys::names());
-                let near =
-                    if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) };
-                return Err(args.bad(NAME, &key, format!("x265 has no such option{near}")));
-            }
+            Standing::Refused(reason) => return Err(args.refused(format!("-{NAME} {key}"), reason)),
+            Standing::Unknown => return Err(X265.unknown(args, NAME, &key)),
         }
     }
     Ok(())

@@ -1,27 +1,11 @@
 //! x265's own options: which may be given, and which divien decides.
 
-use super::x264_keys::{FILES, JOIN, THREADS, UNPROVEN, VBV, ZONES, exact_level};
+use super::keys::{FILES, JOIN, Library, THREADS, UNPROVEN, VBV, ZONES};
+use super::x264_keys::exact_level;
 
-/// What becomes of an option given in `-x265-params`.
-pub(super) enum Use {
-    /// Into the element's option string.
-    Pass,
-    /// It breaks a rule.
-    Refuse(&'static str),
-}
+pub(super) const X265: Library =
+    Library { name: "x265", factory: "x265enc", aliases: ALIASES, refuse: REFUSE, negations: &["no-"] };
 
-/// Whether the lanes take it, and nothing here stands against it.
-fn passes(key: &str) -> bool {
-    gstdivien::lane::option_keys("x265enc").contains(&key) && refusal(key).is_none()
-}
-
-fn refusal(key: &str) -> Option<&'static str> {
-    // Options of another encoder under x265's name.
-    let svt = key.starts_with("svt").then_some("x265 has no SVT-HEVC in it");
-    REFUSE.iter().find(|(keys, _)| keys.contains(&key)).map(|(_, reason)| *reason).or(svt)
-}
-
-/// Other names that x265 has for them.
 const ALIASES: &[(&str, &str)] = &[
     ("level", "level-idc"),
     ("cip", "constrained-intra"),
@@ -35,6 +19,22 @@ const INPUT: &str = "it is taken from the input";
 
 const REFUSE: &[(&[&str], &str)] = &[
     (&["zones"], ZONES),
+    (
+        &[
+            "svt",
+            "svt-base-layer-switch-mode",
+            "svt-compressed-ten-bit-format",
+            "svt-fps-in-vps",
+            "svt-hierarchical-level",
+            "svt-hme",
+            "svt-pred-struct",
+            "svt-preset-tuner",
+            "svt-search-height",
+            "svt-search-width",
+            "svt-speed-control",
+        ],
+        "x265 has no SVT-HEVC in it",
+    ),
     (&["frame-dup"], "it leaves out frames, and every frame is kept"),
     (
         &[
@@ -178,29 +178,6 @@ const REFUSE: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// The option without the `no-` that x265 allows before a switch.
-fn base(key: &str) -> &str {
-    key.strip_prefix("no-").unwrap_or(key)
-}
-
-/// x265's first name of an option, a `no-` before it kept.
-pub(super) fn canonical(key: &str) -> String {
-    let base = base(key);
-    match ALIASES.iter().find(|(alias, _)| *alias == base) {
-        Some((_, name)) if base == key => (*name).to_owned(),
-        Some((_, name)) => format!("no-{name}"),
-        None => key.to_owned(),
-    }
-}
-
-pub(super) fn usage(key: &str) -> Option<Use> {
-    let base = base(key);
-    if let Some(reason) = refusal(base) {
-        return Some(Use::Refuse(reason));
-    }
-    (passes(base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass)
-}
-
 const ME: &[&str] = &["dia", "hex", "umh", "star", "sea", "full"];
 const SWITCH: &[&str] = &["true", "false", "yes", "no", "on", "off"];
 const LEVEL_IDC: &[u32] = &[0, 10, 20, 21, 30, 31, 40, 41, 50, 51, 52, 60, 61, 62, 85];
@@ -214,7 +191,7 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
     };
     let is_number = |text: &str| text.parse::<f64>().is_ok();
     let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    match base(key) {
+    match X265.base(key) {
         "level-idc" => match exact_level(value, 10.0).is_some_and(|idc| LEVEL_IDC.contains(&idc)) {
             true => Ok(()),
             false => Err("one of 1, 2, 2.1, 3, 3.1, 4, 4.1, 5 to 5.2, 6 to 6.2, 8.5 is wanted".into()),
@@ -230,25 +207,21 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
     }
 }
 
-/// Every option, for the nearest one to a typo.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    gstdivien::lane::option_keys("x265enc").iter().copied().filter(|key| refusal(key).is_none())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::keys::Standing;
     use super::*;
 
     #[test]
     fn every_option_of_x265_has_a_use_or_a_reason() {
-        for key in ["rd", "no-sao", "level", "no-rdoq", "keyint", "max-cll", "cll", "no-tskip-fast"] {
-            assert!(matches!(usage(&canonical(key)), Some(Use::Pass)), "{key}");
+        for key in ["rd", "no-sao", "level", "no-rdoq", "keyint", "max-cll", "cll", "no-tskip-fast", "tmvp"] {
+            assert_eq!(X265.standing(&X265.canonical(key)), Standing::Passes, "{key}");
         }
         for key in ["csv", "pools", "sar", "open-gop", "vbv-maxrate", "frame-dup", "svt-hme", "zones", "no-wpp-x"] {
-            let refused = matches!(usage(&canonical(key)), Some(Use::Refuse(_)));
+            let refused = matches!(X265.standing(key), Standing::Refused(_));
             assert_eq!(refused, key != "no-wpp-x", "{key}");
         }
-        assert!(names().any(|name| name == "crf") && names().all(|name| name != "csv"));
+        assert_eq!(X265.canonical("no-rdoq"), "no-rdoq-level");
     }
 
     #[test]
