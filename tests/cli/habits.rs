@@ -35,8 +35,23 @@ fn a_bit_rate_for_the_sound_has_it_encoded() {
     let encoded = encode(&film, &["-preset", "ultrafast", "-b:a", "64k"], folder.path(), "encoded.mkv");
     assert_eq!(sound(&encoded).as_deref(), Some("opus"));
     let mut line = divien!("-y", "-i", &film, "-preset", "ultrafast", "-c:a", "copy", "-b:a", "64k", &encoded);
-    run(&mut line).success().says(&["-b:a has no effect"]);
+    run(&mut line).success().says(&["-b:a, -ac and -ar have no effect"]);
     assert_eq!(sound(&encoded), before);
+}
+
+#[test]
+fn channels_and_sample_rate_are_the_ones_asked_for() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    for (codec, name) in [("aac", "out.mp4"), ("pcm_s16le", "out.mov"), ("flac", "out.mkv")] {
+        let options = ["-preset", "ultrafast", "-c:a", codec, "-ac", "1", "-ar", "32000"];
+        let output = encode(&film, &options, folder.path(), name);
+        let rows = probe::rows(&output, "stream", Some("a:0"), "channels,sample_rate");
+        let sound = rows.first().map(|row| (row.number("channels"), row.number("sample_rate")));
+        assert_eq!(sound, Some((Some(1.0), Some(32000.0))), "{name}");
+    }
+    let refused = folder.path().join("refused.mkv");
+    run(&mut divien!("-i", &film, "-c:a", "libopus", "-ar", "44100", &refused)).failure().says(&["opusenc", "-ar"]);
 }
 
 #[test]

@@ -88,6 +88,10 @@ pub struct AudioArgs {
     pub codec: AudioCodec,
     /// `-b:a`, in bits a second.
     pub bit_rate: Option<u64>,
+    /// `-ac`
+    pub channels: Option<u32>,
+    /// `-ar`, samples a second.
+    pub rate: Option<u32>,
 }
 
 /// What happens to the sound.

@@ -8,7 +8,7 @@ const FILTERS: &str = "filters are a later version's; filter with another tool b
 const STREAMS: &str =
     "the first video and all sound and subtitles are taken; -an and -sn leave some out, choosing is a later version's";
 const SIZE: &str = "the picture keeps its size, shape and frame rate; changing them is a filter of a later version";
-const SOUND: &str = "the sound keeps its channels, rate and level; changing them is a filter of a later version";
+const SOUND: &str = "of the sound -b:a, -ac and -ar can be set; the rest is a filter of a later version";
 const EACH: &str = "settings are for all streams of a kind, -c:a, -b:a, -c:s; single streams are a later version's";
 const TAGS: &str = "titles and languages are kept; -metadata KEY=VALUE sets a tag of the file, not yet of a stream";
 const MUXER: &str =
@@ -126,9 +126,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
     (&["c:a:", "codec:a:", "b:a:", "c:s:", "codec:s:"], EACH),
     (
         &[
-            "ar",
             "ar:",
-            "ac",
             "ac:",
             "aq",
             "q:a",

@@ -307,6 +307,8 @@ impl Typed {
                 }
             }
             Id::AudioRate => self.audio.bit_rate = Some(audio_rate(option.kind, said)?),
+            Id::Channels => self.audio.channels = Some(said.small(option.kind)?),
+            Id::SampleRate => self.audio.rate = Some(said.small(option.kind)?),
             Id::NoAudio => self.no_audio = true,
             Id::NoSubtitles => self.no_subtitles = true,
             Id::Format if said.before_input => input_format(said.text)?,

@@ -92,6 +92,8 @@ pub(crate) enum Id {
     PixFmt,
     AudioEncoder,
     AudioRate,
+    Channels,
+    SampleRate,
     NoAudio,
     NoSubtitles,
     Format,
@@ -167,6 +169,8 @@ const WORKERS: Kind = Kind::Count { metavar: "N", min: 1, max: 1024 };
 const THREADS: Kind = Kind::CountOrAuto { metavar: "N", max: 256 };
 const CHUNK: Kind = Kind::Count { metavar: "FRAMES", min: 1, max: 1_000_000 };
 const FRAMES: Kind = Kind::Count { metavar: "N", min: 1, max: u64::MAX };
+const CHANNELS: Kind = Kind::Count { metavar: "N", min: 1, max: 64 };
+const SAMPLE_RATE: Kind = Kind::Count { metavar: "HZ", min: 1000, max: 768_000 };
 const AUDIO_RATE: Kind = Kind::Rate { min: 500, max: 10_000_000 };
 
 /// The frames of a chunk where nothing else is said.
@@ -368,7 +372,11 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     .or(&["acodec", "codec:a"])
     .default("copy where the container takes it")
     .basic(),
-    def(Id::AudioRate, "b:a", AUDIO_RATE, Group::Audio, "bit rate of the sound").or(&["ab"]).basic(),
+    def(Id::AudioRate, "b:a", AUDIO_RATE, Group::Audio, "bit rate of the sound, which is then encoded")
+        .or(&["ab"])
+        .basic(),
+    def(Id::Channels, "ac", CHANNELS, Group::Audio, "channels of the sound, which is then encoded").or(&["ac:a"]),
+    def(Id::SampleRate, "ar", SAMPLE_RATE, Group::Audio, "samples a second, of the sound then encoded").or(&["ar:a"]),
     def(Id::NoAudio, "an", Kind::Flag, Group::Audio, "leave the sound out").basic(),
 ];
 

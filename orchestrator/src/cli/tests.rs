@@ -46,7 +46,7 @@ fn no_sound_is_no_sound_whatever_else_is_said_of_it() {
 fn every_option_reaches_the_job() {
     let job = job(
         "-y -w 3 -hide_banner -loglevel repeat+level+error -nostats -progress pipe:2 -ss 1:02 -i - -threads 2 -bsize 100 -c:v libx265 -crf 22.5 \
-         -preset slow -pix_fmt yuv420p10le -x265-params rd=4 -c:a aac -b:a 128k -sn -t 90s -frames:v 10 -movflags +faststart \
+         -preset slow -pix_fmt yuv420p10le -x265-params rd=4 -c:a aac -b:a 128k -ac 2 -ar 44100 -sn -t 90s -frames:v 10 -movflags +faststart \
          -metadata title=a -metadata artist=b=c -f mp4 -",
     );
     assert_eq!((job.input, job.output), (Input::Stdin, Output::Stdout));
@@ -56,7 +56,15 @@ fn every_option_reaches_the_job() {
     let options: Vec<(&str, &str)> = job.video.options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(options, [("crf", "22.5"), ("preset", "slow"), ("x265-params", "rd=4")]);
     assert_eq!(job.video.pix_fmt.as_deref(), Some("yuv420p10le"));
-    assert_eq!(job.audio, AudioArgs { codec: AudioCodec::Encoder("aac".into()), bit_rate: Some(128_000) });
+    assert_eq!(
+        job.audio,
+        AudioArgs {
+            codec: AudioCodec::Encoder("aac".into()),
+            bit_rate: Some(128_000),
+            channels: Some(2),
+            rate: Some(44_100)
+        }
+    );
     assert!(!job.subtitles && job.faststart);
     assert_eq!(job.range.start, Some(Duration::from_secs(62)));
     assert_eq!(job.range.end, Some(End::After(Duration::from_secs(90))));
@@ -174,8 +182,7 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         "-stream_loop 1",
         "-shortest",
         "-vsync cfr",
-        "-ar 48000",
-        "-ac 2",
+        "-q:a 2",
         "-c:a:0 aac",
         "-b:a:1 64k",
         "-metadata:s:v:0 a=b",

@@ -309,8 +309,8 @@ fn others(
     for name in &facts.unknown {
         notes.push(format!("a stream of {name}: dropped, nothing installed reads it"));
     }
-    if job.audio.codec == AudioCodec::Copy && job.audio.bit_rate.is_some() {
-        notes.push("-b:a has no effect: the sound is copied".into());
+    if job.audio.codec == AudioCodec::Copy && sound::needs_encoder(&job.audio) {
+        notes.push("-b:a, -ac and -ar have no effect: the sound is copied".into());
     }
     if matches!(job.audio.codec, AudioCodec::Copy | AudioCodec::Encoder(_))
         && !facts.streams.iter().any(|s| s.kind == Kind::Audio)

@@ -1,18 +1,22 @@
 //! What happens to a stream of sound.
 
 use super::Action;
-use crate::cli::{AudioCodec, Job};
+use crate::cli::{AudioArgs, AudioCodec, Job};
 use crate::error::Error;
 use crate::mux::{Codec, Container};
 use crate::probe::Stream;
 
 /// An encoder for sound.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SoundEncoder {
     /// The GStreamer element.
     pub factory: String,
     /// In bits a second; `None` is the element's own default.
     pub bit_rate: Option<u64>,
+    /// Channels, where they are not the input's.
+    pub channels: Option<u32>,
+    /// Samples a second, where they are not the input's.
+    pub rate: Option<u32>,
 }
 
 /// What was decided about a stream.
@@ -84,8 +88,8 @@ pub(super) fn decide(
     };
     let (codec, elements) = match &job.audio.codec {
         AudioCodec::None => return Ok(Decision::Unwanted),
-        // A bit rate asks for an encode, as it does in ffmpeg.
-        AudioCodec::Auto if container.takes(&stream.codec) && job.audio.bit_rate.is_none() => {
+        // What only an encoder can do asks for an encode, as it does in ffmpeg.
+        AudioCodec::Auto if container.takes(&stream.codec) && !needs_encoder(&job.audio) => {
             return Ok(Decision::Keep(stream.codec.clone(), Action::Copy));
         }
         AudioCodec::Copy if container.takes(&stream.codec) => {
@@ -125,8 +129,14 @@ pub(super) fn decide(
         };
         return Err(Error::NoElement { element, package });
     };
-    let encoder = SoundEncoder { factory: (*factory).to_owned(), bit_rate: job.audio.bit_rate };
+    let AudioArgs { bit_rate, channels, rate, .. } = job.audio;
+    let encoder = SoundEncoder { factory: (*factory).to_owned(), bit_rate, channels, rate };
     Ok(Decision::Keep(codec, Action::Encode(encoder)))
+}
+
+/// True where a setting is given that a copy cannot follow.
+pub(super) fn needs_encoder(audio: &AudioArgs) -> bool {
+    audio.bit_rate.is_some() || audio.channels.is_some() || audio.rate.is_some()
 }
 
 fn names() -> String {
