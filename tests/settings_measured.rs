@@ -141,6 +141,9 @@ fn vp9_is_within_three_percent_and_a_fifth_of_a_decibel() {
         vpx("-c:v libvpx-vp9 -crf 40 -b:v 2M -cpu-used 4"),
         vpx("-c:v libvpx-vp9 -b:v 400k -cpu-used 4"),
         vpx("-c:v libvpx-vp9 -b:v 400k -cpu-used 4 -aq-mode variance -tune ssim -g 50"),
+        vpx(
+            "-c:v libvpx-vp9 -b:v 400k -cpu-used 4 -row-mt 1 -tile-columns 1 -frame-parallel 0 -profile:v 0 -keyint_min 5",
+        ),
     ];
     check_all(&source, &cases, 0.03, 0.2);
 }
@@ -176,7 +179,11 @@ fn libavcodecs_encoders_are_ffmpegs() {
     let cases = [
         libav("-c:v mpeg4 -q:v 5"),
         libav("-c:v mpeg4 -q:v 3 -g 25 -bf 2"),
+        libav("-c:v mpeg4 -q:v 31"),
+        libav("-c:v mpeg4 -q:v 3.5 -mbd rd"),
+        libav("-c:v mpeg4 -q:v 4 -trellis 1 -g 100"),
         Case { ffmpeg_only: "-pix_fmt yuv420p -strict -1", ..libav("-c:v mjpeg -q:v 4") },
+        Case { ffmpeg_only: "-pix_fmt yuv420p -strict -1", ..libav("-c:v mjpeg -q:v 4.7 -huffman default") },
         libav("-c:v ffv1"),
         libav("-c:v ffv1 -level 3"),
         libav("-c:v ffv1 -level 3 -slices 9 -g 1 -coder ac"),
@@ -193,7 +200,8 @@ fn prores_is_ffmpegs() {
     let cases = [
         libav("-c:v prores_ks -profile:v hq"),
         libav("-c:v prores_ks -profile:v proxy"),
-        libav("-c:v prores_ks -profile:v lt -q:v 8"),
+        libav("-c:v prores_ks -profile:v lt -q:v 8 -vendor apl0"),
+        libav("-c:v prores_ks -profile:v standard -mbs_per_slice 4 -bits_per_mb 4000 -quant_mat hq"),
     ];
     check_all(&source, &cases, 0.01, 0.1);
 }

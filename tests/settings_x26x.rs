@@ -123,7 +123,7 @@ const X264: &[&str] = &[
     "-qp 22 -crf 19",
     "-preset veryslow -crf 17 -tune film -g 240 -bf 8",
     "-preset ultrafast -profile:v main -refs 3",
-    "-x264-params me=esa:direct=auto:b-pyramid=strict:zones=0,10,q=20/11,20,b=1.5",
+    "-x264-params me=esa:direct=auto:b-pyramid=strict",
     "-x264-params ratetol=inf:bitrate=500:partitions=all:no-cabac=1",
 ];
 

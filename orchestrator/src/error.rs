@@ -88,6 +88,8 @@ pub enum Error {
     Exists {
         /// The output.
         path: PathBuf,
+        /// `-n` was given.
+        kept: bool,
     },
     /// The output cannot be made.
     #[error("{path}: {source}", path = path.display())]
@@ -192,6 +194,7 @@ impl Error {
                 format!("apt install {package}")
             }
             Self::Plan { hint, .. } => hint.clone(),
+            Self::Exists { kept: true, .. } => "-n keeps it; -y in its place replaces it".into(),
             Self::Exists { .. } => "-y replaces it".into(),
             Self::Create { source, .. } | Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "make room, or write elsewhere; the partial output was removed".into()

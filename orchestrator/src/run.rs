@@ -88,6 +88,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         size,
         frames: written.frames,
         duration: written.duration,
+        end: written.end,
         elapsed: started.elapsed(),
         busy: watch.tally.busy(started.elapsed()),
         chunks: watch.tally.chunks,
@@ -118,7 +119,7 @@ fn may_write(job: &Job) -> Result<(), Error> {
     if asks && confirmed(path) {
         return Ok(());
     }
-    Err(Error::Exists { path: path.clone() })
+    Err(Error::Exists { path: path.clone(), kept: job.overwrite == Overwrite::Never })
 }
 
 fn confirmed(path: &Path) -> bool {

@@ -5,6 +5,7 @@
 mod containers;
 mod errors;
 mod files;
+mod habits;
 mod video;
 
 use std::path::{Path, PathBuf};

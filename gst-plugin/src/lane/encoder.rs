@@ -167,6 +167,12 @@ fn encoder_factory(name: &str) -> Result<gst::ElementFactory, SpecError> {
     Ok(factory)
 }
 
+/// The keys that the option string of an encoding element may have; none where it has no option string.
+pub fn option_keys(factory: &str) -> &'static [&'static str] {
+    let known = KNOWN.iter().find(|known| known.factory == factory);
+    known.and_then(|known| known.options.as_ref()).map_or(&[], |options| options.allowed)
+}
+
 /// Properties of every element that say nothing of the encode.
 const NOT_THE_ENCODE: &[&str] = &["name", "parent", "qos", "min-force-key-unit-interval"];
 
@@ -192,6 +198,7 @@ impl Checker<'_> {
         }
         if let Some(spec) = self.element.find_property(name)
             && spec.value_type() == glib::Type::STRING
+            && !(name == "vendor" && value.len() == 4 && value.bytes().all(|b| b.is_ascii_alphanumeric()))
         {
             return Err(self.refused(name, value, "a text property may name a file, so only known ones are allowed"));
         }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
-pub use encoder::{EncoderSpec, SpecError};
+pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use input::{Budget, Cancelled, ChunkInput, Next, Reservation};
 pub use local::LocalLane;
 

@@ -65,6 +65,20 @@ pub enum UsageError {
         /// Why, or what to do instead.
         reason: &'static str,
     },
+    /// One of ffmpeg's options that asks for what divien is not for.
+    #[error("'-{name}' is not taken: {reason}")]
+    NotTaken {
+        /// The option without its dash.
+        name: String,
+        /// Why, or what to do instead.
+        reason: String,
+    },
+    /// ffmpeg refuses them together too.
+    #[error("'-y' and '-n' contradict each other: give one of them")]
+    YesAndNo,
+    /// A name after `-h encoder=` that is no encoder's.
+    #[error(transparent)]
+    Encoder(#[from] crate::codec::Error),
     /// A subcommand of a later version.
     #[error("'divien {word}' is not built yet: {reason}")]
     NotBuilt {
@@ -113,6 +127,7 @@ impl UsageError {
             Self::Unknown { .. } => {
                 Some("divien -h full lists the options, divien -h encoder=NAME an encoder's".into())
             }
+            Self::Encoder(error) => error.hint(),
             Self::NotTheEncoders { encoder, .. } => {
                 Some(format!("divien -h encoder={encoder} lists the options it has"))
             }

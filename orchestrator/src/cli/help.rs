@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::same::{SAME, Same};
 use super::table::{Group, OPTIONS, OptionDef};
 use super::{Topic, UsageError};
 use crate::codec::{self, EncoderDef, Opt};
@@ -22,7 +23,7 @@ pub fn help(topic: &Topic) -> Result<String, UsageError> {
 /// The text of `-version`.
 pub fn version() -> String {
     format!(
-        "divien {}\n{}\n",
+        "divien version {}\n{}\n",
         env!("CARGO_PKG_VERSION"),
         if gst::init().is_ok() { gst::version_string().to_string() } else { String::new() }
     )
@@ -59,6 +60,12 @@ fn options(wanted: impl Fn(&OptionDef) -> bool, brief: bool) -> String {
             line(&mut text, &head(option), &tail(option, brief));
         }
     }
+    if !brief {
+        text.push_str("\ntaken as ffmpeg's lines have them, without effect here:\n");
+        for same in SAME {
+            line(&mut text, &same_head(same), same.why);
+        }
+    }
     text.push_str("\nOptions of the output stand after -i. If one is given twice, the last counts.\n");
     if brief {
         text.push_str("-h full lists all options, -h encoder=libx264 an encoder's own, -encoders the encoders.\n");
@@ -72,6 +79,11 @@ fn head(option: &OptionDef) -> String {
         let _ = write!(head, " {}", option.kind.metavar());
     }
     head
+}
+
+fn same_head(same: &Same) -> String {
+    let names = same.names.iter().map(|n| format!("-{n}")).collect::<Vec<_>>().join(", ");
+    format!("{names} {}", same.shown()).trim_end().to_owned()
 }
 
 fn tail(option: &OptionDef, brief: bool) -> String {
@@ -116,7 +128,7 @@ fn encoder(name: &str) -> Result<String, UsageError> {
     }
     let properties = codec::properties(name);
     if properties.is_empty() {
-        return Err(UsageError::NoSuchTopic { topic: format!("encoder={name}") });
+        return Err(codec::unknown(name).into());
     }
     let mut text = format!("{name}: a GStreamer element; its properties are its options\n\n");
     for property in properties {
@@ -183,6 +195,13 @@ pub fn docs() -> String {
         for option in OPTIONS.iter().filter(|o| o.group == group) {
             let _ = writeln!(text, "| `{}` | {} |", escape(&head(option)), escape(&tail(option, false)));
         }
+    }
+    text.push_str(
+        "\n## Without effect\n\nTaken as ffmpeg's lines have them, for what divien does anyway; other values are refused.\n\n\
+         | option | why |\n| --- | --- |\n",
+    );
+    for same in SAME {
+        let _ = writeln!(text, "| `{}` | {} |", same_head(same), escape(same.why));
     }
     for def in codec::ENCODERS {
         let _ = writeln!(

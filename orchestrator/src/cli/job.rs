@@ -26,6 +26,8 @@ pub struct Job {
     pub audio: AudioArgs,
     /// False with `-sn`.
     pub subtitles: bool,
+    /// `-c:s`, `-tag:v`, `-map_metadata`, `-map_chapters`
+    pub carry: Carry,
     /// `-ss`, `-t`, `-to`, `-frames:v`
     pub range: Range,
     /// `-movflags +faststart`
@@ -64,6 +66,8 @@ pub enum Overwrite {
     Always,
     /// `-n`
     Never,
+    /// `-nostdin`: as where no terminal is.
+    Unasked,
 }
 
 /// The video encoder and its options.
@@ -84,6 +88,10 @@ pub struct AudioArgs {
     pub codec: AudioCodec,
     /// `-b:a`, in bits a second.
     pub bit_rate: Option<u64>,
+    /// `-ac`
+    pub channels: Option<u32>,
+    /// `-ar`, samples a second.
+    pub rate: Option<u32>,
 }
 
 /// What happens to the sound.
@@ -98,6 +106,41 @@ pub enum AudioCodec {
     None,
     /// An ffmpeg name (`aac`) or a GStreamer factory (`fdkaacenc`).
     Encoder(String),
+}
+
+/// What is carried from the input into the output beside the pictures and the sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carry {
+    /// `-c:s`
+    pub subtitles: SubtitleCodec,
+    /// `-tag:v`: the name that the video's sample entry has to have.
+    pub video_tag: Option<String>,
+    /// False with `-map_metadata -1`.
+    pub metadata: bool,
+    /// False with `-map_chapters -1`.
+    pub chapters: bool,
+}
+
+impl Default for Carry {
+    fn default() -> Self {
+        Self { subtitles: SubtitleCodec::Auto, video_tag: None, metadata: true, chapters: true }
+    }
+}
+
+/// What happens to subtitles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SubtitleCodec {
+    /// Kept as the container has them, else left out.
+    #[default]
+    Auto,
+    /// `copy`: as they are, or an error.
+    Copy,
+    /// `mov_text`: text as mp4 and mov have it.
+    MovText,
+    /// `srt`, `subrip`, `text`: plain text.
+    Text,
+    /// `ass`, `ssa`
+    Ass,
 }
 
 /// The part of the input that is encoded.
@@ -127,6 +170,8 @@ pub struct Report {
     pub progress: Option<String>,
     /// `-stats` (true), `-nostats` (false); `None` follows the log level.
     pub stats: Option<bool>,
+    /// `-stats_period`
+    pub period: Option<Duration>,
     /// `-loglevel`
     pub level: LogLevel,
     /// `-hide_banner`

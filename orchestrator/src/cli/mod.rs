@@ -5,6 +5,7 @@ mod help;
 mod job;
 mod not_yet;
 mod parse;
+mod same;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -1,29 +1,38 @@
-//! What ffmpeg has and divien does not, yet: named, so that none is ever taken for something else.
+//! What ffmpeg has and divien does not: named, so that none is ever taken for something else.
+
+use super::UsageError;
 
 const RATE_CONTROL: &str =
     "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
 const FILTERS: &str = "filters are a later version's; filter with another tool before";
 const STREAMS: &str =
-    "the first video, and with it sound and subtitles, are taken; choosing streams is a later version's";
-const SIZE: &str = "the picture keeps its size, shape and frame times; changing them is a filter of a later version";
-const INPUT: &str = "the input is recognised by its content, and each frame keeps its own time";
-const COPY: &str = "divien encodes the video; to copy streams use ffmpeg";
-const COLOUR: &str = "colour and shape are taken from the input and kept";
-const DECODER: &str = "how the input is decoded is divien's choice";
+    "the first video and all sound and subtitles are taken; -an and -sn leave some out, choosing is a later version's";
+const SIZE: &str = "the picture keeps its size, shape and frame rate; changing them is a filter of a later version";
+const SOUND: &str = "of the sound -b:a, -ac and -ar can be set; the rest is a filter of a later version";
+const EACH: &str = "settings are for all streams of a kind, -c:a, -b:a, -c:s; single streams are a later version's";
+const TAGS: &str = "titles and languages are kept; -metadata KEY=VALUE sets a tag of the file, not yet of a stream";
 const MUXER: &str =
-    "the containers are written with their usual settings; of their options only -movflags +faststart is there";
-const LISTS: &str = "there are -h, -encoders and -version";
-const LOGS: &str = "there are -loglevel, -stats and -progress";
-const TAGS: &str = "titles, chapters and languages are kept; -metadata KEY=VALUE sets a tag of the file";
-const AUDIO: &str = "the sound is copied or encoded as it is; changing it is a filter of a later version";
-const SUBTITLES: &str = "subtitles are kept where the container has them; -sn leaves them out";
+    "the containers are written with their usual settings; of their options -movflags +faststart is there";
+const KEYS: &str =
+    "key frames stand where chunks begin, at scene changes, and as -g, -keyint_min and -sc_threshold say";
+const LATER: &str = "a later version of divien builds it";
+
+const TIMES: &str = "every frame keeps its own time, counted from where the encode begins";
+const CONTENT: &str = "the input is recognised by its content, and read as fast as it is encoded";
+const COPY: &str = "divien encodes the video; to copy it use ffmpeg";
+const COLOUR: &str = "colour, shape and field order are taken from the input and kept";
+const DECODER: &str = "how the input is decoded is divien's choice; frames it has lost are reported";
+const LENGTH: &str = "the output is as long as the input, or as -t, -to and -frames:v say";
+const LISTS: &str = "there are -h, -h full, -h encoder=NAME, -encoders and -version";
+const LOGS: &str = "there are -loglevel, -stats, -stats_period and -progress";
+const SUBTITLES: &str = "subtitles are kept as they are, -sn leaves them out";
 const FLAGS: &str =
     "interlacing is taken from the input, and groups of pictures are closed so that chunks can be joined";
 
 /// Names that end in `:` stand for any stream specifier.
 const NOT_YET: &[(&[&str], &str)] = &[
-    (&["maxrate", "minrate", "bufsize", "rc_init_occupancy"], RATE_CONTROL),
-    (&["pass", "passlogfile", "fastfirstpass", "stats_file", "x264-stats"], RATE_CONTROL),
+    (&["maxrate", "minrate", "bufsize", "rc_init_occupancy", "maxrate:v", "minrate:v", "bufsize:v"], RATE_CONTROL),
+    (&["pass", "pass:v", "passlogfile", "passlogfile:v", "fastfirstpass", "stats_file", "x264-stats"], RATE_CONTROL),
     (
         &[
             "vf",
@@ -33,9 +42,8 @@ const NOT_YET: &[(&[&str], &str)] = &[
             "filter_complex",
             "lavfi",
             "filter_script:",
+            "filter_script",
             "filter_complex_script",
-            "filter_threads",
-            "filter_complex_threads",
             "sws_flags",
             "sws_dict",
             "swr_opts",
@@ -53,22 +61,18 @@ const NOT_YET: &[(&[&str], &str)] = &[
         &[
             "map",
             "map_channel",
-            "dn",
             "streamid",
             "programid",
             "program",
-            "ignore_unknown",
             "copy_unknown",
             "discard",
             "disposition",
             "disposition:",
             "attach",
             "dump_attachment:",
-            "guess_layout_max",
         ],
         STREAMS,
     ),
-    (&["vn"], "divien encodes video; to take the sound alone use ffmpeg"),
     (
         &[
             "r",
@@ -81,19 +85,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
             "fps_mode:",
             "vsync",
             "fpsmax",
-            "async",
-            "adrift_threshold",
-            "frame_drop_threshold",
-            "copyts",
-            "start_at_zero",
-            "copytb",
-            "enc_time_base",
-            "muxdelay",
-            "muxpreload",
-            "video_track_timescale",
             "force_fps",
-            "force_key_frames",
-            "force_key_frames:",
             "croptop",
             "cropbottom",
             "cropleft",
@@ -101,47 +93,106 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         SIZE,
     ),
+    (&["force_key_frames", "force_key_frames:"], KEYS),
     (
         &[
-            "itsoffset",
-            "itsscale",
-            "re",
-            "readrate",
-            "stream_loop",
-            "loop",
-            "ss_relative",
-            "sseof",
-            "isync",
-            "seek_timestamp",
-            "accurate_seek",
-            "noaccurate_seek",
+            "tag",
+            "tag:",
+            "atag",
+            "bsf",
+            "bsf:",
+            "vbsf",
+            "absf",
+            "movflags:",
+            "brand",
+            "frag_duration",
+            "hls_time",
+            "segment_time",
+            "avoid_negative_ts",
+            "max_interleave_delta",
+            "use_editlist",
+            "write_tmcd",
+            "id3v2_version",
+            "cluster_size_limit",
+            "muxdelay",
+            "muxpreload",
+            "video_track_timescale",
+            "time_base",
+            "enc_time_base",
+        ],
+        MUXER,
+    ),
+    (&["map_metadata:", "map_chapters", "metadata:", "timecode", "timestamp"], TAGS),
+    (&["c:a:", "codec:a:", "b:a:", "c:s:", "codec:s:"], EACH),
+    (
+        &[
+            "ar:",
+            "ac:",
+            "aq",
+            "q:a",
+            "qscale:a",
+            "sample_fmt",
+            "vol",
+            "channel_layout",
+            "ch_layout",
+            "profile:a",
+            "cutoff",
+            "vbr",
+            "application",
+            "frame_duration",
+            "aframes",
+            "frames:a",
+            "compression_level:a",
+            "apad",
+            "async",
+            "guess_layout_max",
+        ],
+        SOUND,
+    ),
+    (&["stream_loop", "loop", "sseof", "itsoffset", "itsscale", "shortest"], "a later version of divien may build it"),
+    (&["workers", "workers_file", "token", "verify", "resume", "cut", "lane-timeout", "worker-timeout"], LATER),
+];
+
+/// What divien is not made for, or does by itself.
+const NOT_TAKEN: &[(&[&str], &str)] = &[
+    (&["vn"], "divien encodes video; to take the sound alone use ffmpeg"),
+    (
+        &[
+            "copyts",
+            "start_at_zero",
+            "copytb",
+            "adrift_threshold",
+            "frame_drop_threshold",
             "dts_delta_threshold",
             "dts_error_threshold",
-            "probesize",
-            "analyzeduration",
+            "isync",
+            "seek_timestamp",
+            "noaccurate_seek",
+            "ss_relative",
             "fflags",
+        ],
+        TIMES,
+    ),
+    (
+        &[
+            "re",
+            "readrate",
             "f:",
             "framerate",
             "video_size",
             "pixel_format",
             "pattern_type",
             "start_number",
-            "thread_queue_size",
-            "find_stream_info",
             "safe",
             "protocol_whitelist",
             "rtsp_transport",
             "user_agent",
             "headers",
-            "bitexact",
         ],
-        INPUT,
+        CONTENT,
     ),
-    (
-        &["shortest", "shortest_buf_duration", "fs", "to_end", "target", "timelimit", "timestamp"],
-        "the output is as long as the input, or as -t, -to and -frames:v say",
-    ),
-    (&["c", "codec", "c:s", "codec:s", "scodec", "c:d", "c:t"], COPY),
+    (&["shortest_buf_duration", "fs", "to_end", "target", "timelimit"], LENGTH),
+    (&["c:d", "c:t", "codec:d", "codec:t", "dcodec"], "streams of data and attachments are left out"),
     (
         &[
             "color_range",
@@ -155,6 +206,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
             "inter_matrix",
             "chroma_intra_matrix",
             "sample_aspect_ratio",
+            "bits_per_raw_sample",
         ],
         COLOUR,
     ),
@@ -166,6 +218,8 @@ const NOT_YET: &[(&[&str], &str)] = &[
             "hwaccel_output_format",
             "init_hw_device",
             "filter_hw_device",
+            "vaapi_device",
+            "qsv_device",
             "skip_frame",
             "skip_loop_filter",
             "lowres",
@@ -180,63 +234,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         DECODER,
     ),
-    (
-        &["flags", "flags:", "flags:v", "ilme", "ildct", "forced-idr", "sc_factor", "mpv_flags", "a53cc", "udu_sei"],
-        FLAGS,
-    ),
-    (
-        &[
-            "tag",
-            "tag:",
-            "vtag",
-            "atag",
-            "bsf",
-            "bsf:",
-            "vbsf",
-            "absf",
-            "movflags:",
-            "brand",
-            "frag_duration",
-            "hls_time",
-            "segment_time",
-            "max_muxing_queue_size",
-            "avoid_negative_ts",
-            "max_interleave_delta",
-            "use_editlist",
-            "write_tmcd",
-            "fdebug",
-            "id3v2_version",
-            "cluster_size_limit",
-        ],
-        MUXER,
-    ),
-    (&["map_metadata", "map_metadata:", "map_chapters", "metadata:", "chapter", "timecode"], TAGS),
-    (
-        &[
-            "ar",
-            "ar:",
-            "ac",
-            "ac:",
-            "aq",
-            "q:a",
-            "qscale:a",
-            "sample_fmt",
-            "vol",
-            "channel_layout",
-            "ch_layout",
-            "profile:a",
-            "cutoff",
-            "vbr",
-            "application",
-            "frame_duration",
-            "filter:a",
-            "aframes",
-            "frames:a",
-            "compression_level:a",
-            "apad",
-        ],
-        AUDIO,
-    ),
+    (&["flags", "flags:", "ilme", "ildct", "forced-idr", "sc_factor", "mpv_flags", "a53cc", "udu_sei"], FLAGS),
     (&["canvas_size", "fix_sub_duration", "fix_sub_duration_heartbeat", "stag", "charenc", "sub_charenc"], SUBTITLES),
     (
         &[
@@ -266,7 +264,6 @@ const NOT_YET: &[(&[&str], &str)] = &[
     (
         &[
             "report",
-            "stats_period",
             "vstats",
             "vstats_file",
             "vstats_version",
@@ -284,24 +281,35 @@ const NOT_YET: &[(&[&str], &str)] = &[
             "max_alloc",
             "print_graphs",
             "abort_on",
+            "fdebug",
         ],
         LOGS,
     ),
-    (&["nostdin", "stdin"], "stdin is read for the question about overwriting only: -y or -n answers it beforehand"),
-    (&["fpre", "vpre", "apre", "spre", "pre"], "preset files are ffmpeg's own; give the options"),
-    (
-        &["workers", "workers_file", "token", "verify", "resume", "cut", "lane-timeout", "worker-timeout"],
-        "a later version of divien builds it",
-    ),
+    (&["fpre", "vpre", "apre", "spre", "pre", "pre:"], "preset files are ffmpeg's own; give the options"),
 ];
 
-/// Why ffmpeg's option `name` is refused, if it is one of those.
-pub(super) fn reason(name: &str) -> Option<&'static str> {
+/// The error for ffmpeg's option `name`, if it is one of those that are not there; with the value where that matters.
+pub(super) fn refusal(name: &str, value: Option<&str>) -> Option<UsageError> {
     let matches = |known: &str| match known.strip_suffix(':') {
         Some(base) => name.strip_prefix(base).is_some_and(|rest| rest.starts_with(':')),
         None => name == known,
     };
-    NOT_YET.iter().find(|(names, _)| names.iter().any(|n| matches(n))).map(|(_, reason)| *reason)
+    let find = |table: &[(&[&str], &'static str)]| {
+        table.iter().find(|(names, _)| names.iter().any(|n| matches(n))).map(|(_, reason)| *reason)
+    };
+    let typed = value.map_or_else(|| name.to_owned(), |value| format!("{name} {value}"));
+    // `-c` is every stream's: copied, they are nothing to divien; named, an encoder cannot be meant for all of them.
+    if matches!(name, "c" | "codec") {
+        let reason = match value {
+            Some("copy") | None => COPY.to_owned(),
+            Some(encoder) => format!("it is for every stream; -c:v {encoder} is for the video, -c:a for the sound"),
+        };
+        return Some(UsageError::NotTaken { name: typed, reason });
+    }
+    if let Some(reason) = find(NOT_YET) {
+        return Some(UsageError::NotYet { name: typed, reason });
+    }
+    find(NOT_TAKEN).map(|reason| UsageError::NotTaken { name: typed, reason: reason.into() })
 }
 
 /// Words that stand first on DiViEn's command lines and on those of later versions.

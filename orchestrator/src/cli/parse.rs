@@ -7,12 +7,37 @@ use std::path::PathBuf;
 use super::error::{UsageError, nearest_names};
 use super::table::{self, Group, Id, Kind, OptionDef};
 use super::{
-    AudioArgs, AudioCodec, Command, End, Input, Job, LogLevel, Output, Overwrite, Range, Report, Topic, VideoArgs,
-    not_yet, value,
+    AudioArgs, AudioCodec, Carry, Command, End, Input, Job, LogLevel, Output, Overwrite, Range, Report, SubtitleCodec,
+    Topic, VideoArgs, not_yet, same, value,
 };
 use crate::codec;
 
 const DEFAULT_ENCODER: &str = "libx264";
+
+/// ffmpeg's names of demuxers for what is recognised by its content anyway.
+const RECOGNISED: &[&str] = &[
+    "yuv4mpegpipe",
+    "matroska",
+    "webm",
+    "mov",
+    "mp4",
+    "m4a",
+    "3gp",
+    "3g2",
+    "mj2",
+    "mpegts",
+    "mpeg",
+    "mpegvideo",
+    "avi",
+    "flv",
+    "ogg",
+    "asf",
+    "ivf",
+    "h264",
+    "hevc",
+    "m4v",
+    "obu",
+];
 
 pub(super) fn parse(args: VecDeque<OsString>) -> Result<Command, UsageError> {
     if let Some(word) = args.front().and_then(|w| w.to_str())
@@ -42,7 +67,9 @@ struct Typed {
     /// An error, but an unknown option before it is the likelier cause.
     extra_output: Option<String>,
     format: Option<String>,
-    overwrite: Overwrite,
+    yes: bool,
+    no: bool,
+    no_stdin: bool,
     workers: Option<u32>,
     threads: Option<u32>,
     chunk_frames: Option<u32>,
@@ -53,6 +80,7 @@ struct Typed {
     audio: AudioArgs,
     no_audio: bool,
     no_subtitles: bool,
+    carry: Carry,
     input_side: Times,
     output_side: Times,
     frames: Option<u64>,
@@ -105,7 +133,9 @@ impl Parser {
             _ => {}
         }
         let before_input = self.typed.input.is_none();
-        let misplaced = before_input && !matches!(option.group, Group::Global | Group::Input);
+        // ffmpeg has these for its inputs too: streams left out, and threads of the decoder.
+        let both = matches!(option.id, Id::NoAudio | Id::NoSubtitles | Id::Threads);
+        let misplaced = before_input && !both && !matches!(option.group, Group::Global | Group::Input);
         // Encoder options wait for their check until the encoder is known.
         if misplaced && !matches!(option.id, Id::Encoder(_) | Id::Format) {
             return Err(UsageError::BeforeInput { name: name.into(), group: option.group });
@@ -129,10 +159,11 @@ impl Parser {
         // Some of ffmpeg's options have no value: the next option is not swallowed by them.
         let is_option = |arg: &OsString| {
             let name = arg.to_str().and_then(|text| text.strip_prefix('-'));
-            name.is_some_and(|name| table::find(name).is_some())
+            name.is_some_and(|name| table::find(name).is_some() || same::find(name).is_some())
         };
+        let has_value = same::find(name).is_none_or(same::Same::has_value);
         let next = match self.args.front() {
-            Some(arg) if !is_option(arg) => self.args.pop_front(),
+            Some(arg) if has_value && !is_option(arg) => self.args.pop_front(),
             _ => None,
         };
         let value = match next {
@@ -198,6 +229,20 @@ impl Said<'_> {
         u32::try_from(self.count(kind)?).map_err(|_| self.out_of_range(kind))
     }
 
+    /// `None` is the encoder's default, for `auto` and 0.
+    fn threads(&self, kind: Kind) -> Result<Option<u32>, UsageError> {
+        let Kind::CountOrAuto { max, .. } = kind else {
+            return Err(self.bad("not a number"));
+        };
+        if self.text == "auto" {
+            return Ok(None);
+        }
+        let number = value::number(self.text).filter(|n| n.fract() == 0.0);
+        let number = number.ok_or_else(|| self.bad("a whole number or auto is wanted"))?;
+        let fits = (0.0..=max as f64).contains(&number);
+        fits.then_some(Some(number as u32).filter(|n| *n > 0)).ok_or_else(|| self.out_of_range(kind))
+    }
+
     fn time(&self) -> Result<std::time::Duration, UsageError> {
         value::time(self.text)
             .ok_or_else(|| self.bad("a time is wanted: seconds (12.5), h:m:s (1:02:03.5), 250ms or 40us, not negative"))
@@ -228,15 +273,22 @@ impl Typed {
     fn apply(&mut self, option: &OptionDef, said: &Said) -> Result<(), UsageError> {
         let text = || said.text.to_owned();
         match option.id {
-            Id::Yes => self.overwrite = Overwrite::Always,
-            Id::No => self.overwrite = Overwrite::Never,
+            Id::Yes => self.yes = true,
+            Id::No => self.no = true,
+            Id::Stdin => self.no_stdin = false,
+            Id::NoStdin => self.no_stdin = true,
             Id::Workers => self.workers = Some(said.small(option.kind)?),
-            Id::Threads => self.threads = Some(said.small(option.kind)?).filter(|n| *n > 0),
+            Id::Threads => {
+                let threads = said.threads(option.kind)?;
+                if !said.before_input {
+                    self.threads = threads;
+                }
+            }
             Id::ChunkFrames => self.chunk_frames = Some(said.small(option.kind)?),
             Id::VideoEncoder if said.text == "copy" => {
-                return Err(UsageError::NotYet {
+                return Err(UsageError::NotTaken {
                     name: format!("{} copy", said.name),
-                    reason: "divien encodes the video; to copy streams use ffmpeg",
+                    reason: "divien encodes the video; to copy it use ffmpeg".into(),
                 });
             }
             Id::VideoEncoder => self.encoder = Some(text()),
@@ -255,14 +307,11 @@ impl Typed {
                 }
             }
             Id::AudioRate => self.audio.bit_rate = Some(audio_rate(option.kind, said)?),
+            Id::Channels => self.audio.channels = Some(said.small(option.kind)?),
+            Id::SampleRate => self.audio.rate = Some(said.small(option.kind)?),
             Id::NoAudio => self.no_audio = true,
             Id::NoSubtitles => self.no_subtitles = true,
-            Id::Format if said.before_input => {
-                return Err(UsageError::NotYet {
-                    name: "f (of the input)".into(),
-                    reason: "the input is recognised by its content",
-                });
-            }
+            Id::Format if said.before_input => input_format(said.text)?,
             Id::Format => self.format = Some(text()),
             Id::Start => self.side(said).start = Some(said.time()?),
             Id::Duration => self.side(said).duration = Some(said.time()?),
@@ -277,10 +326,23 @@ impl Typed {
                     .ok_or_else(|| said.bad("KEY=VALUE is wanted"))?;
                 self.metadata.push((key.into(), value.into()));
             }
+            Id::SubtitleEncoder => {
+                self.carry.subtitles = match said.text {
+                    "copy" => SubtitleCodec::Copy,
+                    "mov_text" => SubtitleCodec::MovText,
+                    "srt" | "subrip" | "text" => SubtitleCodec::Text,
+                    "ass" | "ssa" => SubtitleCodec::Ass,
+                    _ => return Err(said.bad("copy, mov_text, srt or ass is wanted; -sn leaves subtitles out")),
+                }
+            }
+            Id::Tag => self.carry.video_tag = Some(text()),
+            Id::MapMetadata => self.carry.metadata = of_the_input(said)?,
+            Id::MapChapters => self.carry.chapters = of_the_input(said)?,
+            Id::StatsPeriod => self.report.period = Some(said.time()?).filter(|period| !period.is_zero()),
             Id::Progress => self.report.progress = Some(text()),
             Id::Stats => self.report.stats = Some(true),
             Id::NoStats => self.report.stats = Some(false),
-            Id::LogLevel => self.report.level = log_level(said)?,
+            Id::LogLevel => self.report.level = log_level(said, self.report.level)?,
             Id::HideBanner => self.report.hide_banner = true,
             Id::Input | Id::Help | Id::Encoders | Id::Version => {}
         }
@@ -301,8 +363,10 @@ impl Typed {
             match flag {
                 "faststart" => self.faststart = on,
                 "" => return Err(said.bad("+faststart is wanted")),
+                // ffmpeg's default, and divien's.
+                "write_colr" if on => {}
                 _ => {
-                    let name = format!("movflags {flag}");
+                    let name = format!("movflags {}{flag}", if on { "+" } else { "-" });
                     return Err(UsageError::NotYet { name, reason: "of the flags only +faststart is there" });
                 }
             }
@@ -317,19 +381,27 @@ impl Typed {
         if let Some(extra) = self.extra_output {
             return Err(UsageError::Second { what: "output", extra });
         }
+        let overwrite = match (self.yes, self.no) {
+            (true, true) => return Err(UsageError::YesAndNo),
+            (true, false) => Overwrite::Always,
+            (false, true) => Overwrite::Never,
+            (false, false) if self.no_stdin => Overwrite::Unasked,
+            (false, false) => Overwrite::Ask,
+        };
         let input = self.input.ok_or(UsageError::NoInput)?;
         let output = self.output.ok_or(UsageError::NoOutput)?;
         Ok(Job {
             input,
             output,
             format: self.format,
-            overwrite: self.overwrite,
+            overwrite,
             workers: self.workers,
             threads: self.threads,
             chunk_frames: self.chunk_frames.unwrap_or(table::CHUNK_FRAMES),
             video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
             audio: if self.no_audio { AudioArgs { codec: AudioCodec::None, ..self.audio } } else { self.audio },
             subtitles: !self.no_subtitles,
+            carry: self.carry,
             range: range(self.input_side, self.output_side, self.frames)?,
             faststart: self.faststart,
             metadata: self.metadata,
@@ -346,12 +418,17 @@ fn encoder_options(
 ) -> Result<Vec<(String, String)>, UsageError> {
     let mut options: Vec<(String, String)> = Vec::new();
     for option in typed {
-        let name = match option.name.strip_suffix(":0").unwrap_or(&option.name) {
+        let plain = table::plain(&option.name);
+        let name = match plain.as_ref() {
             name if option.listed => name,
             name => name.strip_suffix(":v").unwrap_or(name),
         };
         if !option.listed && !codec::accepts(encoder, name) {
-            return Err(refusal(encoder, &option.name, name));
+            match same::find(&option.name) {
+                Some(same) => same.check(&option.name, option.value.as_deref())?,
+                None => return Err(refusal(encoder, &option, name)),
+            }
+            continue;
         }
         if option.before_input && has_input {
             return Err(UsageError::BeforeInput { name: option.name, group: Group::Video });
@@ -365,9 +442,13 @@ fn encoder_options(
     Ok(options)
 }
 
-fn refusal(encoder: &str, typed: &str, name: &str) -> UsageError {
-    if let Some(reason) = not_yet::reason(typed).or_else(|| not_yet::reason(name)) {
-        return UsageError::NotYet { name: typed.into(), reason };
+fn refusal(encoder: &str, option: &EncoderOption, name: &str) -> UsageError {
+    let typed = option.name.as_str();
+    let value = option.value.as_deref();
+    if let Some(error) = not_yet::refusal(typed, None).or_else(|| not_yet::refusal(name, None)) {
+        // Only what is said of -c turns on its value.
+        let by_value = || not_yet::refusal(typed, value);
+        return if matches!(typed, "c" | "codec") { by_value().unwrap_or(error) } else { error };
     }
     let of_encoder = codec::option_names(encoder);
     if codec::of_some_encoder(name) {
@@ -428,23 +509,61 @@ fn audio_rate(kind: Kind, said: &Said) -> Result<u64, UsageError> {
     Ok(rate)
 }
 
-fn log_level(said: &Said) -> Result<LogLevel, UsageError> {
-    // ffmpeg allows flags before the level: repeat+level+verbose.
-    let name = said.text.rsplit('+').next().unwrap_or(said.text);
-    Ok(match name {
-        "quiet" | "-8" => LogLevel::Quiet,
-        "panic" | "0" => LogLevel::Panic,
-        "fatal" | "8" => LogLevel::Fatal,
-        "error" | "16" => LogLevel::Error,
-        "warning" | "24" => LogLevel::Warning,
-        "info" | "32" => LogLevel::Info,
-        "verbose" | "40" => LogLevel::Verbose,
-        "debug" | "48" => LogLevel::Debug,
-        "trace" | "56" => LogLevel::Trace,
-        _ => {
-            return Err(said.bad("quiet, panic, fatal, error, warning, info, verbose, debug or trace is wanted"));
+/// `0` is the input; `-1` is ffmpeg's for none.
+fn of_the_input(said: &Said) -> Result<bool, UsageError> {
+    match said.text {
+        "0" | "0:g" => Ok(true),
+        "-1" => Ok(false),
+        _ => Err(said.bad("0 (the input, the default) or -1 (nothing) is wanted; there is one input")),
+    }
+}
+
+/// Named formats are believed where the content tells them too; others are what divien cannot read.
+fn input_format(text: &str) -> Result<(), UsageError> {
+    if text.split(',').all(|name| RECOGNISED.contains(&name)) {
+        return Ok(());
+    }
+    let reason = match text {
+        "rawvideo" => "raw pictures do not tell their size and rate; pipe them as yuv4mpegpipe",
+        "lavfi" | "concat" | "image2" | "image2pipe" => "the input is one file or stream; make it with ffmpeg first",
+        _ => "the input is recognised by its content; leave -f out",
+    };
+    Err(UsageError::NotTaken { name: format!("f {text}, before -i,"), reason: reason.into() })
+}
+
+/// ffmpeg's grammar: flags, which only it has a use for, then a name or a number. Flags alone leave the level.
+fn log_level(said: &Said, before: LogLevel) -> Result<LogLevel, UsageError> {
+    const LEVELS: [(&str, i64, LogLevel); 9] = [
+        ("quiet", -8, LogLevel::Quiet),
+        ("panic", 0, LogLevel::Panic),
+        ("fatal", 8, LogLevel::Fatal),
+        ("error", 16, LogLevel::Error),
+        ("warning", 24, LogLevel::Warning),
+        ("info", 32, LogLevel::Info),
+        ("verbose", 40, LogLevel::Verbose),
+        ("debug", 48, LogLevel::Debug),
+        ("trace", 56, LogLevel::Trace),
+    ];
+    let mut rest = said.text;
+    while let Some(next) = {
+        let flag = rest.trim_start_matches(['+', '-']);
+        flag.strip_prefix("repeat").or_else(|| flag.strip_prefix("level"))
+    } {
+        rest = next;
+        if rest.is_empty() {
+            return Ok(before);
         }
-    })
+    }
+    let rest = rest.strip_prefix('+').unwrap_or(rest);
+    if let Some((.., level)) = LEVELS.iter().find(|(name, ..)| *name == rest) {
+        return Ok(*level);
+    }
+    let number: i64 = rest.parse().map_err(|_| {
+        said.bad("quiet, panic, fatal, error, warning, info, verbose, debug, trace or their number is wanted")
+    })?;
+    // Between two levels, what is less than said is shown.
+    let level = LEVELS.iter().rev().find(|(_, least, _)| number >= *least);
+    Ok(level.map_or(LogLevel::Quiet, |(.., level)| *level))
 }
 
 fn path(value: OsString) -> PathBuf {

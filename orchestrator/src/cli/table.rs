@@ -1,5 +1,7 @@
 //! The table of options: everything the parser, the help and the docs know about one.
 
+use std::borrow::Cow;
+
 /// Where an option stands on the command line and in the help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
@@ -36,6 +38,8 @@ pub(crate) enum Kind {
     Flag,
     /// A whole number in a range.
     Count { metavar: &'static str, min: u64, max: u64 },
+    /// Like a count, or the word `auto` for 0.
+    CountOrAuto { metavar: &'static str, max: u64 },
     /// A time.
     Time,
     /// Bits a second.
@@ -50,7 +54,10 @@ impl Kind {
     pub(crate) fn metavar(self) -> &'static str {
         match self {
             Self::Flag => "",
-            Self::Count { metavar, .. } | Self::Text(metavar) | Self::Codec(metavar) => metavar,
+            Self::Count { metavar, .. }
+            | Self::CountOrAuto { metavar, .. }
+            | Self::Text(metavar)
+            | Self::Codec(metavar) => metavar,
             Self::Time => "TIME",
             Self::Rate { .. } => "RATE",
         }
@@ -60,6 +67,7 @@ impl Kind {
         match self {
             Self::Count { min, max: u64::MAX, .. } => Some(format!("{min} or more")),
             Self::Count { min, max, .. } => Some(format!("{min} to {max}")),
+            Self::CountOrAuto { max, .. } => Some(format!("auto, 0 to {max}")),
             Self::Rate { min, max } => Some(format!("{min} to {max} bits a second")),
             _ => None,
         }
@@ -84,6 +92,8 @@ pub(crate) enum Id {
     PixFmt,
     AudioEncoder,
     AudioRate,
+    Channels,
+    SampleRate,
     NoAudio,
     NoSubtitles,
     Format,
@@ -98,6 +108,13 @@ pub(crate) enum Id {
     NoStats,
     LogLevel,
     HideBanner,
+    Stdin,
+    NoStdin,
+    StatsPeriod,
+    SubtitleEncoder,
+    Tag,
+    MapMetadata,
+    MapChapters,
 }
 
 /// One option.
@@ -149,9 +166,11 @@ impl OptionDef {
 }
 
 const WORKERS: Kind = Kind::Count { metavar: "N", min: 1, max: 1024 };
-const THREADS: Kind = Kind::Count { metavar: "N", min: 0, max: 256 };
+const THREADS: Kind = Kind::CountOrAuto { metavar: "N", max: 256 };
 const CHUNK: Kind = Kind::Count { metavar: "FRAMES", min: 1, max: 1_000_000 };
 const FRAMES: Kind = Kind::Count { metavar: "N", min: 1, max: u64::MAX };
+const CHANNELS: Kind = Kind::Count { metavar: "N", min: 1, max: 64 };
+const SAMPLE_RATE: Kind = Kind::Count { metavar: "HZ", min: 1000, max: 768_000 };
 const AUDIO_RATE: Kind = Kind::Rate { min: 500, max: 10_000_000 };
 
 /// The frames of a chunk where nothing else is said.
@@ -189,7 +208,23 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     )
     .or(&["v"])
     .default("info"),
-    def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "do not print the version line"),
+    def(
+        Id::StatsPeriod,
+        "stats_period",
+        Kind::Time,
+        Group::Global,
+        "time between two reports of -stats and -progress, 0.25 s at least",
+    )
+    .default("0.5 s; 10 s for -stats where no terminal is"),
+    def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "there is no banner to hide"),
+    def(
+        Id::NoStdin,
+        "nostdin",
+        Kind::Flag,
+        Group::Global,
+        "do not ask about overwriting: refuse, as where no terminal is",
+    ),
+    def(Id::Stdin, "stdin", Kind::Flag, Group::Global, "ask about overwriting on a terminal").default("on"),
     def(Id::Input, "i", Kind::Text("INPUT"), Group::Input, "the input, recognised by its content; - is stdin")
         .ffmpeg("one only")
         .basic(),
@@ -228,7 +263,40 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         Group::Output,
         "set a tag of the file; may be given several times",
     ),
+    def(
+        Id::MapMetadata,
+        "map_metadata",
+        Kind::Text("INPUT"),
+        Group::Output,
+        "0: keep titles, languages and other tags, the default; -1: keep none",
+    ),
+    def(
+        Id::MapChapters,
+        "map_chapters",
+        Kind::Text("INPUT"),
+        Group::Output,
+        "0: keep the chapters, the default; -1: leave them out",
+    ),
+    def(
+        Id::SubtitleEncoder,
+        "c:s",
+        Kind::Text("CODEC"),
+        Group::Output,
+        "copy: subtitles as they are, or an error; mov_text, srt, ass: what they are in the output, or an error",
+    )
+    .or(&["scodec", "codec:s"])
+    .default("as the container has them, else left out, and said")
+    .ffmpeg("text becomes mov_text in mp4 and mov; nothing else is converted"),
     def(Id::NoSubtitles, "sn", Kind::Flag, Group::Output, "leave subtitles out"),
+    def(
+        Id::Tag,
+        "tag:v",
+        Kind::Text("FOURCC"),
+        Group::Output,
+        "the video's name in mp4 and mov: avc1, hvc1, av01, vp09, mp4v, as they are written anyway",
+    )
+    .or(&["vtag"])
+    .ffmpeg("names for parameter sets inside the stream (avc3, hev1) are refused"),
     def(
         Id::VideoEncoder,
         "c:v",
@@ -236,7 +304,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         Group::Video,
         "the encoder: an ffmpeg name (-encoders) or a GStreamer element with its own properties",
     )
-    .or(&["vcodec", "codec:v", "c:V", "codec:V"])
+    .or(&["vcodec", "codec:v"])
     .default("libx264")
     .basic(),
     def(Id::Threads, "threads", THREADS, Group::Video, "threads of each encoder; 0 is the default")
@@ -304,17 +372,26 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     .or(&["acodec", "codec:a"])
     .default("copy where the container takes it")
     .basic(),
-    def(Id::AudioRate, "b:a", AUDIO_RATE, Group::Audio, "bit rate of the sound").or(&["ab"]).basic(),
+    def(Id::AudioRate, "b:a", AUDIO_RATE, Group::Audio, "bit rate of the sound, which is then encoded")
+        .or(&["ab"])
+        .basic(),
+    def(Id::Channels, "ac", CHANNELS, Group::Audio, "channels of the sound, which is then encoded").or(&["ac:a"]),
+    def(Id::SampleRate, "ar", SAMPLE_RATE, Group::Audio, "samples a second, of the sound then encoded").or(&["ar:a"]),
     def(Id::NoAudio, "an", Kind::Flag, Group::Audio, "leave the sound out").basic(),
 ];
 
-/// The option of this name, stream specifiers as `:v:0` taken into account.
+/// The option of this name. A video option may say that it is for the video, `-crf:v`, or for the first, `-b:v:0`:
+/// there is one.
 pub(crate) fn find(name: &str) -> Option<&'static OptionDef> {
     let name = plain(name);
-    OPTIONS.iter().find(|o| o.names().any(|n| n == name))
+    let name = name.as_ref();
+    let named = |name: &str| OPTIONS.iter().find(|o| o.names().any(|n| n == name));
+    let of_video = || named(name.strip_suffix(":v")?).filter(|o| o.group == Group::Video);
+    named(name).or_else(of_video)
 }
 
-/// `b:v:0` is `b:v` where there is one video stream.
-pub(crate) fn plain(name: &str) -> &str {
-    name.strip_suffix(":0").unwrap_or(name)
+/// `b:v:0` and `b:V` are `b:v` where there is one video stream.
+pub(crate) fn plain(name: &str) -> Cow<'_, str> {
+    let video = [":v:0", ":V:0", ":V"].iter().find_map(|end| name.strip_suffix(end));
+    video.map_or(Cow::Borrowed(name), |name| Cow::Owned(format!("{name}:v")))
 }

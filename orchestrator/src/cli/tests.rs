@@ -46,7 +46,7 @@ fn no_sound_is_no_sound_whatever_else_is_said_of_it() {
 fn every_option_reaches_the_job() {
     let job = job(
         "-y -w 3 -hide_banner -loglevel repeat+level+error -nostats -progress pipe:2 -ss 1:02 -i - -threads 2 -bsize 100 -c:v libx265 -crf 22.5 \
-         -preset slow -pix_fmt yuv420p10le -x265-params rd=4 -c:a aac -b:a 128k -sn -t 90s -frames:v 10 -movflags +faststart \
+         -preset slow -pix_fmt yuv420p10le -x265-params rd=4 -c:a aac -b:a 128k -ac 2 -ar 44100 -sn -t 90s -frames:v 10 -movflags +faststart \
          -metadata title=a -metadata artist=b=c -f mp4 -",
     );
     assert_eq!((job.input, job.output), (Input::Stdin, Output::Stdout));
@@ -56,7 +56,15 @@ fn every_option_reaches_the_job() {
     let options: Vec<(&str, &str)> = job.video.options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(options, [("crf", "22.5"), ("preset", "slow"), ("x265-params", "rd=4")]);
     assert_eq!(job.video.pix_fmt.as_deref(), Some("yuv420p10le"));
-    assert_eq!(job.audio, AudioArgs { codec: AudioCodec::Encoder("aac".into()), bit_rate: Some(128_000) });
+    assert_eq!(
+        job.audio,
+        AudioArgs {
+            codec: AudioCodec::Encoder("aac".into()),
+            bit_rate: Some(128_000),
+            channels: Some(2),
+            rate: Some(44_100)
+        }
+    );
     assert!(!job.subtitles && job.faststart);
     assert_eq!(job.range.start, Some(Duration::from_secs(62)));
     assert_eq!(job.range.end, Some(End::After(Duration::from_secs(90))));
@@ -71,7 +79,7 @@ fn every_option_reaches_the_job() {
 fn options_stand_in_any_order_and_the_last_of_a_name_counts() {
     let first = job("-i a -crf 20 -c:v libx264 -an out.mp4 -y");
     assert_eq!(first, job("-y -i a out.mp4 -an -vcodec libx264 -crf 30 -crf 20"));
-    assert_eq!(job("-y -n -i a o.mp4").overwrite, Overwrite::Never);
+    assert_eq!(job("-n -i a o.mp4").overwrite, Overwrite::Never);
 }
 
 #[test]
@@ -89,6 +97,9 @@ fn a_value_may_begin_with_a_dash() {
 fn stream_specifiers_of_the_one_video_stream_are_taken() {
     assert_eq!(job("-i a -b:v:0 2M -c:v:0 libx264 o.mp4").video.options, [("b".into(), "2M".into())]);
     assert_eq!(job("-i a -refs:v 4 o.mp4").video.options, [("refs".into(), "4".into())]);
+    assert_eq!(job("-i a -crf:v 20 -c:V libx264 o.mp4").video.options, [("crf".into(), "20".into())]);
+    assert_eq!(job("-i a -frames:v:0 4 o.mp4").range.frames, Some(4));
+    assert!(error("-i a -refs:1 4 o.mp4").contains("unknown option '-refs:1'"));
 }
 
 #[test]
@@ -167,27 +178,20 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         "-r 25",
         "-s 1x1",
         "-aspect 4:3",
-        "-vn",
         "-itsoffset 1",
         "-stream_loop 1",
         "-shortest",
-        "-c copy",
-        "-c:v copy",
-        "-c:s srt",
-        "-vsync 0",
-        "-ar 48000",
-        "-ac 2",
-        "-map_metadata 0",
+        "-vsync cfr",
+        "-q:a 2",
+        "-c:a:0 aac",
+        "-b:a:1 64k",
         "-metadata:s:v:0 a=b",
         "-disposition:v:0 default",
         "-bsf:v x",
-        "-tag:v hvc1",
-        "-hwaccel auto",
-        "-color_range pc",
+        "-tag:a mp4a",
         "-force_key_frames 1",
         "-movflags frag_keyframe",
-        "-nostdin",
-        "-flags +ilme",
+        "-movflags -write_colr",
         "-workers a:1",
         "-fps_mode cfr",
         "-x264-stats a",
@@ -196,8 +200,118 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         let told = error(&format!("-i a {option} o"));
         assert!(told.contains("not supported yet"), "{option}: {told}");
     }
-    assert!(error("-f rawvideo -i a o").contains("not supported yet"));
     assert!(error("-r 25 -i a o").contains("not supported yet"));
+}
+
+#[test]
+fn what_divien_is_not_for_is_refused_with_what_there_is() {
+    let cases = [
+        ("-i a -vn o", "to take the sound alone use ffmpeg"),
+        ("-i a -c copy o", "divien encodes the video"),
+        ("-i a -c:v copy o", "divien encodes the video"),
+        ("-i a -c libx265 o", "-c:v libx265 is for the video"),
+        ("-i a -copyts o", "keeps its own time"),
+        ("-re -i a o", "as fast as it is encoded"),
+        ("-hwaccel cuda -i a o", "divien's choice"),
+        ("-i a -color_range pc o", "taken from the input"),
+        ("-i a -flags +ilme+ildct o", "interlacing is taken from the input"),
+        ("-i a -flags -loop o", "'-flags -loop' is not taken"),
+        ("-fflags +discardcorrupt -i a o", "keeps its own time"),
+        ("-i a -report o", "-loglevel"),
+        ("-f rawvideo -i a o", "pipe them as yuv4mpegpipe"),
+        ("-f v4l2 -i a o", "recognised by its content"),
+    ];
+    for (line, wanted) in cases {
+        let told = error(line);
+        assert!(told.contains(wanted) && !told.contains("yet"), "{line}: {told}");
+    }
+}
+
+#[test]
+fn what_asks_for_no_more_than_divien_does_is_taken_and_changes_nothing() {
+    let plain = job("-i a o.mp4");
+    for options in [
+        "-dn",
+        "-bitexact",
+        "-ignore_unknown",
+        "-strict experimental",
+        "-strict -2",
+        "-fflags +bitexact",
+        "-flags +bitexact+cgop",
+        "-flags:v +global_header",
+        "-vsync passthrough",
+        "-vsync 0",
+        "-vsync vfr",
+        "-fps_mode vfr",
+        "-max_muxing_queue_size 1024",
+        "-probesize 50M",
+        "-avoid_negative_ts auto",
+        "-threads auto",
+        "-threads 0",
+        "-c:v libx264",
+        "-map_metadata 0",
+        "-map_chapters 0",
+        "-stdin",
+        "-movflags +write_colr",
+        "-loglevel level",
+    ] {
+        assert_eq!(job(&format!("-i a {options} o.mp4")), plain, "{options}");
+    }
+    for options in
+        ["-accurate_seek", "-hwaccel auto", "-threads 4", "-thread_queue_size 512", "-f yuv4mpegpipe", "-f mov,mp4,m4a"]
+    {
+        assert_eq!(job(&format!("{options} -i a o.mp4")), plain, "{options}");
+    }
+    assert!(error("-i a -probesize soon o").contains("a number is wanted"));
+    assert!(error("-i a o -strict").contains("wants a value"));
+}
+
+#[test]
+fn an_encoders_own_option_comes_before_ffmpegs_of_the_name() {
+    // avenc_ffv1's properties are libavcodec's options.
+    let line = "-i a -c:v avenc_ffv1 -strict experimental o.mkv";
+    let own = crate::codec::accepts("avenc_ffv1", "strict");
+    assert_eq!(job(line).video.options.is_empty(), !own);
+}
+
+#[test]
+fn yes_and_no_together_are_refused_as_ffmpeg_does() {
+    assert_eq!(parse_line("-y -n -i a o.mp4"), Err(UsageError::YesAndNo));
+    assert_eq!(job("-nostdin -i a o.mp4").overwrite, Overwrite::Unasked);
+    assert_eq!(job("-nostdin -y -i a o.mp4").overwrite, Overwrite::Always);
+    assert_eq!(job("-nostdin -stdin -i a o.mp4").overwrite, Overwrite::Ask);
+}
+
+#[test]
+fn a_log_level_is_read_as_ffmpeg_reads_it() {
+    for (text, level) in [
+        ("error", LogLevel::Error),
+        ("24", LogLevel::Warning),
+        ("30", LogLevel::Warning),
+        ("-8", LogLevel::Quiet),
+        ("level+verbose", LogLevel::Verbose),
+        ("+level", LogLevel::Info),
+        ("repeat+level+quiet", LogLevel::Quiet),
+        ("+repeat+16", LogLevel::Error),
+        ("99", LogLevel::Trace),
+    ] {
+        assert_eq!(job(&format!("-v {text} -i a o")).report.level, level, "{text}");
+    }
+    assert_eq!(job("-v error -v +level -i a o").report.level, LogLevel::Error);
+    for text in ["loud", "level+", "error+level", "+"] {
+        assert!(matches!(parse_line(&format!("-v {text} -i a o")), Err(UsageError::BadValue { .. })), "{text}");
+    }
+}
+
+#[test]
+fn what_is_carried_along_can_be_chosen() {
+    let carry = job("-i a -c:s copy -tag:v hvc1 -map_metadata -1 -map_chapters -1 o.mp4").carry;
+    let wanted =
+        Carry { subtitles: SubtitleCodec::Copy, video_tag: Some("hvc1".into()), metadata: false, chapters: false };
+    assert_eq!(carry, wanted);
+    assert_eq!(job("-i a -scodec mov_text -vtag avc1 o.mp4").carry.subtitles, SubtitleCodec::MovText);
+    assert!(error("-i a -map_metadata 1 o").contains("there is one input"));
+    assert!(!job("-an -sn -i a o").subtitles);
 }
 
 #[test]
@@ -231,7 +345,11 @@ fn the_help_and_the_docs_know_every_option() {
     let x264 = help(&Topic::Encoder("libx264".into())).expect("there is help");
     assert!(x264.contains("-crf") && x264.contains("0 to 51") && x264.contains("[ref]"), "{x264}");
     assert!(help(&Topic::Encoder("x264enc".into())).expect("there is help").contains("-speed-preset"));
-    assert!(help(&Topic::Encoder("nosuch".into())).is_err());
+    let near = help(&Topic::Encoder("libx246".into())).expect_err("there is none");
+    assert!(near.to_string().contains("did you mean libx264"), "{near}");
+    for name in same::SAME.iter().flat_map(|same| same.names) {
+        assert!(full.contains(&format!("-{name}")) && page.contains(&format!("-{name}")), "-{name}");
+    }
 }
 
 #[test]
@@ -286,9 +404,18 @@ fn names_of_files_need_not_be_unicode() {
     assert!(matches!(parse(args), Err(UsageError::NotUnicode { .. })));
 }
 
-/// Words that lines are made of: every option, values good and bad, and noise.
-fn word() -> impl Strategy<Value = String> {
-    let names: Vec<String> = OPTIONS.iter().flat_map(|o| o.names()).map(|n| format!("-{n}")).collect();
+/// Words that lines are made of: every option, values good and bad, and noise, text or not.
+fn word() -> impl Strategy<Value = OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    prop_oneof![
+        15 => text().prop_map(OsString::from),
+        1 => proptest::collection::vec(any::<u8>(), 0..8).prop_map(OsString::from_vec),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let same = same::SAME.iter().flat_map(|same| same.names.iter().copied());
+    let names: Vec<String> = OPTIONS.iter().flat_map(|o| o.names()).chain(same).map(|n| format!("-{n}")).collect();
     prop_oneof![
         4 => proptest::sample::select(names),
         2 => proptest::sample::select(vec!["23", "-1", "2M", "1:02:03", "a=b", "libx265", "libvpx-vp9", "x264enc", "nosuchenc", "out.mp4", "-", "--", "+faststart", "-vf", "-refs", "9e99", "18446744073709551616"])
@@ -298,12 +425,71 @@ fn word() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Some options of the output, each once.
+fn any_options() -> impl Strategy<Value = Vec<&'static str>> {
+    let all = vec![
+        "-c:v libx264",
+        "-crf 20",
+        "-preset slow",
+        "-bf 2",
+        "-refs 4",
+        "-deblock -1:-1",
+        "-an",
+        "-sn",
+        "-t 5",
+        "-ss 2",
+        "-frames:v 9",
+        "-threads 2",
+        "-bsize 60",
+        "-w 3",
+        "-y",
+        "-nostdin",
+        "-strict -2",
+        "-vsync 0",
+        "-bitexact",
+        "-movflags +faststart",
+        "-v level+error",
+        "-map_metadata -1",
+        "-metadata a=-an",
+    ];
+    let count = all.len();
+    proptest::sample::subsequence(all, 0..=count)
+}
+
 proptest! {
     #[test]
-    fn no_line_makes_the_parser_panic(words in proptest::collection::vec(word(), 0..14)) {
-        if let Err(error) = parse(words.into_iter().map(OsString::from)) {
-            prop_assert!(!error.to_string().is_empty());
-            let _ = error.hint();
+    fn no_line_makes_the_parser_panic_and_each_error_says_what_to_do(words in proptest::collection::vec(word(), 0..14)) {
+        if let Err(error) = parse(words) {
+            let told = error.to_string();
+            prop_assert!(error.hint().is_some() || told.contains(": "), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_options_of_the_output_changes_nothing(
+        (options, at) in any_options().prop_flat_map(|options| {
+            let count = options.len();
+            (Just(options).prop_shuffle(), 0..=count)
+        }),
+    ) {
+        let line = |options: &[&'static str], at: usize| {
+            let (before, after) = options.split_at(at);
+            job(&format!("-i a {} o.mp4 {}", before.join(" "), after.join(" ")))
+        };
+        let mut sorted = options.clone();
+        sorted.sort_unstable();
+        let (mut one, mut other) = (line(&options, at), line(&sorted, 0));
+        one.video.options.sort();
+        other.video.options.sort();
+        prop_assert_eq!(one, other);
+    }
+
+    #[test]
+    fn a_line_cut_short_is_an_error_or_a_shorter_line(options in any_options(), keep in 0_usize..20) {
+        let line = format!("-i a o.mp4 {}", options.join(" "));
+        let words: Vec<&str> = line.split(' ').take(3 + keep).collect();
+        if let Err(error) = parse_line(&words.join(" ")) {
+            prop_assert!(matches!(error, UsageError::NoValue { .. }), "{words:?}: {error}");
         }
     }
 
@@ -324,7 +510,11 @@ proptest! {
         let video = VideoArgs { encoder: encoder.into(), options, pix_fmt };
         match crate::codec::resolve(&video, None) {
             Ok(choice) => prop_assert!(choice.spec_for(size.0, size.1).starts_with(&choice.factory)),
-            Err(error) => prop_assert!(!error.to_string().is_empty()),
+            Err(error) => {
+                prop_assert!(!error.to_string().is_empty());
+                let code = crate::error::Error::from(error).code();
+                prop_assert!(matches!(code, crate::error::EXIT_USAGE | crate::error::EXIT_NOT_INSTALLED), "{code}");
+            }
         }
     }
 }

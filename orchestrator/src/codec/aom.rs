@@ -10,7 +10,7 @@ const RATE_NOTE: &str = "-b:v is the average of each chunk for now; the whole fi
 
 pub(super) const OPTIONS: &[Opt] = &[
     own("crf", Kind::Int(0, 63), "constant quality; the element has level 10 alone"),
-    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate"),
     pass("cpu-used", Kind::Int(0, 8), "cpu-used", "speed against size; the default is 1"),
     own("g", Kind::Int(0, INT_MAX), "largest distance of key frames; the default is 9999"),
     own("lag-in-frames", Kind::Int(0, 48), "frames to look ahead; the default is 35"),
@@ -94,7 +94,7 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
 pub(super) const SVT_OPTIONS: &[Opt] = &[
     pass("crf", Kind::Int(0, 63), "crf", "constant quality; the default is 35"),
     pass("qp", Kind::Int(0, 63), "cqp", "constant quantizer"),
-    own("b", Kind::Rate(1000, 100_000_000), "average bit rate"),
+    own("b", Kind::Rate(0, 100_000_000), "average bit rate; -crf and -qp win over it"),
     pass("preset", Kind::Int(-1, 13), "preset", "speed against size; the default is 10"),
     own("g", Kind::Int(0, INT_MAX), "largest distance of key frames"),
     own("svtav1-params", Kind::Text("KEY=VALUE:KEY=VALUE"), "SVT-AV1's own options"),
@@ -105,8 +105,11 @@ pub(super) fn map_svt(args: &Args) -> Result<Mapped, Error> {
     for (key, value) in args.passed() {
         spec.set(key, value.plain());
     }
-    if let Some(bits) = args.rate("b").filter(|_| args.int("crf").is_none()) {
+    let constant = args.int("crf").or(args.int("qp")).is_some_and(|level| level > 0);
+    let mut notes = Vec::new();
+    if let Some(bits) = args.rate("b").filter(|_| !constant) {
         spec.set("target-bitrate", bits / 1000);
+        notes.push(RATE_NOTE.to_owned());
     }
     if let Some(g) = args.int("g") {
         // SVT-AV1 counts the frames between key frames.
@@ -125,6 +128,7 @@ pub(super) fn map_svt(args: &Args) -> Result<Mapped, Error> {
     }
     let mut mapped = Mapped::new(spec);
     mapped.gop = gop(args);
+    mapped.notes = notes;
     Ok(mapped)
 }
 
@@ -144,11 +148,15 @@ pub(super) fn map_rav1e(args: &Args) -> Result<Mapped, Error> {
     for (key, value) in args.passed() {
         spec.set(key, value.plain());
     }
-    if let Some(bits) = args.rate("b") {
-        spec.set("bitrate", bits);
+    let mut notes = Vec::new();
+    // As in ffmpeg, a quantizer wins over a rate, and beside a rate the element's is the largest one.
+    if let Some(bits) = args.rate("b").filter(|_| args.int("qp").is_none()) {
+        spec.set("bitrate", bits).set("quantizer", 255);
+        notes.push(RATE_NOTE.to_owned());
     }
     let mut mapped = Mapped::new(spec);
     mapped.gop = gop(args);
+    mapped.notes = notes;
     Ok(mapped)
 }
 

@@ -122,7 +122,7 @@ pub(crate) const ENCODERS: &[EncoderDef] = &[
         options: libav::MPEG_OPTIONS,
         map: libav::map_mpeg,
         max_threads: 64,
-        remark: "-q:v in whole numbers; -b:v only from GStreamer 1.24 on, because before the element's rate control counts nanoseconds as frames.",
+        remark: "With -q:v the file is a little smaller than ffmpeg's for the same quality. -b:v only from GStreamer 1.24 on, because before the element's rate control counts nanoseconds as frames.",
     },
     EncoderDef {
         name: "mpeg2video",
@@ -155,7 +155,7 @@ pub(crate) const ENCODERS: &[EncoderDef] = &[
         options: libav::FFV1_OPTIONS,
         map: libav::map_ffv1,
         max_threads: 64,
-        remark: "",
+        remark: "Always version 3 of the format, with check sums unless -slicecrc 0; ffmpeg takes version 0 for pictures up to 720x576 where no -level is given.",
     },
     EncoderDef {
         name: "mjpeg",
@@ -166,7 +166,7 @@ pub(crate) const ENCODERS: &[EncoderDef] = &[
         options: libav::MJPEG_OPTIONS,
         map: libav::map_mjpeg,
         max_threads: 64,
-        remark: "-q:v in whole numbers; -b:v only from GStreamer 1.24 on. The range of the input is kept, where ffmpeg makes it full.",
+        remark: "-b:v only from GStreamer 1.24 on. The range of the input is kept, where ffmpeg makes it full.",
     },
 ];
 
@@ -188,16 +188,7 @@ const WITHOUT: &[(&str, &str)] = &[
 const HARDWARE: &[&str] = &["_nvenc", "_vaapi", "_qsv", "_amf", "_videotoolbox", "_v4l2m2m", "_omx", "_mf"];
 
 /// Package of elements that are not among ffmpeg's encoders but may be named.
-const FACTORY_PACKAGES: &[(&str, &str)] = &[
-    ("theoraenc", "gstreamer1.0-plugins-base"),
-    ("jpegenc", GOOD),
-    ("vp8enc", GOOD),
-    ("vp9enc", GOOD),
-    ("x264enc", UGLY),
-    ("x265enc", BAD),
-    ("av1enc", BAD),
-    ("openh264enc", BAD),
-];
+const FACTORY_PACKAGES: &[(&str, &str)] = &[("theoraenc", "gstreamer1.0-plugins-base"), ("jpegenc", GOOD)];
 
 pub(crate) fn find(name: &str) -> Option<&'static EncoderDef> {
     ENCODERS.iter().find(|def| def.name == name || def.aliases.contains(&name))
@@ -209,14 +200,15 @@ pub(crate) fn installed(factory: &str) -> bool {
 }
 
 pub(super) fn require(def: &EncoderDef) -> Result<(), Error> {
-    if installed(def.factory) {
-        return Ok(());
-    }
+    if installed(def.factory) { Ok(()) } else { Err(missing(def)) }
+}
+
+fn missing(def: &EncoderDef) -> Error {
     let remedy = match def.package {
         "" => "Debian 12 has no package of it; libaom-av1 is its AV1 encoder".into(),
         package => format!("apt install {package}"),
     };
-    Err(Error::NotInstalled { name: def.name.into(), factory: def.factory.into(), remedy })
+    Error::NotInstalled { name: def.name.into(), factory: def.factory.into(), remedy }
 }
 
 pub(super) fn check_threads(def: &EncoderDef, threads: Option<u32>) -> Result<(), Error> {
@@ -232,13 +224,16 @@ pub(super) fn check_threads(def: &EncoderDef, threads: Option<u32>) -> Result<()
 }
 
 /// The error for a name that is neither an encoder of ffmpeg's nor an element that is installed.
-pub(super) fn unknown(name: &str) -> Error {
+pub(crate) fn unknown(name: &str) -> Error {
     if let Some((_, reason)) = WITHOUT.iter().find(|(known, _)| *known == name) {
         return Error::NotSupported { name: name.into(), reason };
     }
     if HARDWARE.iter().any(|suffix| name.ends_with(suffix)) {
         let reason = "name GStreamer's element for it (nvh264enc, vah264enc …), with its own properties";
         return Error::NotSupported { name: name.into(), reason };
+    }
+    if let Some(def) = ENCODERS.iter().find(|def| def.factory == name) {
+        return missing(def);
     }
     let package = FACTORY_PACKAGES.iter().find(|(factory, _)| *factory == name).map(|(_, package)| *package);
     let package = package.or_else(|| name.starts_with("avenc_").then_some(LIBAV));

@@ -1,5 +1,18 @@
 use crate::cli::nearest;
 
+/// What to give in place of an option that the encoder lacks, by the option and the start of the encoder's name.
+const INSTEAD: &[(&str, &str, &str)] = &[
+    ("level", "libx265", "ffmpeg's libx265 takes no notice of -level; -x265-params level-idc=4.1 sets it"),
+    ("q", "libx26", "-crf sets the quality of this encoder, -qp its quantizer"),
+    ("q", "libvpx", "-crf and -b:v set the quality of this encoder"),
+    ("preset", "libvpx", "-deadline good or best and -cpu-used 0 to 8 set the speed of this encoder"),
+    ("preset", "libaom", "-cpu-used 0 to 8 sets the speed of this encoder"),
+    ("crf", "libopenh264", "-b:v and -qmin, -qmax set the quality of this encoder; libx264 has -crf"),
+    ("crf", "m", "-q:v 1 to 31 sets the quality of this encoder"),
+    ("crf", "prores", "-profile:v and -q:v set the quality of this encoder"),
+    ("crf", "ffv1", "FFV1 is lossless: there is no quality to set"),
+];
+
 /// An encoder or a setting that cannot be had.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
@@ -115,7 +128,10 @@ impl Error {
             Self::UnknownEncoder { .. } | Self::NotAnEncoder { .. } => {
                 Some("divien -encoders lists the encoders; any GStreamer video encoder can be named too".into())
             }
-            Self::UnknownOption { encoder, .. } => {
+            Self::UnknownOption { encoder, name, .. } => {
+                if let Some((_, _, instead)) = INSTEAD.iter().find(|(n, of, _)| n == name && encoder.starts_with(of)) {
+                    return Some((*instead).into());
+                }
                 Some(format!("divien -h encoder={encoder} lists the options it has"))
             }
             _ => None,

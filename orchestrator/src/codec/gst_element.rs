@@ -2,8 +2,11 @@
 
 use gst::prelude::*;
 
+use super::keys::Standing;
 use super::spec::Spec;
-use super::{Error, Mapped, encoders, x264_keys, x265_keys};
+use super::x264_keys::{self, X264};
+use super::x265_keys::{self, X265};
+use super::{Error, Mapped, encoders};
 use crate::cli::{VideoArgs, nearest_names};
 
 /// A property that can be set.
@@ -180,13 +183,13 @@ fn refuse_files(encoder: &str, option: &str, text: &str) -> Result<(), Error> {
         let reason = match encoder {
             "x264enc" => match x264_keys::usage(&key) {
                 Some(x264_keys::Use::Refuse(reason)) => Some(reason.to_owned()),
-                Some(_) => x264_keys::check(&key, value).err(),
+                Some(_) => x264_keys::check(&X264.canonical(&key), value).err(),
                 None => Some("x264 has no such option".into()),
             },
-            "x265enc" => match x265_keys::usage(&key) {
-                Some(x265_keys::Use::Refuse(reason)) => Some(reason.to_owned()),
-                Some(x265_keys::Use::Pass) => None,
-                None => Some("x265 has no such option".into()),
+            "x265enc" => match X265.standing(&key) {
+                Standing::Refused(reason) => Some(reason.to_owned()),
+                Standing::Passes => x265_keys::check(&X265.canonical(&key), value).err(),
+                Standing::Unknown => Some("x265 has no such option".into()),
             },
             _ => None,
         };

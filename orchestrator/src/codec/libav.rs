@@ -16,7 +16,7 @@ const HUFFMAN: &[&str] = &["default", "optimal"];
 
 pub(super) const MPEG_OPTIONS: &[Opt] = &[
     own("q", Kind::Float(1.0, 31.0), "constant quality scale, less is better"),
-    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
     pass("g", Kind::Int(0, INT_MAX), "gop-size", "largest distance of key frames; the default is 12"),
     pass("bf", Kind::Int(0, 16), "max-bframes", "most B-frames in a row; the default is 0"),
     pass("qmin", Kind::Int(-1, 69), "qmin", "smallest quantizer"),
@@ -66,7 +66,7 @@ fn gop(args: &Args) -> Option<u32> {
 
 pub(super) const MJPEG_OPTIONS: &[Opt] = &[
     own("q", Kind::Float(1.0, 31.0), "constant quality scale, less is better"),
-    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate; the default is 200 kbit/s"),
     pass("qmin", Kind::Int(-1, 69), "qmin", "smallest quantizer"),
     pass("qmax", Kind::Int(-1, 1024), "qmax", "largest quantizer"),
     pass("huffman", Kind::Word(HUFFMAN), "huffman", "Huffman tables"),
@@ -76,28 +76,23 @@ pub(super) fn map_mjpeg(args: &Args) -> Result<Mapped, Error> {
     quality_or_rate(args)
 }
 
+/// libavcodec's FF_QP2LAMBDA.
+const LAMBDA_OF_A_STEP: f64 = 118.0;
+
 /// ffmpeg's rate where neither is given.
 const DEFAULT_RATE: u64 = 200_000;
 
-/// A constant scale is kept by the limits of the quantizer: the elements' own `quantizer` reaches the first frame alone.
+/// The elements' own `quantizer` reaches the first frame alone, so the rate control is held between equal limits:
+/// of lambda, which decides the quantizer and what it is weighed against, the same for each type of picture.
 fn quality_or_rate(args: &Args) -> Result<Mapped, Error> {
     let mut spec = Spec::new(args.factory);
     let mut notes = Vec::new();
-    let limits = args.int("qmin").is_some() || args.int("qmax").is_some();
     match (args.float("q"), args.rate("b")) {
-        (Some(scale), _) if scale.fract() != 0.0 => {
-            return Err(args.cannot(format!("-q:v {scale}"), "it takes whole numbers, 1 to 31"));
-        }
-        (Some(_), _) if limits => {
-            return Err(args.cannot(
-                "-q:v together with -qmin or -qmax",
-                "these limits are what keeps the scale; give -q:v alone",
-            ));
-        }
         (Some(scale), _) => {
-            // ffmpeg's own smallest quantizer is 2.
-            let scale = scale.max(2.0);
-            spec.set("qmin", scale).set("qmax", scale);
+            // As ffmpeg rounds it.
+            let lambda = (LAMBDA_OF_A_STEP * scale) as i64;
+            spec.set("lmin", lambda).set("lmax", lambda);
+            spec.set("i-qfactor", 1).set("b-qfactor", 1).set("b-qoffset", 0);
         }
         (None, rate) => {
             if counts_nanoseconds(args) {
@@ -161,7 +156,7 @@ pub(super) fn map_prores(args: &Args) -> Result<Mapped, Error> {
 }
 
 pub(super) const FFV1_OPTIONS: &[Opt] = &[
-    own("level", Kind::Int(0, 3), "version of the format: 3, or none for libavcodec's choice"),
+    own("level", Kind::Int(0, 4), "version of the format: 3"),
     own("coder", Kind::Named(FFV1_CODER, -2, 2), "entropy coder"),
     pass("context", Kind::Int(0, 1), "context", "context model"),
     own("slices", Kind::Int(0, 1024), "slices in a picture: 4, 6, 9, 12, 16, 20, 24, 30 …"),
@@ -185,7 +180,7 @@ pub(super) fn map_ffv1(args: &Args) -> Result<Mapped, Error> {
         (Some(level), _) => {
             return Err(args.cannot(
                 format!("-level {level}"),
-                "it has no such property: -level 3 with more than one slice works, or no -level",
+                "it writes version 3 alone, in more than one slice: -level 3, or no -level",
             ));
         }
     };

@@ -4,6 +4,7 @@ mod aom;
 mod encoders;
 mod error;
 mod gst_element;
+mod keys;
 mod libav;
 mod openh264;
 mod options;
@@ -18,7 +19,7 @@ mod x265_keys;
 
 pub use error::Error;
 
-pub(crate) use encoders::{ENCODERS, EncoderDef, find, installed};
+pub(crate) use encoders::{ENCODERS, EncoderDef, find, installed, unknown};
 pub(crate) use gst_element::properties;
 pub(crate) use options::Opt;
 

@@ -9,7 +9,7 @@ const PROFILES: &[&str] = &["constrained_baseline", "main", "high"];
 const CODER: &[(&str, i64)] = &[("default", -1), ("cavlc", 0), ("cabac", 1), ("vlc", 0), ("ac", 1)];
 
 pub(super) const OPTIONS: &[Opt] = &[
-    own("b", Kind::Rate(1000, 2_000_000_000), "bit rate; the default is 2 Mbit/s"),
+    own("b", Kind::Rate(0, 2_000_000_000), "bit rate; the default is 2 Mbit/s"),
     own("g", Kind::Int(0, i32::MAX as i64), "distance of key frames; the default is one at each chunk's start"),
     pass("qmin", Kind::Int(1, 51), "qp-min", "smallest quantizer"),
     pass("qmax", Kind::Int(1, 51), "qp-max", "largest quantizer"),

@@ -139,9 +139,10 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// A rate of 0 is none, as in ffmpeg.
     pub(crate) fn rate(&self, name: &str) -> Option<u64> {
         match self.get(name) {
-            Some(Value::Rate(bits)) => Some(*bits),
+            Some(Value::Rate(bits)) => Some(*bits).filter(|bits| *bits > 0),
             _ => None,
         }
     }

@@ -57,6 +57,10 @@ pub(super) fn allowed(
     let of_element = sink_formats(factory);
     let takes = |gst: &str| of_element.is_empty() || of_element.iter().any(|f| f == gst);
     let of_profile: Vec<&str> = profile.iter().filter_map(|f| to_gst(f)).filter(|f| takes(f)).collect();
+    if of_profile.is_empty() && !profile.is_empty() {
+        let takes = of_element.iter().filter_map(|f| to_ffmpeg(f)).collect::<Vec<_>>().join(", ");
+        return Err(Error::PixelFormat { encoder: encoder.into(), pix_fmt: profile.join(", "), takes });
+    }
     let Some(wanted) = pix_fmt else {
         return Ok(of_profile.into_iter().map(str::to_owned).collect());
     };

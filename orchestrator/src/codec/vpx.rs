@@ -31,9 +31,21 @@ const INTRA: Opt =
     pass("max-intra-rate", Kind::Int(0, INT_MAX), "max-intra-bitrate", "largest I-frame, in percent of the rate");
 const SHARPNESS: Opt = pass("sharpness", Kind::Int(0, 7), "sharpness", "sharpness of the loop filter");
 
+const KEYINT_MIN: Opt = own(
+    "keyint_min",
+    Kind::Int(0, INT_MAX),
+    "smallest distance of key frames; as in ffmpeg, of no effect unless it is -g",
+);
+
 pub(super) const VP9_OPTIONS: &[Opt] = &[
     CRF,
     RATE,
+    own(
+        "profile",
+        Kind::Int(0, 3),
+        "the profile: 0 is 8 bit 4:2:0, 1 is 8 bit and finer chroma, 2 and 3 have more bits",
+    ),
+    KEYINT_MIN,
     DEADLINE_OPT,
     own("cpu-used", Kind::Int(-8, 8), "speed against size; the default is 1").or(&["speed"]),
     G,
@@ -60,6 +72,7 @@ pub(super) const VP9_OPTIONS: &[Opt] = &[
 pub(super) const VP8_OPTIONS: &[Opt] = &[
     CRF,
     RATE,
+    KEYINT_MIN,
     DEADLINE_OPT,
     own("cpu-used", Kind::Int(0, 16), "speed against size; the default is 1").or(&["speed"]),
     G,
@@ -87,7 +100,7 @@ pub(super) fn map_vp9(args: &Args) -> Result<Mapped, Error> {
             "the element has no lossless switch; -c:v ffv1 and -c:v libx264 -qp 0 are lossless",
         ));
     }
-    match (args.int("crf"), args.rate("b").filter(|bits| *bits > 0)) {
+    match (args.int("crf"), args.rate("b")) {
         (Some(crf), Some(bits)) => constrained(&mut spec, crf, bits),
         (None, Some(bits)) => {
             spec.set("end-usage", "vbr").set("target-bitrate", bits);
@@ -121,13 +134,21 @@ pub(super) fn map_vp9(args: &Args) -> Result<Mapped, Error> {
     }
     // libvpx's own default; ffmpeg's sharing of a rate between sections is 60 in place of 50.
     spec.set("twopass-vbr-bias", 60);
-    Ok(finish(args, spec))
+    let mut mapped = finish(args, spec);
+    mapped.formats = match args.int("profile") {
+        Some(0) => vec!["yuv420p"],
+        Some(1) => vec!["yuv422p", "yuv444p"],
+        Some(2) => vec!["yuv420p10le", "yuv420p12le"],
+        Some(_) => vec!["yuv422p10le", "yuv444p10le", "yuv422p12le", "yuv444p12le"],
+        None => Vec::new(),
+    };
+    Ok(mapped)
 }
 
 pub(super) fn map_vp8(args: &Args) -> Result<Mapped, Error> {
     let mut spec = Spec::new(args.factory);
     let mut notes = Vec::new();
-    match (args.int("crf"), args.rate("b").filter(|bits| *bits > 0)) {
+    match (args.int("crf"), args.rate("b")) {
         (Some(crf), Some(bits)) => constrained(&mut spec, crf, bits),
         (None, Some(bits)) => {
             spec.set("end-usage", "vbr").set("target-bitrate", bits);
@@ -163,6 +184,13 @@ fn common(args: &Args, spec: &mut Spec, least_quantizer: i64) -> Result<(), Erro
             ));
         }
     };
+    // ffmpeg passes a smallest distance on only where it is the largest one too.
+    if args.int("keyint_min").is_some_and(|least| least == args.int("g").unwrap_or(128)) {
+        return Err(args.cannot(
+            "-keyint_min as large as -g",
+            "it has no smallest distance of key frames; -g alone sets the largest, and each chunk starts with one",
+        ));
+    }
     let crf = args.int("crf");
     let (low, high) = (args.int("qmin").unwrap_or(least_quantizer), args.int("qmax").unwrap_or(63));
     if let Some(crf) = crf.filter(|crf| !(low..=high).contains(crf)) {
@@ -183,7 +211,7 @@ fn common(args: &Args, spec: &mut Spec, least_quantizer: i64) -> Result<(), Erro
 fn finish(args: &Args, spec: Spec) -> Mapped {
     let mut mapped = Mapped::new(spec);
     mapped.gop = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < i32::MAX as u32);
-    if args.int("crf").is_none() && args.rate("b").is_some_and(|bits| bits > 0) {
+    if args.int("crf").is_none() && args.rate("b").is_some() {
         mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());
     }
     mapped

@@ -6,7 +6,7 @@
 
 use super::options::{Args, Value};
 use super::spec::{OptionString, Spec, parse_params};
-use super::x264_keys::{self, Use};
+use super::x264_keys::{self, Use, X264};
 use super::x264_options::{DIRECT, ME, PRESET_REFS, PRESETS, PSY_TUNES, TUNES};
 use super::{Error, Mapped};
 
@@ -26,7 +26,6 @@ struct State {
     keyint_given: bool,
     aud: bool,
     refs_given: bool,
-    zones_given: bool,
     options: OptionString,
 }
 
@@ -42,7 +41,6 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
         keyint_given: args.int("g").is_some(),
         aud: args.int("aud") == Some(1),
         refs_given: args.int("refs").is_some(),
-        zones_given: false,
         options: OptionString::default(),
     };
     let level = level(args)?;
@@ -218,7 +216,7 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
         _ => text.to_owned(),
     };
     for (key, value) in parse_params(&text).map_err(|wanted| args.bad(name, &text, wanted))? {
-        let key = x264_keys::canonical(&key);
+        let key = X264.canonical(&key);
         let number =
             || value.parse::<f64>().map_err(|_| args.bad(name, &format!("{key}={value}"), "a number is wanted"));
         match x264_keys::usage(&key) {
@@ -226,7 +224,6 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
                 x264_keys::check(&key, &value).map_err(|wanted| args.bad(name, &format!("{key}={value}"), wanted))?;
                 match key.as_str() {
                     "ref" => state.refs_given = true,
-                    "zones" => state.zones_given = true,
                     // x264's own parser raises the largest distance to the smallest.
                     "min-keyint" | "keyint-min" => state.keyint = state.keyint.max(number()? as i64),
                     _ => {}
@@ -260,12 +257,7 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
                 state.keyint_given = true;
             }
             Some(Use::Aud) => state.aud = matches!(value.as_str(), "1" | "true" | "yes"),
-            None => {
-                let near = crate::cli::nearest_names(&key, x264_keys::names());
-                let near =
-                    if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) };
-                return Err(args.bad(name, &key, format!("x264 has no such option{near}")));
-            }
+            None => return Err(X264.unknown(args, name, &key)),
         }
     }
     Ok(())
@@ -286,12 +278,6 @@ fn write_rate(args: &Args, state: &mut State, spec: &mut Spec) -> Result<(), Err
             let base = crf.floor().min(50.0);
             spec.set("pass", "qual").set("quantizer", base as i64).set("vbv-buf-capacity", 0);
             if crf != base {
-                if state.zones_given {
-                    return Err(args.cannot(
-                        format!("-crf {crf} together with zones"),
-                        "a fractional CRF is made by a zone of its own; take a whole -crf",
-                    ));
-                }
                 state.options.push("zones", format!("0,{},b={:.6}", i32::MAX, ((base - crf) / 6.0).exp2()));
             }
         }
@@ -333,18 +319,8 @@ fn level(args: &Args) -> Result<Option<u32>, Error> {
     let Some(text) = args.text("level") else {
         return Ok(None);
     };
-    let idc = match text {
-        "1b" => Some(9),
-        _ => text
-            .parse::<f64>()
-            .ok()
-            .map(|level| if level < 7.0 { level * 10.0 + 0.5 } else { level })
-            .map(|idc| idc as u32),
-    };
-    let idc = idc.filter(|idc| DPB.iter().any(|(known, _)| known == idc));
-    idc.map(Some).ok_or_else(|| {
-        args.out_of_range("level", text, "1, 1b, 1.1 to 1.3, 2 to 2.2, 3 to 3.2, 4 to 4.2, 5 to 5.2, 6 to 6.2")
-    })
+    let idc = x264_keys::level(text).filter(|idc| DPB.iter().any(|(known, _)| known == idc));
+    idc.map(Some).ok_or_else(|| args.out_of_range("level", text, x264_keys::LEVELS))
 }
 
 /// ffmpeg's limit of the preset's reference frames by the level, which wants the size of the picture.

@@ -1,5 +1,7 @@
 //! x264's own options: which may be given, and which divien decides.
 
+use super::keys::{FILES, JOIN, Library, Standing, THREADS, UNPROVEN, VBV, ZONES};
+
 /// What becomes of an option given in `-x264-params`.
 pub(super) enum Use {
     /// Into the element's option string.
@@ -13,74 +15,9 @@ pub(super) enum Use {
     Refuse(&'static str),
 }
 
-const PASS: &[&str] = &[
-    "level",
-    "bluray-compat",
-    "overscan",
-    "mastering-display",
-    "cll",
-    "ref",
-    "min-keyint",
-    "keyint-min",
-    "scenecut",
-    "intra-refresh",
-    "bframes",
-    "b-adapt",
-    "b-bias",
-    "b-pyramid",
-    "nf",
-    "deblock",
-    "slice-max-size",
-    "slice-max-mbs",
-    "slice-min-mbs",
-    "slices",
-    "slices-max",
-    "cabac",
-    "constrained-intra",
-    "cqm",
-    "cqm4",
-    "cqm8",
-    "cqm4i",
-    "cqm4iy",
-    "partitions",
-    "8x8dct",
-    "weightb",
-    "weightp",
-    "direct",
-    "chroma-qp-offset",
-    "me",
-    "merange",
-    "mvrange",
-    "subme",
-    "psy-rd",
-    "psy",
-    "chroma-me",
-    "mixed-refs",
-    "trellis",
-    "fast-pskip",
-    "dct-decimate",
-    "deadzone-inter",
-    "deadzone-intra",
-    "nr",
-    "crf-max",
-    "rc-lookahead",
-    "qpmin",
-    "qpmax",
-    "qpstep",
-    "ratetol",
-    "ipratio",
-    "pbratio",
-    "aq-mode",
-    "aq-strength",
-    "qcomp",
-    "mbtree",
-    "qblur",
-    "cplxblur",
-    "zones",
-    "crop-rect",
-];
+pub(super) const X264: Library =
+    Library { name: "x264", factory: "x264enc", aliases: ALIASES, refuse: REFUSE, negations: &["no-", "no"] };
 
-/// Other names that x264 has for them.
 const ALIASES: &[(&str, &str)] = &[
     ("level-idc", "level"),
     ("frameref", "ref"),
@@ -97,15 +34,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("pb-factor", "pbratio"),
     ("cplx-blur", "cplxblur"),
     ("analyse", "partitions"),
+    ("qp-constant", "qp"),
 ];
 
-pub(super) const VBV: &str =
-    "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
-pub(super) const UNPROVEN: &str = "whether chunks can be joined with it is not proven";
-pub(super) const FILES: &str = "it reads or writes a file of its own";
-pub(super) const THREADS: &str = "use -threads, which keeps the output the same on every machine";
 const CAPS: &str = "it is taken from the input, and x264enc overwrites it";
-pub(super) const JOIN: &str = "divien sets it so that chunks can be joined";
 
 const REFUSE: &[(&[&str], &str)] = &[
     (&["vbv-maxrate", "vbv-bufsize", "vbv-init", "nal-hrd", "filler", "pass"], VBV),
@@ -161,6 +93,7 @@ const REFUSE: &[(&[&str], &str)] = &[
         ],
         JOIN,
     ),
+    (&["zones"], ZONES),
     (&["psnr", "log"], "x264enc overwrites it"),
     (
         &[
@@ -181,37 +114,19 @@ const REFUSE: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// x264's first name of an option; the `no` that it allows before any of them stays.
-pub(super) fn canonical(key: &str) -> String {
-    let base = base(key);
-    match ALIASES.iter().find(|(alias, _)| *alias == base) {
-        Some((_, name)) if base == key => (*name).to_owned(),
-        Some((_, name)) => format!("no-{name}"),
-        None => key.to_owned(),
-    }
-}
-
-fn base(key: &str) -> &str {
-    let listed = |k: &str| PASS.contains(&k) || ALIASES.iter().any(|(alias, _)| *alias == k);
-    let known = |k: &str| listed(k) || REFUSE.iter().any(|(keys, _)| keys.contains(&k));
-    match key.strip_prefix("no") {
-        Some(rest) if !known(key) => rest.strip_prefix('-').unwrap_or(rest),
-        _ => key,
-    }
-}
-
+/// `None` for what x264 does not have.
 pub(super) fn usage(key: &str) -> Option<Use> {
-    let base = base(key);
-    if let Some((_, reason)) = REFUSE.iter().find(|(keys, _)| keys.contains(&base)) {
-        return Some(Use::Refuse(reason));
-    }
-    match base {
-        "crf" => Some(Use::Crf),
-        "qp" | "qp-constant" => Some(Use::Qp),
-        "bitrate" => Some(Use::Bitrate),
-        "keyint" => Some(Use::Keyint),
-        "aud" if key == "aud" => Some(Use::Aud),
-        _ => (PASS.contains(&base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass),
+    match X264.standing(key) {
+        Standing::Refused(reason) => Some(Use::Refuse(reason)),
+        Standing::Unknown => None,
+        Standing::Passes => Some(match X264.base(key) {
+            "crf" => Use::Crf,
+            "qp" => Use::Qp,
+            "bitrate" => Use::Bitrate,
+            "keyint" => Use::Keyint,
+            "aud" if key == "aud" => Use::Aud,
+            _ => Use::Pass,
+        }),
     }
 }
 
@@ -220,45 +135,41 @@ const DIRECT: &[&str] = &["none", "spatial", "temporal", "auto"];
 const PYRAMID: &[&str] = &["none", "strict", "normal"];
 const SWITCH: &[&str] = &["true", "false", "yes", "no"];
 
-/// x264 takes the name of a file as a matrix, and any option at all inside a zone; and what it cannot read
-/// the element reports as caps that do not fit.
+/// x264 takes the name of a file as a matrix; and what it cannot read the element reports as caps that do not fit.
 pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
     let one_of = |words: &[&str]| match words.contains(&value) {
         true => Ok(()),
         false => Err(format!("one of {} is wanted", words.join(", "))),
     };
     let is_number = |text: &str| text.parse::<f64>().is_ok();
-    match base(key) {
+    match X264.base(key) {
         "me" => one_of(ME),
         "direct" => one_of(DIRECT),
         "cqm" => one_of(&["flat", "jvt"]),
         "b-pyramid" if !is_number(value) => one_of(PYRAMID),
         "overscan" => one_of(&["undef", "show", "crop"]),
-        "zones" if value.split('/').all(is_zone) => Ok(()),
-        "zones" => Err("START,END,q=QP or START,END,b=FACTOR is wanted, with slashes between zones".into()),
         "ratetol" if value.starts_with("inf") => Ok(()),
-        "level" if value == "1b" => Ok(()),
+        "level" => level(value).map(|_| ()).ok_or_else(|| format!("one of {LEVELS} is wanted")),
         "partitions" | "mastering-display" => Ok(()),
         _ if SWITCH.contains(&value) || value.split(',').all(is_number) => Ok(()),
         _ => Err("a number is wanted".into()),
     }
 }
 
-fn is_zone(zone: &str) -> bool {
-    let number = |text: &str| text.parse::<f64>().is_ok();
-    match zone.split(',').collect::<Vec<_>>().as_slice() {
-        [start, end, change] => {
-            number(start)
-                && number(end)
-                && change.strip_prefix(['q', 'b']).and_then(|c| c.strip_prefix('=')).is_some_and(number)
-        }
-        _ => false,
-    }
+/// H.264's levels, ten times; 9 is 1b.
+const LEVEL_IDC: &[u32] = &[9, 10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52, 60, 61, 62];
+pub(super) const LEVELS: &str = "1, 1b, 1.1 to 1.3, 2 to 2.2, 3 to 3.2, 4 to 4.2, 5 to 5.2, 6 to 6.2";
+
+/// Ten times the level. x264 itself rounds what it is given.
+pub(super) fn level(text: &str) -> Option<u32> {
+    if text == "1b" { Some(9) } else { exact_level(text, 7.0).filter(|idc| LEVEL_IDC.contains(idc)) }
 }
 
-/// Every option, for the nearest one to a typo.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PASS.iter().copied().chain(["crf", "qp", "bitrate", "keyint", "aud"])
+/// `4.1` and `41` alike: below `limit` it is the level itself, else ten times the level.
+pub(super) fn exact_level(text: &str, limit: f64) -> Option<u32> {
+    let number = text.parse::<f64>().ok().filter(|n| (0.0..100.0).contains(n))?;
+    let tenfold = if number < limit { number * 10.0 } else { number };
+    ((tenfold - tenfold.round()).abs() < 1e-6).then_some(tenfold.round() as u32)
 }
 
 #[cfg(test)]
@@ -266,22 +177,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lanes_take_every_option_that_is_passed_on() {
-        gst::init().expect("GStreamer starts");
-        for key in PASS {
-            let spec = format!("x264enc option-string=\"{key}=1\"");
-            assert!(gstdivien::lane::EncoderSpec::parse(&spec, 0).is_ok(), "{key}");
+    fn every_option_of_x264_has_a_use_or_a_reason() {
+        // One of each group that x264's own parser knows.
+        for key in ["ref", "no-mbtree", "nombtree", "crf", "qp-constant", "keyint", "frameref", "cqm4iy"] {
+            assert!(matches!(usage(&X264.canonical(key)), Some(u) if !matches!(u, Use::Refuse(_))), "{key}");
         }
+        for key in ["stats", "threads", "sar", "open-gop", "vbv-bufsize", "opencl", "no-stitchable", "zones"] {
+            assert!(matches!(usage(&X264.canonical(key)), Some(Use::Refuse(_))), "{key}");
+        }
+        assert!(usage("nosuch").is_none());
     }
 
     #[test]
     fn every_alias_stands_for_an_option_that_is_passed_on() {
         for (alias, name) in ALIASES {
-            assert!(PASS.contains(name) && !PASS.contains(alias), "{alias}");
-            assert_eq!(canonical(alias), *name);
-            assert_eq!(canonical(&format!("no-{alias}")), format!("no-{name}"));
+            assert_eq!(X264.standing(name), Standing::Passes, "{alias}");
+            assert_eq!(X264.canonical(alias), *name);
+            assert_eq!(X264.canonical(&format!("no-{alias}")), format!("no-{name}"));
         }
-        assert_eq!(canonical("no-mbtree"), "no-mbtree");
-        assert_eq!(canonical("nr"), "nr");
+        assert_eq!(X264.canonical("no-mbtree"), "no-mbtree");
+        assert_eq!(X264.canonical("nr"), "nr");
+    }
+
+    #[test]
+    fn levels_are_those_of_the_standard_and_are_not_rounded() {
+        for (text, idc) in [("4.1", 41), ("41", 41), ("4.10", 41), ("1b", 9), ("6", 60), ("10", 10)] {
+            assert_eq!(level(text), Some(idc), "{text}");
+        }
+        for text in ["9.9", "4.15", "4.3", "43", "0", "7", "1c", "-4", "41.5", "nan", ""] {
+            assert_eq!(level(text), None, "{text}");
+        }
+        assert!(check("level", "4.15").is_err() && check("level", "4.2").is_ok());
     }
 }

@@ -44,7 +44,7 @@ const FLOAT: Kind = Kind::Float(0.0, f64::MAX);
 pub(super) const OPTIONS: &[Opt] = &[
     own("crf", Kind::Float(0.0, 51.0), "constant quality, the default: 23; 0 is lossless in 8 bit"),
     own("qp", Kind::Int(0, 50), "constant quantizer; 0 is lossless in 8 bit"),
-    own("b", Kind::Rate(1000, 2_048_000_000), "average bit rate"),
+    own("b", Kind::Rate(0, 2_048_000_000), "average bit rate"),
     own("preset", Kind::Word(PRESETS_OR_NUMBERS), "speed against size; the default is medium"),
     own(
         "tune",

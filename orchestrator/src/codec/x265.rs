@@ -4,10 +4,11 @@
 //! Its default tuning is ssim, and "none" indexes one before x265's table of names: psnr is asked for instead
 //! and what it changes is set back to the preset's values.
 
+use super::keys::Standing;
 use super::options::{Args, Kind, Opt, own, pass};
 use super::spec::{OptionString, Spec, parse_params};
 use super::x264_options::{PRESETS, PRESETS_OR_NUMBERS};
-use super::x265_keys::{self, Use};
+use super::x265_keys::{self, X265};
 use super::{Error, Mapped};
 
 const TUNES: &[&str] = &["psnr", "ssim", "grain", "zerolatency", "fastdecode", "animation"];
@@ -34,7 +35,7 @@ const INT_MAX: i64 = i32::MAX as i64;
 pub(super) const OPTIONS: &[Opt] = &[
     own("crf", Kind::Float(0.0, 51.0), "constant quality, the default: 28"),
     own("qp", Kind::Int(0, 51), "constant quantizer"),
-    own("b", Kind::Rate(1000, 2_000_000_000), "average bit rate"),
+    own("b", Kind::Rate(0, 2_000_000_000), "average bit rate"),
     own("preset", Kind::Word(PRESETS_OR_NUMBERS), "speed against size; the default is medium"),
     own("tune", Kind::Word(TUNES), "what to tune for; the default is none of them"),
     own("profile", Kind::Word(PROFILES), "restrict the stream to a profile"),
@@ -117,13 +118,14 @@ fn undo_psnr(preset: &str, options: &mut OptionString) {
 
 /// ffmpeg's order: `-crf` before `-b:v` before `-qp`, else x265's own CRF 28. True for an average bit rate.
 fn write_rate(args: &Args, options: &mut OptionString) -> bool {
-    match (args.float("crf"), args.rate("b"), args.int("qp")) {
+    let rate = args.rate("b");
+    match (args.float("crf"), rate, args.int("qp")) {
         (Some(crf), _, _) => options.push("crf", format!("{crf:.2}")),
         (None, Some(bits), _) => options.push("bitrate", bits / 1000),
         (None, None, Some(qp)) => options.push("qp", qp),
         (None, None, None) => options.push("crf", "28"),
     }
-    args.float("crf").is_none() && args.rate("b").is_some()
+    args.float("crf").is_none() && rate.is_some()
 }
 
 fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &mut bool) -> Result<(), Error> {
@@ -132,9 +134,10 @@ fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &
         return Ok(());
     };
     for (key, value) in parse_params(text).map_err(|wanted| args.bad(NAME, text, wanted))? {
-        let key = x265_keys::canonical(&key);
-        match x265_keys::usage(&key) {
-            Some(Use::Pass) => {
+        let key = X265.canonical(&key);
+        match X265.standing(&key) {
+            Standing::Passes => {
+                x265_keys::check(&key, &value).map_err(|wanted| args.bad(NAME, &format!("{key}={value}"), wanted))?;
                 match key.as_str() {
                     "keyint" => {
                         let distance = value
@@ -149,13 +152,8 @@ fn params(args: &Args, options: &mut OptionString, gop: &mut Option<i64>, abr: &
                 }
                 options.push(key, value);
             }
-            Some(Use::Refuse(reason)) => return Err(args.refused(format!("-{NAME} {key}"), reason)),
-            None => {
-                let near = crate::cli::nearest_names(&key, x265_keys::names());
-                let near =
-                    if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) };
-                return Err(args.bad(NAME, &key, format!("x265 has no such option{near}")));
-            }
+            Standing::Refused(reason) => return Err(args.refused(format!("-{NAME} {key}"), reason)),
+            Standing::Unknown => return Err(X265.unknown(args, NAME, &key)),
         }
     }
     Ok(())

@@ -1,126 +1,16 @@
 //! x265's own options: which may be given, and which divien decides.
 
-use super::x264_keys::{FILES, JOIN, THREADS, UNPROVEN, VBV};
+use super::keys::{FILES, JOIN, Library, THREADS, UNPROVEN, VBV, ZONES};
+use super::x264_keys::exact_level;
 
-/// What becomes of an option given in `-x265-params`.
-pub(super) enum Use {
-    /// Into the element's option string.
-    Pass,
-    /// It breaks a rule.
-    Refuse(&'static str),
-}
+pub(super) const X265: Library =
+    Library { name: "x265", factory: "x265enc", aliases: ALIASES, refuse: REFUSE, negations: &["no-"] };
 
-const PASS: &[&str] = &[
-    "level-idc",
-    "high-tier",
-    "ctu",
-    "min-cu-size",
-    "tu-intra-depth",
-    "tu-inter-depth",
-    "max-tu-size",
-    "limit-tu",
-    "subme",
-    "merange",
-    "rect",
-    "amp",
-    "max-merge",
-    "temporal-mvp",
-    "early-skip",
-    "rskip",
-    "rskip-edge-threshold",
-    "rdpenalty",
-    "tskip",
-    "tskip-fast",
-    "strong-intra-smoothing",
-    "lossless",
-    "cu-lossless",
-    "constrained-intra",
-    "fast-intra",
-    "scenecut",
-    "scenecut-bias",
-    "hist-scenecut",
-    "keyint",
-    "min-keyint",
-    "gop-lookahead",
-    "rc-lookahead",
-    "bframes",
-    "bframe-bias",
-    "b-adapt",
-    "ref",
-    "limit-refs",
-    "limit-modes",
-    "limit-sao",
-    "weightp",
-    "weightb",
-    "cbqpoffs",
-    "crqpoffs",
-    "rd",
-    "rdoq-level",
-    "psy-rd",
-    "psy-rdoq",
-    "rd-refine",
-    "dynamic-rd",
-    "ssim-rd",
-    "splitrd-skip",
-    "signhide",
-    "b-intra",
-    "deblock",
-    "sao",
-    "sao-non-deblock",
-    "selective-sao",
-    "b-pyramid",
-    "ipratio",
-    "pbratio",
-    "qcomp",
-    "qpstep",
-    "cplxblur",
-    "qblur",
-    "aq-mode",
-    "aq-strength",
-    "aq-motion",
-    "hevc-aq",
-    "crf-max",
-    "crf-min",
-    "qpmin",
-    "qpmax",
-    "crf",
-    "bitrate",
-    "qp",
-    "rc-grain",
-    "me",
-    "cutree",
-    "overscan",
-    "videoformat",
-    "range",
-    "colorprim",
-    "transfer",
-    "colormatrix",
-    "chromaloc",
-    "nr-intra",
-    "nr-inter",
-    "scaling-list",
-    "qg-size",
-    "master-display",
-    "max-cll",
-    "min-luma",
-    "max-luma",
-    "hdr10",
-    "hdr10-opt",
-    "lookahead-slices",
-    "wpp",
-    "opt-qp-pps",
-    "opt-ref-list-length-pps",
-    "opt-cu-delta-qp",
-    "fades",
-    "aud",
-    "temporal-layers",
-];
-
-/// Other names that x265 has for them.
 const ALIASES: &[(&str, &str)] = &[
     ("level", "level-idc"),
     ("cip", "constrained-intra"),
     ("rdoq", "rdoq-level"),
+    ("tmvp", "temporal-mvp"),
     ("ip-factor", "ipratio"),
     ("pb-factor", "pbratio"),
 ];
@@ -128,6 +18,24 @@ const ALIASES: &[(&str, &str)] = &[
 const INPUT: &str = "it is taken from the input";
 
 const REFUSE: &[(&[&str], &str)] = &[
+    (&["zones"], ZONES),
+    (
+        &[
+            "svt",
+            "svt-base-layer-switch-mode",
+            "svt-compressed-ten-bit-format",
+            "svt-fps-in-vps",
+            "svt-hierarchical-level",
+            "svt-hme",
+            "svt-pred-struct",
+            "svt-preset-tuner",
+            "svt-search-height",
+            "svt-search-width",
+            "svt-speed-control",
+        ],
+        "x265 has no SVT-HEVC in it",
+    ),
+    (&["frame-dup"], "it leaves out frames, and every frame is kept"),
     (
         &[
             "vbv-maxrate",
@@ -172,8 +80,11 @@ const REFUSE: &[(&[&str], &str)] = &[
             "refine-ctu-distortion",
             "refine-analysis-type",
             "scale-factor",
-            "zones",
-            "svt",
+            "dynamic-refine",
+            "ctu-info",
+            "multi-pass-opt-analysis",
+            "multi-pass-opt-distortion",
+            "dhdr10-opt",
         ],
         FILES,
     ),
@@ -254,6 +165,9 @@ const REFUSE: &[(&[&str], &str)] = &[
             "pic-struct",
             "log2-max-poc-lsb",
             "dup-threshold",
+            "max-ausize-factor",
+            "masking-strength",
+            "scenecut-aware-qp",
             "lowpass-dct",
             "ssim",
             "psnr",
@@ -264,44 +178,78 @@ const REFUSE: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// The option without the `no-` that x265 allows before a switch.
-fn base(key: &str) -> &str {
-    key.strip_prefix("no-").unwrap_or(key)
-}
+const ME: &[&str] = &["dia", "hex", "umh", "star", "sea", "full"];
+const SWITCH: &[&str] = &["true", "false", "yes", "no", "on", "off"];
+const LEVEL_IDC: &[u32] = &[0, 10, 20, 21, 30, 31, 40, 41, 50, 51, 52, 60, 61, 62, 85];
 
-/// x265's first name of an option, a `no-` before it kept.
-pub(super) fn canonical(key: &str) -> String {
-    let base = base(key);
-    match ALIASES.iter().find(|(alias, _)| *alias == base) {
-        Some((_, name)) if base == key => (*name).to_owned(),
-        Some((_, name)) => format!("no-{name}"),
-        None => key.to_owned(),
+/// x265 takes the name of a file as a list of scaling factors; and of what it cannot read the element says no more
+/// than that it cannot start.
+pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
+    let one_of = |words: &[&str]| match words.contains(&value) {
+        true => Ok(()),
+        false => Err(format!("one of {} is wanted", words.join(", "))),
+    };
+    let is_number = |text: &str| text.parse::<f64>().is_ok();
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    match X265.base(key) {
+        "level-idc" => match exact_level(value, 10.0).is_some_and(|idc| LEVEL_IDC.contains(&idc)) {
+            true => Ok(()),
+            false => Err("one of 1, 2, 2.1, 3, 3.1, 4, 4.1, 5 to 5.2, 6 to 6.2, 8.5 is wanted".into()),
+        },
+        "scaling-list" => one_of(&["off", "default"]),
+        "me" if !is_number(value) => one_of(ME),
+        "range" if !is_number(value) => one_of(&["limited", "full"]),
+        "overscan" if !is_number(value) => one_of(&["unknown", "show", "crop"]),
+        "videoformat" | "colorprim" | "transfer" | "colormatrix" if is_word(value) => Ok(()),
+        "master-display" => Ok(()),
+        _ if SWITCH.contains(&value) || value.split(',').all(is_number) => Ok(()),
+        _ => Err("a number is wanted".into()),
     }
-}
-
-pub(super) fn usage(key: &str) -> Option<Use> {
-    let base = base(key);
-    if let Some((_, reason)) = REFUSE.iter().find(|(keys, _)| keys.contains(&base)) {
-        return Some(Use::Refuse(reason));
-    }
-    (PASS.contains(&base) || ALIASES.iter().any(|(alias, _)| *alias == base)).then_some(Use::Pass)
-}
-
-/// Every option, for the nearest one to a typo.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    PASS.iter().copied()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys::Standing;
     use super::*;
 
     #[test]
-    fn the_lanes_take_every_option_that_is_passed_on() {
-        gst::init().expect("GStreamer starts");
-        for key in PASS {
-            let spec = format!("x265enc option-string=\"{key}=1\"");
-            assert!(gstdivien::lane::EncoderSpec::parse(&spec, 0).is_ok(), "{key}");
+    fn every_option_of_x265_has_a_use_or_a_reason() {
+        for key in ["rd", "no-sao", "level", "no-rdoq", "keyint", "max-cll", "cll", "no-tskip-fast", "tmvp"] {
+            assert_eq!(X265.standing(&X265.canonical(key)), Standing::Passes, "{key}");
+        }
+        for key in ["csv", "pools", "sar", "open-gop", "vbv-maxrate", "frame-dup", "svt-hme", "zones", "no-wpp-x"] {
+            let refused = matches!(X265.standing(key), Standing::Refused(_));
+            assert_eq!(refused, key != "no-wpp-x", "{key}");
+        }
+        assert_eq!(X265.canonical("no-rdoq"), "no-rdoq-level");
+    }
+
+    #[test]
+    fn values_that_x265_would_stumble_over_are_told_beforehand() {
+        for (key, value) in [
+            ("level-idc", "9.9"),
+            ("level-idc", "4.15"),
+            ("scaling-list", "/etc/passwd"),
+            ("me", "best"),
+            ("rd", "high"),
+            ("range", "both"),
+        ] {
+            assert!(check(key, value).is_err(), "{key}={value}");
+        }
+        for (key, value) in [
+            ("level-idc", "5.1"),
+            ("level-idc", "51"),
+            ("scaling-list", "default"),
+            ("me", "star"),
+            ("me", "3"),
+            ("deblock", "-1,-1"),
+            ("no-sao", "1"),
+            ("colorprim", "bt2020"),
+            ("transfer", "smpte2084"),
+            ("max-cll", "1000,400"),
+            ("master-display", "G(1,2)B(3,4)R(5,6)WP(7,8)L(9,10)"),
+        ] {
+            assert!(check(key, value).is_ok(), "{key}={value}");
         }
     }
 }

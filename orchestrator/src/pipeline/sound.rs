@@ -50,12 +50,33 @@ fn encode(source: &Source, track: &TrackPlan, encoder: &SoundEncoder) -> Result<
     }
     elements.push(make("audioconvert")?);
     elements.push(make("audioresample")?);
+    let raw = raw_caps(encoder);
+    if let Codec::Pcm(format) = &track.codec {
+        elements.push(caps_filter(&format!("{raw},format={format},layout=interleaved"))?);
+        return Ok(elements);
+    }
     let element = make(&encoder.factory)?;
+    let wanted: Option<gst::Caps> = raw.parse().ok();
+    let takes = element.pad_template("sink").zip(wanted).is_none_or(|(sink, raw)| sink.caps().can_intersect(&raw));
+    if !takes {
+        return Err(Error::Plan {
+            what: format!("{} does not take sound of this -ac and -ar", encoder.factory),
+            hint: format!("gst-inspect-1.0 {} tells what it takes", encoder.factory),
+        });
+    }
+    elements.push(caps_filter(&raw)?);
     if let Some(rate) = encoder.bit_rate {
         set_bit_rate(&element, rate)?;
     }
     elements.push(element);
     Ok(elements)
+}
+
+/// The samples that the encoder is to get.
+fn raw_caps(encoder: &SoundEncoder) -> String {
+    let channels = encoder.channels.map_or_else(String::new, |n| format!(",channels={n}"));
+    let rate = encoder.rate.map_or_else(String::new, |n| format!(",rate={n}"));
+    format!("audio/x-raw{channels}{rate}")
 }
 
 /// Bit rates are in bits or in thousands of them, as the element's own range tells.

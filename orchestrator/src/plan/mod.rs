@@ -1,5 +1,6 @@
 //! What was typed and what the input is, put together: everything decided, nothing started.
 
+mod carry;
 mod sound;
 
 use std::path::PathBuf;
@@ -130,8 +131,13 @@ impl Window {
 pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str) -> bool) -> Result<Plan, Error> {
     let container = container(job)?;
     let mut notes = Vec::new();
-    let video = video(job, facts, container, encoder, &mut notes)?;
-    let others = others(job, facts, container, video.stream, installed, &mut notes)?;
+    let mut video = video(job, facts, container, encoder, &mut notes)?;
+    carry::video_tag(&job.carry, container, &video.codec)?;
+    let mut others = others(job, facts, container, video.stream, installed, &mut notes)?;
+    if !job.carry.metadata {
+        (video.language, video.title) = (None, None);
+        carry::forget(&mut others);
+    }
     let range = window(job)?;
     let (chapters, tags) = described(job, facts, container, &range, &mut notes);
     let frames = expected(facts, video.stream, &range);
@@ -184,6 +190,12 @@ fn video(
         what: format!("'{}' makes nothing a container here holds", encoder.factory),
         hint: "choose another encoder with -c:v; divien -encoders lists them".into(),
     })?;
+    if ![Container::Matroska, Container::Mov, Container::Mp4].iter().any(|c| c.takes(&codec)) {
+        return Err(Error::Plan {
+            what: format!("{} makes {}, which no container here holds as video", encoder.factory, codec.name()),
+            hint: "choose another encoder with -c:v; ffv1 is lossless, mjpeg makes single pictures".into(),
+        });
+    }
     if !container.takes(&codec) {
         return Err(Error::Plan {
             what: format!("{} does not hold {}", container.name(), codec.name()),
@@ -251,7 +263,15 @@ fn others(
         let decided = match stream.kind {
             Kind::Audio => sound::decide(job, stream, container, installed)?,
             Kind::Subtitle if !job.subtitles => sound::Decision::Unwanted,
-            Kind::Subtitle => subtitle(stream, container),
+            Kind::Subtitle => {
+                let decided = subtitle(stream, container);
+                let kept = match &decided {
+                    sound::Decision::Keep(codec, action) => Some((codec, action)),
+                    _ => None,
+                };
+                carry::subtitle(&job.carry, container, stream, kept)?;
+                decided
+            }
             Kind::Video if stream.still => sound::Decision::Dropped("a still picture".into()),
             Kind::Video => sound::Decision::Dropped("one video is encoded, the first".into()),
             Kind::Other => sound::Decision::Dropped("not video, sound or subtitles".into()),
@@ -288,6 +308,9 @@ fn others(
     }
     for name in &facts.unknown {
         notes.push(format!("a stream of {name}: dropped, nothing installed reads it"));
+    }
+    if job.audio.codec == AudioCodec::Copy && sound::needs_encoder(&job.audio) {
+        notes.push("-b:a, -ac and -ar have no effect: the sound is copied".into());
     }
     if matches!(job.audio.codec, AudioCodec::Copy | AudioCodec::Encoder(_))
         && !facts.streams.iter().any(|s| s.kind == Kind::Audio)
@@ -331,7 +354,7 @@ fn described(
     range: &Window,
     notes: &mut Vec<String>,
 ) -> (Vec<Chapter>, Vec<(String, String)>) {
-    let mut chapters = facts.chapters.clone();
+    let mut chapters = if job.carry.chapters { facts.chapters.clone() } else { Vec::new() };
     if !chapters.is_empty() && !container.has_chapters() {
         notes.push(format!("{} chapters: dropped, {} has no room for them", chapters.len(), container.name()));
         chapters.clear();
@@ -344,6 +367,10 @@ fn described(
         inside
     });
     let mut tags = facts.tags.clone();
+    if !job.carry.metadata {
+        tags.clear();
+        chapters.iter_mut().for_each(|c| c.title = Default::default());
+    }
     for (name, value) in &job.metadata {
         tags.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         if !value.is_empty() {

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::cli::{AudioArgs, Overwrite, Range, Report, VideoArgs};
+use crate::cli::{AudioArgs, Carry, Overwrite, Range, Report, VideoArgs};
 
 fn job(output: &str) -> Job {
     Job {
@@ -15,6 +15,7 @@ fn job(output: &str) -> Job {
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
         audio: AudioArgs::default(),
         subtitles: true,
+        carry: Carry::default(),
         range: Range::default(),
         faststart: false,
         metadata: Vec::new(),
@@ -72,7 +73,7 @@ fn matroska_takes_every_stream_as_it_is() {
 fn what_mp4_does_not_hold_is_encoded_or_dropped_and_said() {
     let plan = plan(&job("o.mp4")).unwrap();
     let actions: Vec<_> = plan.others.iter().map(|t| (t.codec.clone(), t.action.clone())).collect();
-    let encoder = SoundEncoder { factory: "fdkaacenc".into(), bit_rate: None };
+    let encoder = SoundEncoder { factory: "fdkaacenc".into(), ..SoundEncoder::default() };
     assert_eq!(actions, [(Codec::Aac, Action::Encode(encoder)), (Codec::Text, Action::Text)]);
     assert_eq!(plan.notes.len(), 3, "{:?}", plan.notes);
 }

@@ -7,7 +7,18 @@ use super::Snapshot;
 use crate::error::Error;
 
 /// Where the blocks go. A reader that goes away ends the reports, never the run.
-pub(super) struct KeyValue(Option<Box<dyn Write>>);
+pub(super) struct KeyValue {
+    target: Option<Box<dyn Write>>,
+    last: Snapshot,
+}
+
+/// However a run ends, its reader is told that there will be no more.
+impl Drop for KeyValue {
+    fn drop(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        self.send(&last, true);
+    }
+}
 
 impl KeyValue {
     pub(super) fn open(url: &str) -> Result<Self, Error> {
@@ -26,23 +37,35 @@ impl KeyValue {
                 Box::new(file)
             }
         };
-        Ok(Self(Some(target)))
+        Ok(Self { target: Some(target), last: Snapshot::default() })
     }
 
-    pub(super) fn write(&mut self, now: &Snapshot, last: bool) {
-        let Some(target) = self.0.as_mut() else { return };
+    /// How it stands; kept for the end too.
+    pub(super) fn write(&mut self, now: &Snapshot) {
+        self.send(now, false);
+        self.remember(now);
+    }
+
+    /// What the last block will say, if nothing later does.
+    pub(super) fn remember(&mut self, now: &Snapshot) {
+        self.last = now.clone();
+    }
+
+    fn send(&mut self, now: &Snapshot, last: bool) {
+        let Some(target) = self.target.as_mut() else { return };
         let sent = target.write_all(block(now, last).as_bytes()).and_then(|()| target.flush());
         if sent.is_err() {
-            self.0 = None;
+            self.target = None;
         }
     }
 }
 
+/// ffmpeg's keys in its order; the quantizer is its -1 for one that is not known.
 fn block(now: &Snapshot, last: bool) -> String {
     let us = now.time / 1000;
     let (s, rest) = (us / 1_000_000, us % 1_000_000);
     format!(
-        "frame={}\nfps={:.2}\nbitrate={:.1}kbits/s\ntotal_size={}\nout_time_us={us}\nout_time_ms={us}\n\
+        "frame={}\nfps={:.2}\nstream_0_0_q=-1.0\nbitrate={:.1}kbits/s\ntotal_size={}\nout_time_us={us}\nout_time_ms={us}\n\
          out_time={:02}:{:02}:{:02}.{rest:06}\ndup_frames=0\ndrop_frames=0\nspeed={:.3}x\nprogress={}\n",
         now.frames,
         now.fps(),

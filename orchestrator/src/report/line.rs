@@ -1,5 +1,6 @@
 //! The line on a terminal that changes while a run goes on.
 
+use console::{Term, truncate_str};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Snapshot, text};
@@ -17,8 +18,15 @@ impl Line {
     }
 
     pub(super) fn show(&self, now: &Snapshot) {
-        let lanes = if now.lanes.is_empty() { String::new() } else { format!("\n{}", text::lanes(now)) };
-        self.0.set_message(format!("{}{lanes}", text::line(now)));
+        // The last column stays free: some terminals wrap when it is written to.
+        let width = usize::from(Term::stderr().size().1).saturating_sub(1);
+        let line = text::line(now);
+        let mut lines = truncate_str(&line, width, "").into_owned();
+        if !now.lanes.is_empty() {
+            lines.push('\n');
+            lines.push_str(&truncate_str(&text::lanes(now, width), width, ""));
+        }
+        self.0.set_message(lines);
         self.0.tick();
     }
 

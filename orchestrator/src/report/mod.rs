@@ -16,6 +16,8 @@ use line::Line;
 
 /// How often plain lines come when nobody watches a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
+/// How often the line on a terminal changes, and how often `-progress` says something: ffmpeg's own.
+const EVERY: Duration = Duration::from_millis(500);
 
 /// How a run stands.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,6 +79,8 @@ pub struct Summary {
     pub frames: u64,
     /// Length in ns.
     pub duration: u64,
+    /// The end of whatever ends last, ns from the file's start.
+    pub end: u64,
     /// Wall time.
     pub elapsed: Duration,
     /// The share of the time in which lanes encoded, 0 to 1, and how many there were.
@@ -90,8 +94,29 @@ pub struct Report {
     level: LogLevel,
     line: Option<Line>,
     plain: bool,
-    last_plain: Instant,
+    shown: Pace,
     keyvalue: Option<KeyValue>,
+    sent: Pace,
+}
+
+/// Lets one through every so often.
+struct Pace {
+    every: Duration,
+    last: Instant,
+}
+
+impl Pace {
+    fn new(every: Duration) -> Self {
+        Self { every, last: Instant::now() }
+    }
+
+    fn due(&mut self) -> bool {
+        let due = self.last.elapsed() >= self.every;
+        if due {
+            self.last = Instant::now();
+        }
+        due
+    }
 }
 
 impl Report {
@@ -104,8 +129,9 @@ impl Report {
             level: options.level,
             line: (shown && terminal).then(Line::new),
             plain: shown && !terminal,
-            last_plain: Instant::now(),
+            shown: Pace::new(options.period.unwrap_or(if terminal { EVERY } else { PLAIN_EVERY })),
             keyvalue,
+            sent: Pace::new(options.period.unwrap_or(EVERY)),
         })
     }
 
@@ -131,14 +157,17 @@ impl Report {
 
     /// How it stands: called a few times a second.
     pub fn update(&mut self, now: &Snapshot) {
-        if let Some(line) = &self.line {
-            line.show(now);
-        } else if self.plain && self.last_plain.elapsed() >= PLAIN_EVERY {
-            self.last_plain = Instant::now();
-            eprintln!("{}", text::line(now));
+        if self.shown.due() {
+            if let Some(line) = &self.line {
+                line.show(now);
+            } else if self.plain {
+                eprintln!("{}", text::line(now));
+            }
         }
-        if let Some(keyvalue) = &mut self.keyvalue {
-            keyvalue.write(now, false);
+        if self.sent.due()
+            && let Some(keyvalue) = &mut self.keyvalue
+        {
+            keyvalue.write(now);
         }
     }
 
@@ -147,13 +176,22 @@ impl Report {
         if let Some(line) = self.line.take() {
             line.clear();
         }
-        if let Some(mut keyvalue) = self.keyvalue.take() {
-            keyvalue.write(now, true);
+        if let Some(keyvalue) = &mut self.keyvalue {
+            keyvalue.remember(now);
         }
     }
 
     /// The last word of a run that did what it should.
-    pub fn summary(&self, summary: &Summary) {
+    pub fn summary(&mut self, summary: &Summary) {
+        if let Some(mut keyvalue) = self.keyvalue.take() {
+            keyvalue.remember(&Snapshot {
+                frames: summary.frames,
+                bytes: summary.size,
+                time: summary.end,
+                elapsed: summary.elapsed,
+                ..Snapshot::default()
+            });
+        }
         if self.level >= LogLevel::Info {
             eprintln!("{}", text::summary(summary));
         }

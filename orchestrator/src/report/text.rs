@@ -14,16 +14,35 @@ pub(super) fn line(now: &Snapshot) -> String {
     format!("{frames}, {:.1} fps, {:.2}x, {}{left}", now.fps(), now.speed(), size(now.bytes),)
 }
 
-/// A bar of ten cells for each lane.
-pub(super) fn lanes(now: &Snapshot) -> String {
-    let bar = |share: &Option<f64>| match share {
-        None => "[   idle   ]".to_owned(),
-        Some(share) => {
-            let full = (share.clamp(0.0, 1.0) * 10.0).round() as usize;
-            format!("[{}{}]", "=".repeat(full), " ".repeat(10 - full))
-        }
+/// What the lanes do, in one row: a bar for each where the width has room, else a figure, else how many are at work.
+pub(super) fn lanes(now: &Snapshot, width: usize) -> String {
+    let count = now.lanes.len().max(1);
+    // Each bar has two brackets, and a space after it.
+    let cells = ((width + 1) / count).saturating_sub(3).min(10);
+    if cells >= 3 {
+        return now.lanes.iter().map(|share| bar(*share, cells)).collect::<Vec<_>>().join(" ");
+    }
+    let busy = now.lanes.iter().filter(|share| share.is_some()).count();
+    let counted = format!("{busy} of {count} workers busy");
+    let figure = |share: &Option<f64>| match share {
+        None => '-',
+        Some(share) => char::from_digit((share.clamp(0.0, 0.99) * 10.0) as u32, 10).unwrap_or('-'),
     };
-    now.lanes.iter().map(bar).collect::<Vec<_>>().join(" ")
+    let figures: String = now.lanes.iter().map(figure).collect();
+    if counted.len() + 2 + count <= width { format!("{counted} [{figures}]") } else { counted }
+}
+
+fn bar(share: Option<f64>, cells: usize) -> String {
+    let Some(share) = share else {
+        return if cells < 4 { format!("[{:^cells$}]", "-") } else { format!("[{:^cells$}]", "idle") };
+    };
+    let full = ((share.clamp(0.0, 1.0) * cells as f64).round() as usize).min(cells);
+    format!("[{}{}]", "=".repeat(full), " ".repeat(cells - full))
+}
+
+/// `1 chunk`, `2 chunks`.
+fn counted(n: u64, what: &str) -> String {
+    if n == 1 { format!("{n} {what}") } else { format!("{n} {what}s") }
 }
 
 /// The last word.
@@ -31,17 +50,18 @@ pub(super) fn summary(s: &Summary) -> String {
     let seconds = s.elapsed.as_secs_f64().max(1e-9);
     let video = s.duration as f64 / 1e9;
     let rate = if video > 0.0 { s.size as f64 * 8.0 / video / 1000.0 } else { 0.0 };
-    let busy =
-        s.busy.map_or_else(String::new, |(share, lanes)| format!(", {lanes} workers busy {:.0}%", share * 100.0));
+    let busy = s
+        .busy
+        .map_or_else(String::new, |(share, n)| format!(", {} busy {:.0}%", counted(n.into(), "worker"), share * 100.0));
     format!(
-        "{}: {} frames in {} ({:.1} fps, {:.2}x), {}, {rate:.0} kbit/s, {} chunks{busy}",
+        "{}: {} in {} ({:.1} fps, {:.2}x), {}, {rate:.0} kbit/s, {}{busy}",
         s.output,
-        s.frames,
+        counted(s.frames, "frame"),
         clock(s.elapsed),
         s.frames as f64 / seconds,
         video / seconds,
         size(s.size),
-        s.chunks,
+        counted(s.chunks, "chunk"),
     )
 }
 
@@ -83,7 +103,28 @@ mod tests {
     #[test]
     fn progress_tells_pace_size_and_time_left() {
         assert_eq!(line(&halfway()), "500/1000 frames, 50.0 fps, 2.00x, 2.5 MB, 10.0 s left");
-        assert_eq!(lanes(&halfway()), "[=====     ] [   idle   ]");
+        assert_eq!(lanes(&halfway(), 79), "[=====     ] [   idle   ]");
+    }
+
+    #[test]
+    fn the_lanes_keep_to_one_row_however_many_there_are() {
+        let now = |count: usize| Snapshot { lanes: [Some(0.5), None].repeat(count / 2), ..halfway() };
+        for count in [2, 4, 8, 16, 64, 256, 1024] {
+            for width in [20, 39, 79, 119] {
+                let row = lanes(&now(count), width);
+                assert!(row.chars().count() <= width.max(26) && !row.contains('\n'), "{count} in {width}: {row}");
+            }
+        }
+        assert_eq!(lanes(&now(8), 79), "[====   ] [ idle  ] ".repeat(4).trim_end());
+        assert_eq!(lanes(&now(64), 119), format!("32 of 64 workers busy [{}]", "5-".repeat(32)));
+        assert_eq!(lanes(&now(64), 79), "32 of 64 workers busy");
+    }
+
+    #[test]
+    fn one_is_told_as_one() {
+        let one = Summary { frames: 1, chunks: 1, busy: Some((0.9, 1)), output: "o.mp4".into(), ..Summary::default() };
+        let told = summary(&one);
+        assert!(told.contains("1 frame in") && told.ends_with("1 chunk, 1 worker busy 90%"), "{told}");
     }
 
     #[test]

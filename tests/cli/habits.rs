@@ -1,0 +1,163 @@
+//! What people type for ffmpeg: done with ffmpeg's meaning, or refused with the reason.
+
+use std::path::Path;
+
+use divien_testbed::{Clip, divien, gst, place, probe, run};
+
+use crate::encode;
+
+fn sound(file: &Path) -> Option<String> {
+    let rows = probe::rows(file, "stream", Some("a:0"), "codec_name");
+    rows.first().and_then(|row| row.text("codec_name").map(str::to_owned))
+}
+
+#[test]
+fn a_line_full_of_ffmpegs_habits_encodes_as_the_plain_line_does() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let plain = encode(&film, &["-preset", "ultrafast"], folder.path(), "plain.mp4");
+    let habits = folder.path().join("habits.mp4");
+    let mut line = divien!("-hide_banner", "-nostdin", "-y", "-loglevel", "level+info", "-hwaccel", "auto");
+    line.args(["-thread_queue_size", "512", "-threads", "4", "-i"]).arg(&film);
+    line.args(["-preset", "ultrafast", "-vsync", "vfr", "-strict", "-2", "-bitexact", "-dn", "-threads", "auto"]);
+    line.args(["-max_muxing_queue_size", "1024", "-map_metadata", "0", "-map_chapters", "0", "-tag:v", "avc1"]);
+    run(line.args(["-flags", "+cgop", "-fflags", "+bitexact", "-movflags", "+write_colr"]).arg(&habits)).success();
+    assert!(std::fs::read(&plain).unwrap() == std::fs::read(&habits).unwrap());
+}
+
+#[test]
+fn a_bit_rate_for_the_sound_has_it_encoded() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let copied = encode(&film, &["-preset", "ultrafast"], folder.path(), "copied.mkv");
+    let before = sound(&copied);
+    assert_ne!(before.as_deref(), Some("opus"), "the clip's sound must not be what is asked for");
+    let encoded = encode(&film, &["-preset", "ultrafast", "-b:a", "64k"], folder.path(), "encoded.mkv");
+    assert_eq!(sound(&encoded).as_deref(), Some("opus"));
+    let mut line = divien!("-y", "-i", &film, "-preset", "ultrafast", "-c:a", "copy", "-b:a", "64k", &encoded);
+    run(&mut line).success().says(&["-b:a, -ac and -ar have no effect"]);
+    assert_eq!(sound(&encoded), before);
+}
+
+#[test]
+fn channels_and_sample_rate_are_the_ones_asked_for() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    for (codec, name) in [("aac", "out.mp4"), ("pcm_s16le", "out.mov"), ("flac", "out.mkv")] {
+        let options = ["-preset", "ultrafast", "-c:a", codec, "-ac", "1", "-ar", "32000"];
+        let output = encode(&film, &options, folder.path(), name);
+        let rows = probe::rows(&output, "stream", Some("a:0"), "channels,sample_rate");
+        let sound = rows.first().map(|row| (row.number("channels"), row.number("sample_rate")));
+        assert_eq!(sound, Some((Some(1.0), Some(32000.0))), "{name}");
+    }
+    let refused = folder.path().join("refused.mkv");
+    run(&mut divien!("-i", &film, "-c:a", "libopus", "-ar", "44100", &refused)).failure().says(&["opusenc", "-ar"]);
+}
+
+#[test]
+fn plain_samples_are_named_as_ffmpeg_names_them() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    for (codec, name) in [("pcm_s16le", "out.mov"), ("pcm_s16be", "out.mov"), ("pcm_s24le", "out.mkv")] {
+        let output = encode(&film, &["-preset", "ultrafast", "-c:a", codec], folder.path(), name);
+        assert_eq!(sound(&output).as_deref(), Some(codec), "{name}");
+    }
+    let refused = folder.path().join("refused.mp4");
+    run(&mut divien!("-i", &film, "-c:a", "pcm_s16le", &refused)).failure().says(&["MP4 does not hold PCM"]);
+}
+
+#[test]
+fn a_librarys_name_is_never_another_library() {
+    if gst::has("fdkaacenc") {
+        return place::skipped("libfdk_aac where it is not installed (it is)");
+    }
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let output = folder.path().join("out.mp4");
+    let outcome = run(&mut divien!("-i", &film, "-c:a", "libfdk_aac", &output)).failure();
+    assert_eq!(outcome.says(&["fdkaacenc", "-c:a aac"]).status.code(), Some(69));
+}
+
+#[test]
+fn the_sample_entry_is_the_one_asked_for_or_the_run_is_refused() {
+    let folder = place::temporary();
+    let clip = Clip::raw(10).path();
+    for (encoder, tag) in [("libx264", "avc1"), ("libx265", "hvc1"), ("mpeg4", "mp4v")] {
+        let quality = if encoder == "mpeg4" { ["-q:v", "4"] } else { ["-preset", "ultrafast"] };
+        let options = [&["-c:v", encoder, "-tag:v", tag], quality.as_slice()].concat();
+        let output = encode(&clip, &options, folder.path(), "out.mp4");
+        assert_eq!(probe::video(&output, "codec_tag_string"), tag);
+    }
+    let output = folder.path().join("refused.mp4");
+    run(&mut divien!("-i", &clip, "-c:v", "libx265", "-tag:v", "hev1", &output)).failure().says(&["hvc1"]);
+}
+
+#[test]
+fn metadata_that_is_not_wanted_stays_out() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let named = encode(&film, &["-preset", "ultrafast", "-metadata", "title=A film"], folder.path(), "named.mkv");
+    let tags = |file: &Path| {
+        let rows = probe::rows(file, "format", None, "filename:format_tags=title");
+        rows.first().and_then(|row| row.text("tag:title").map(str::to_owned))
+    };
+    let kept = encode(&named, &["-preset", "ultrafast", "-map_metadata", "0"], folder.path(), "kept.mkv");
+    assert_eq!(tags(&kept).as_deref(), Some("A film"));
+    let without = encode(&named, &["-preset", "ultrafast", "-map_metadata", "-1"], folder.path(), "without.mkv");
+    assert_eq!(tags(&without), None);
+    let other = ["-preset", "ultrafast", "-map_metadata", "-1", "-metadata", "title=Another"];
+    let other = encode(&named, &other, folder.path(), "other.mkv");
+    assert_eq!(tags(&other).as_deref(), Some("Another"));
+}
+
+#[test]
+fn an_existing_output_is_explained_by_what_was_typed() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let output = folder.path().join("out.mp4");
+    std::fs::write(&output, "precious").unwrap();
+    run(&mut divien!("-n", "-i", &film, &output)).failure().says(&["-n keeps it"]);
+    run(&mut divien!("-nostdin", "-i", &film, &output)).failure().says(&["-y replaces it"]);
+    run(&mut divien!("-y", "-n", "-i", &film, &output)).failure().says(&["contradict"]);
+    assert_eq!(std::fs::read(&output).unwrap(), b"precious");
+}
+
+#[test]
+fn an_encoder_of_still_pictures_is_refused_with_what_to_take() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let output = folder.path().join("out.mkv");
+    run(&mut divien!("-i", &film, "-c:v", "pngenc", &output)).failure().says(&["pngenc", "no container", "ffv1"]);
+    run(&mut divien!("-h", "encoder=libx246")).failure().says(&["did you mean libx264"]);
+}
+
+#[test]
+fn the_last_report_of_progress_is_the_files_own_size_and_length() {
+    let folder = place::temporary();
+    let film = Clip::film(60).path();
+    for name in ["out.mp4", "out.mkv"] {
+        let output = folder.path().join(name);
+        let mut line = divien!("-y", "-i", &film, "-preset", "ultrafast", "-stats_period", "0.1", "-progress", "-");
+        let outcome = run(line.arg(&output)).success();
+        let text = String::from_utf8(outcome.stdout).unwrap();
+        let last = |key: &str| {
+            let mut values = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            values.next_back().and_then(|value| value.parse::<f64>().ok()).unwrap_or(f64::NAN)
+        };
+        assert_eq!(last("total_size"), std::fs::metadata(&output).unwrap().len() as f64, "{name}: {text}");
+        let length = probe::rows(&output, "format", None, "duration").first().and_then(|row| row.number("duration"));
+        let told = last("out_time_us") / 1e6;
+        // A container may count the last packet of sound whole.
+        assert!(length.is_some_and(|length| (length - told).abs() < 0.022), "{name}: {told} s, file {length:?}");
+    }
+}
+
+#[test]
+fn a_run_that_fails_ends_its_progress_too() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let output = folder.path().join("out.webm");
+    let outcome = run(&mut divien!("-i", &film, "-progress", "-", "-c:v", "libx264", &output)).failure();
+    let text = String::from_utf8(outcome.stdout).unwrap();
+    assert!(text.ends_with("progress=end\n"), "{text}");
+}
