@@ -171,3 +171,29 @@ fn files_please_the_checkers_debian_has() {
         assert!(!described.contains("IsTruncated") && !described.contains("Conformance errors"), "{described}");
     }
 }
+
+#[test]
+fn texts_keep_their_languages_in_every_run() {
+    let folder = place::temporary();
+    let texts = folder.path().join("texts.srt");
+    std::fs::write(&texts, "1\n00:00:00,500 --> 00:00:01,000\nsaid\n").unwrap();
+    let film = folder.path().join("film.mp4");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(Clip::film(40).path());
+    for _ in 0..6 {
+        ffmpeg.arg("-i").arg(&texts);
+    }
+    ffmpeg.args(["-map", "0:v", "-c:v", "copy", "-c:s", "mov_text"]);
+    for track in 0..6 {
+        ffmpeg.args(["-map".into(), format!("{}", track + 1)]);
+        ffmpeg.args([format!("-metadata:s:s:{track}"), "language=deu".into()]);
+    }
+    run(ffmpeg.arg(&film)).success();
+    ::gst::init().unwrap();
+    for round in 0..60 {
+        let source = divien::probe::open(&divien::cli::Input::File(film.clone())).unwrap();
+        let languages: Vec<_> = source.facts.streams.iter().skip(1).map(|s| s.language.clone()).collect();
+        divien::probe::close(&source.pipeline);
+        assert_eq!(languages, vec![Some("deu".to_owned()); 6], "round {round}");
+    }
+}

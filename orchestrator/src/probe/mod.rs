@@ -49,6 +49,7 @@ pub struct Outlet {
 struct OutletState {
     hold: Option<gst::PadProbeId>,
     ready: bool,
+    full: bool,
     first: Option<i64>,
 }
 
@@ -121,7 +122,10 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     facts.unknown.sort();
     facts.unknown.dedup();
     for (pad, outlet) in found.outlets {
-        let Some(caps) = pad.current_caps().or_else(|| Some(pad.query_caps(None))) else { continue };
+        // What stands before the first packet is the same in every run; the demuxer itself may be further on.
+        let settled = outlet.pad().filter(|_| lock(&outlet.state).ready);
+        let said = settled.as_ref().unwrap_or(&pad);
+        let Some(caps) = said.current_caps().or_else(|| Some(pad.query_caps(None))) else { continue };
         let Some(structure) = caps.structure(0) else { continue };
         let codec = Codec::from_caps(structure);
         let mut stream = Stream {
@@ -143,7 +147,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         if stream.kind == Kind::Audio {
             stream.delay = stream_number(&pad).and_then(|n| delays.get(&n).copied()).unwrap_or(0);
         }
-        tags::read(&pad, &mut stream, &mut facts);
+        tags::read(said, &mut stream, &mut facts);
         if matches!(stream.kind, Kind::Video | Kind::Audio)
             && let Some(first) = lock(&outlet.state).first
         {
@@ -245,7 +249,7 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
     };
     let ready = Arc::clone(&state);
     queue.connect("overrun", false, move |_| {
-        lock(&ready).ready = true;
+        lock(&ready).full = true;
         None
     });
     let ready = Arc::clone(&state);
@@ -254,8 +258,14 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         | gst::PadProbeType::BUFFER_LIST
         | gst::PadProbeType::EVENT_DOWNSTREAM;
     let id = out.add_probe(block, move |pad, info| {
-        // The end of a stream without packets has to be there for whoever is linked behind.
-        if info.event().is_some_and(|e| e.type_() != gst::EventType::Eos) {
+        // The end of a stream without packets has to be there for whoever is linked behind. A stream of texts
+        // has said all about itself before the gap that takes the place of its first packet.
+        let holds = |event: &gst::EventRef| match event.type_() {
+            gst::EventType::Eos => true,
+            gst::EventType::Gap => pad.current_caps().is_some_and(|caps| is_sparse(&caps)),
+            _ => false,
+        };
+        if info.event().is_some_and(|event| !holds(event)) {
             return gst::PadProbeReturn::Pass;
         }
         let first = info.buffer().and_then(|b| running_time(pad, b.pts().or(b.dts())?));
@@ -264,15 +274,10 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         state.first = state.first.or(first);
         gst::PadProbeReturn::Ok
     });
-    let ready = Arc::clone(&state);
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        match info.event().map(|e| e.type_()) {
-            Some(gst::EventType::Eos) => lock(&ready).ready = true,
-            Some(gst::EventType::Segment) if !has_edits => {
-                let open = gst::FormattedSegment::<gst::ClockTime>::new();
-                info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&open)));
-            }
-            _ => {}
+        if !has_edits && info.event().is_some_and(|e| e.type_() == gst::EventType::Segment) {
+            let open = gst::FormattedSegment::<gst::ClockTime>::new();
+            info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&open)));
         }
         gst::PadProbeReturn::Ok
     });
@@ -338,14 +343,12 @@ fn settle(
         }
         let (all, waiting, any_video) = {
             let found = lock(found);
-            let is_sparse = |pad: &gst::Pad| {
-                let caps = pad.current_caps();
-                let kind = caps.as_ref().and_then(|c| c.structure(0)).map(|s| Codec::from_caps(s).kind());
-                matches!(kind, Some(Kind::Subtitle | Kind::Other))
-            };
             let ready = |o: &Outlet| lock(&o.state).ready;
-            let waiting = found.outlets.iter().any(|(pad, o)| !ready(o) && !is_sparse(pad));
-            let videos = found.outlets.iter().any(|(pad, o)| ready(o) && !is_sparse(pad));
+            // A demuxer that waits for room in one queue has no packet for another.
+            let full = found.outlets.iter().any(|(_, o)| lock(&o.state).full);
+            let waiting = !full && found.outlets.iter().any(|(_, o)| !ready(o));
+            let sparse = |pad: &gst::Pad| pad.current_caps().is_some_and(|caps| is_sparse(&caps));
+            let videos = found.outlets.iter().any(|(pad, o)| ready(o) && !sparse(pad));
             let known = found.outlets.len() + found.unknown.len();
             (announced.is_some_and(|n| known >= n), waiting, videos)
         };
@@ -371,6 +374,12 @@ fn settle(
             });
         }
     }
+}
+
+/// True for streams that may say nothing for long: texts, and what is neither picture nor sound.
+fn is_sparse(caps: &gst::CapsRef) -> bool {
+    let kind = caps.structure(0).map(|s| Codec::from_caps(s).kind());
+    matches!(kind, Some(Kind::Subtitle | Kind::Other))
 }
 
 /// Where Debian keeps what reads the rarer formats.
