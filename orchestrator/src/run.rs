@@ -33,7 +33,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     plan::container(job)?;
     let choice = codec::resolve(&job.video, job.threads)?;
     may_write(job)?;
-    let source = probe::open(&job.input)?;
+    let mut source = probe::open(&job.input)?;
+    probe::measure(&mut source, &job.input, &job.range);
     let encoder = chosen(choice, &source.facts, &report);
     let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;

@@ -6,6 +6,7 @@
 mod codec_delay;
 mod facts;
 mod input;
+mod pace;
 mod priming;
 mod tags;
 mod whole;
@@ -16,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use crate::cli::Input;
+use crate::cli::{End, Input, Range};
 use crate::error::Error;
 use crate::mux::{Codec, Kind};
 pub use facts::{Facts, Orientation, Stream};
+pub use pace::Pace;
 
 /// An input that says nothing for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +44,7 @@ pub struct Source {
 #[derive(Debug, Clone)]
 pub struct Outlet {
     queue: gst::Element,
+    id: Option<String>,
     state: Arc<Mutex<OutletState>>,
 }
 
@@ -138,6 +141,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             still: false,
             early: Vec::new(),
             delay: 0,
+            pace: None,
         };
         if let Some(packets) = stream_number(&pad).and_then(|n| early.remove(&n))
             && stream.kind == Kind::Audio
@@ -154,7 +158,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             facts.start = Some(facts.start.map_or(first, |s: i64| s.min(first)));
         }
         facts.streams.push(stream);
-        outlets.push(outlet);
+        outlets.push(Outlet { id: pad.stream_id().map(|id| id.to_string()), ..outlet });
         if facts.duration.is_none() {
             facts.duration = pad.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds);
         }
@@ -166,6 +170,30 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let source = Source { pipeline, facts, outlets };
     check(&source).inspect_err(|_| close(&source.pipeline))?;
     Ok(source)
+}
+
+/// Finds out whether the pictures of the part `range` keep a rate. What comes from a pipe cannot be read twice, and is
+/// taken to keep the rate it names.
+pub fn measure(source: &mut Source, input: &Input, range: &Range) {
+    let Input::File(path) = input else { return };
+    let Some(index) = source.facts.video().filter(|_| path.is_file()) else { return };
+    if source.facts.streams.get(index).is_none_or(|s| is_raw_video(&s.caps)) {
+        return;
+    }
+    let Some(id) = source.outlets.get(index).and_then(|o| o.id.clone()) else { return };
+    let ns = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
+    let start = range.start.map_or(0, ns);
+    let part = pace::Part {
+        start,
+        end: range.end.map_or(i64::MAX, |end| match end {
+            End::After(length) => start.saturating_add(ns(length)),
+            End::At(time) => ns(time),
+        }),
+        frames: range.frames.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+    };
+    if let Some(stream) = source.facts.streams.get_mut(index) {
+        stream.pace = pace::of_file(path, &id, part, stream.named_rate());
+    }
 }
 
 /// What takes the input apart.
@@ -285,7 +313,7 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
     pipeline.add(&queue).map_err(|e| fault(e.to_string()))?;
     queue.sync_state_with_parent().map_err(|e| fault(e.to_string()))?;
     pad.link(&sink).map_err(|e| fault(format!("cannot link a stream: {e}")))?;
-    Ok(Outlet { queue, state })
+    Ok(Outlet { queue, id: None, state })
 }
 
 /// The container's own number of a stream, from the end of its id.
@@ -376,6 +404,10 @@ fn settle(
     }
 }
 
+fn is_raw_video(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|s| s.name() == "video/x-raw")
+}
+
 /// True for streams that may say nothing for long: texts, and what is neither picture nor sound.
 fn is_sparse(caps: &gst::CapsRef) -> bool {
     let kind = caps.structure(0).map(|s| Codec::from_caps(s).kind());
@@ -390,8 +422,7 @@ fn check(source: &Source) -> Result<(), Error> {
     let Some(video) = facts.video().and_then(|i| facts.streams.get(i)) else {
         return Err(Error::NoVideo { input: facts.name.clone(), found: facts.listed() });
     };
-    let is_raw = video.caps.structure(0).is_some_and(|s| s.name() == "video/x-raw");
-    if !is_raw && decoder(&video.caps).is_none() {
+    if !is_raw_video(&video.caps) && decoder(&video.caps).is_none() {
         return Err(Error::NoDecoder {
             input: facts.name.clone(),
             format: gst_pbutils::pb_utils_get_codec_description(&video.caps).to_string(),
