@@ -5,10 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::cli::{Job, Output as Target, Overwrite};
+use crate::cli::{Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
 use crate::error::Error;
 use crate::mux::{Codec, Output, Written};
@@ -16,6 +15,7 @@ use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Facts, Stream};
 use crate::report::{Report, Snapshot, Summary};
+use crate::signals::Signals;
 
 /// How often the report is brought up to date.
 const TICK: Duration = Duration::from_millis(250);
@@ -26,6 +26,7 @@ const DRAIN: Duration = Duration::from_millis(700);
 
 /// Encodes what `job` asks for.
 pub fn run(job: &Job) -> Result<Summary, Error> {
+    let signals = Signals::listen(job.report.level < LogLevel::Error)?;
     gst::init().map_err(|e| Error::Fault { what: format!("GStreamer does not start: {e}") })?;
     gstdivien::plugin_register_static()
         .map_err(|e| Error::Fault { what: format!("divienenc cannot be registered: {e}") })?;
@@ -43,6 +44,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         report.warn(&format!("{}: {complaint}", plan.input));
     }
     let (output, sink) = Output::create(plan.output.as_deref()).inspect_err(|_| probe::close(&source.pipeline))?;
+    signals.guard(output.part().map(Path::to_owned));
     let messages = listen(&source.pipeline)?;
     let running = pipeline::build(&source, &plan, sink).inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
@@ -60,12 +62,15 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         draining: None,
         tally: Tally::default(),
     };
-    let outcome =
-        running.start().and_then(|()| runtime.block_on(watch.follow(&running, messages, &mut report, &output.name())));
+    signals.follow(true);
+    let outcome = running
+        .start()
+        .and_then(|()| runtime.block_on(watch.follow(&running, messages, &mut report, &signals, &output.name())));
     let last = watch.snapshot(&running);
     report.stop(&last);
     stop(&source.pipeline);
     outcome?;
+    signals.follow(false);
     let written = running.written();
     if written.frames == 0 {
         let message = watch.lost.unwrap_or_else(|| "no frame could be decoded".into());
@@ -75,7 +80,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let Some(sink) = running.finish()? else {
         return Err(Error::Fault { what: "the file was finished twice".into() });
     };
-    let size = output.commit(sink)?;
+    let size = output.commit(sink).inspect_err(|_| signals.give_way())?;
+    signals.guard(None);
     let written = Written { frames: running.written().frames, ..written };
     let summary = Summary {
         output: name,
@@ -232,11 +238,9 @@ impl Watch {
         running: &Running,
         mut messages: UnboundedReceiver<gst::Message>,
         report: &mut Report,
+        signals: &Signals,
         output: &str,
     ) -> Result<(), Error> {
-        let listen = |kind| signal(kind).map_err(|e| Error::Fault { what: format!("cannot listen for signals: {e}") });
-        let mut interrupt = listen(SignalKind::interrupt())?;
-        let mut terminate = listen(SignalKind::terminate())?;
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
@@ -252,8 +256,7 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                _ = interrupt.recv() => return Err(Error::Interrupted { output: output.to_owned() }),
-                _ = terminate.recv() => return Err(Error::Interrupted { output: output.to_owned() }),
+                () = signals.told() => return Err(Error::Interrupted { output: output.to_owned() }),
                 _ = tick.tick() => {
                     report.update(&self.snapshot(running));
                     self.drain(running);
