@@ -9,3 +9,4 @@ pub mod plan;
 pub mod probe;
 pub mod report;
 pub mod run;
+mod signals;

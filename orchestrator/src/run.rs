@@ -5,17 +5,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::cli::{Job, Output as Target, Overwrite};
+use crate::cli::{Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
 use crate::error::Error;
-use crate::mux::{Codec, Output, Sink, Written};
+use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Facts, Stream};
 use crate::report::{Report, Snapshot, Summary};
+use crate::signals::Signals;
 
 /// How often the report is brought up to date.
 const TICK: Duration = Duration::from_millis(250);
@@ -26,6 +26,7 @@ const DRAIN: Duration = Duration::from_millis(700);
 
 /// Encodes what `job` asks for.
 pub fn run(job: &Job) -> Result<Summary, Error> {
+    let signals = Signals::listen(job.report.level < LogLevel::Error)?;
     gst::init().map_err(|e| Error::Fault { what: format!("GStreamer does not start: {e}") })?;
     gstdivien::plugin_register_static()
         .map_err(|e| Error::Fault { what: format!("divienenc cannot be registered: {e}") })?;
@@ -33,7 +34,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     plan::container(job)?;
     let choice = codec::resolve(&job.video, job.threads)?;
     may_write(job)?;
-    let source = probe::open(&job.input)?;
+    let mut source = probe::open(&job.input)?;
+    probe::measure(&mut source, &job.input, &job.range);
     let encoder = chosen(choice, &source.facts, &report);
     let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
@@ -43,6 +45,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     }
     let (output, sink) = Output::create(plan.output.as_deref(), plan.container.flows())
         .inspect_err(|_| probe::close(&source.pipeline))?;
+    signals.guard(output.part().map(Path::to_owned));
     let messages = listen(&source.pipeline)?;
     let running = pipeline::build(&source, &plan, sink).inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
@@ -60,14 +63,15 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         draining: None,
         tally: Tally::default(),
     };
-    let mut signals = runtime.block_on(async { Signals::listen() })?;
-    let outcome = running.start().and_then(|()| {
-        runtime.block_on(watch.follow(&running, messages, &mut report, &mut signals, &output.if_stopped()))
-    });
+    signals.follow(true);
+    let outcome = running
+        .start()
+        .and_then(|()| runtime.block_on(watch.follow(&running, messages, &mut report, &signals, &output.if_stopped())));
     let last = watch.snapshot(&running);
     report.stop(&last);
     stop(&source.pipeline);
     outcome?;
+    signals.follow(false);
     let written = running.written();
     if written.frames == 0 {
         let message = watch.lost.unwrap_or_else(|| "no frame could be decoded".into());
@@ -77,11 +81,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let Some(sink) = running.finish()? else {
         return Err(Error::Fault { what: "the file was finished twice".into() });
     };
-    let size = if output.waits_for_a_reader() {
-        runtime.block_on(hand_over(output, sink, &mut signals))?
-    } else {
-        output.commit(sink)?
-    };
+    let size = output.commit(sink).inspect_err(|_| signals.give_way())?;
+    signals.guard(None);
     let written = Written { frames: running.written().frames, ..written };
     let summary = Summary {
         output: name,
@@ -183,40 +184,6 @@ fn stop(pipeline: &gst::Pipeline) {
     }
 }
 
-/// What asks a run to end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(|e| Error::Fault { what: format!("cannot listen for signals: {e}") });
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// Completes an output whose reader may take its time, or never come back to it: a signal ends that.
-async fn hand_over(output: Output, sink: Sink, signals: &mut Signals) -> Result<u64, Error> {
-    let left = output.if_stopped();
-    let (sender, done) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        // Nobody waits any more once a signal has come.
-        let _ = sender.send(output.commit(sink));
-    });
-    tokio::select! {
-        size = done => size.unwrap_or_else(|_| Err(Error::Fault { what: "the output was never completed".into() })),
-        () = signals.any() => Err(Error::Interrupted { left }),
-    }
-}
-
 /// The frames that should have come and did not, in words.
 fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Option<String> {
     if running.untimed() > 0 {
@@ -273,7 +240,7 @@ impl Watch {
         running: &Running,
         mut messages: UnboundedReceiver<gst::Message>,
         report: &mut Report,
-        signals: &mut Signals,
+        signals: &Signals,
         left: &str,
     ) -> Result<(), Error> {
         let mut tick = tokio::time::interval(TICK);
@@ -291,7 +258,7 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                () = signals.any() => return Err(Error::Interrupted { left: left.to_owned() }),
+                () = signals.told() => return Err(Error::Interrupted { left: left.to_owned() }),
                 _ = tick.tick() => {
                     report.update(&self.snapshot(running));
                     self.drain(running);

@@ -195,3 +195,48 @@ fn help_lists_what_there_is() {
     run(&mut divien!("-encoders")).success().says(&["libx264", "libx265", "libvpx-vp9", "ffv1"]);
     run(&mut divien!("-h", "encoder=libx264")).success().says(&["crf", "preset", "51"]);
 }
+
+#[test]
+fn a_signal_at_any_moment_ends_the_run_and_leaves_no_part_of_a_file() {
+    let film = Clip::film(600).path();
+    let signals = [Signal::INT, Signal::TERM, Signal::HUP];
+    for round in 0..24u32 {
+        let folder = place::temporary();
+        let (progress, output) = (folder.path().join("progress"), folder.path().join("out.mp4"));
+        let options = ["-preset", "medium", "-bsize", "100", "-progress"];
+        let running = Running::start(divien!("-i", &film).args(options).args([&progress, &output]));
+        // The file is there as soon as the command does anything at all.
+        while !progress.exists() {
+            std::thread::yield_now();
+        }
+        let (signal, moment) = (signals[round as usize % 3], Duration::from_millis(u64::from(round * round)));
+        std::thread::sleep(moment);
+        let begun = Instant::now();
+        running.signal(signal);
+        let outcome = running.wait(Duration::from_secs(60));
+        assert!(begun.elapsed() < Duration::from_secs(2), "round {round}: took {:.1?}\n{outcome}", begun.elapsed());
+        let left: BTreeSet<_> = entries(folder.path()).into_iter().collect();
+        match outcome.status.code() {
+            Some(255) => assert_eq!(left, [progress].into(), "{signal:?} after {moment:?}\n{outcome}"),
+            Some(0) => assert_eq!(left, [progress, output].into(), "{signal:?} after {moment:?}\n{outcome}"),
+            _ => panic!("{signal:?} after {moment:?}\n{outcome}"),
+        }
+    }
+}
+
+#[test]
+fn nohup_keeps_a_run_alive() {
+    let folder = place::temporary();
+    let (progress, output) = (folder.path().join("progress"), folder.path().join("out.mp4"));
+    let divien = divien!();
+    let mut command = gst::command("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(divien.get_program()).arg("-i");
+    command.arg(Clip::film(300).path()).args(["-preset", "ultrafast", "-progress"]).args([&progress, &output]);
+    let running = Running::start(&mut command);
+    while !progress.exists() {
+        std::thread::yield_now();
+    }
+    running.signal(Signal::HUP);
+    running.wait(Duration::from_secs(60)).success();
+    assert!(output.exists());
+}

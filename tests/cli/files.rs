@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::path::Path;
 use std::process::Command;
 
 use divien_testbed::{Clip, Fidelity, divien, place, probe, run};
@@ -170,4 +171,85 @@ fn files_please_the_checkers_debian_has() {
         let described = tool("mediainfo", &["-f"]).said();
         assert!(!described.contains("IsTruncated") && !described.contains("Conformance errors"), "{described}");
     }
+}
+
+#[test]
+fn texts_keep_their_languages_in_every_run() {
+    let folder = place::temporary();
+    let texts = folder.path().join("texts.srt");
+    std::fs::write(&texts, "1\n00:00:00,500 --> 00:00:01,000\nsaid\n").unwrap();
+    let film = folder.path().join("film.mp4");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(Clip::film(40).path());
+    for _ in 0..6 {
+        ffmpeg.arg("-i").arg(&texts);
+    }
+    ffmpeg.args(["-map", "0:v", "-c:v", "copy", "-c:s", "mov_text"]);
+    for track in 0..6 {
+        ffmpeg.args(["-map".into(), format!("{}", track + 1)]);
+        ffmpeg.args([format!("-metadata:s:s:{track}"), "language=deu".into()]);
+    }
+    run(ffmpeg.arg(&film)).success();
+    ::gst::init().unwrap();
+    for round in 0..60 {
+        let source = divien::probe::open(&divien::cli::Input::File(film.clone())).unwrap();
+        let languages: Vec<_> = source.facts.streams.iter().skip(1).map(|s| s.language.clone()).collect();
+        divien::probe::close(&source.pipeline);
+        assert_eq!(languages, vec![Some("deu".to_owned()); 6], "round {round}");
+    }
+}
+
+/// Range, matrix, transfer and primaries of the first picture, as ffprobe names them.
+fn colours(file: &Path) -> Vec<Option<String>> {
+    let keys = ["color_range", "color_space", "color_transfer", "color_primaries"];
+    let rows = probe::rows(file, "stream", Some("v:0"), &keys.join(","));
+    keys.map(|key| rows[0].text(key).filter(|value| *value != "unknown").map(str::to_owned)).to_vec()
+}
+
+#[test]
+fn colours_are_written_as_the_input_says_them_and_no_others() {
+    let folder = place::temporary();
+    let made = |name: &str, options: &[&str]| {
+        let file = folder.path().join(name);
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:duration=0.4"]);
+        run(ffmpeg.args(["-pix_fmt", "yuv420p", "-c:v", "libx264"]).args(options).arg(&file)).success();
+        file
+    };
+    let silent = made("silent.mkv", &[]);
+    let colours_of_ntsc = "fullrange=on:colorprim=bt470m:transfer=smpte240m:colormatrix=fcc";
+    let telling = made("telling.mkv", &["-color_range", "pc", "-x264-params", colours_of_ntsc]);
+    let said = ["pc", "fcc", "smpte240m", "bt470m"].map(|value| Some(value.to_owned()));
+    assert_eq!(colours(&telling), said);
+    for (encoder, name) in [("libx264", "x264.mkv"), ("libx264", "x264.mp4"), ("libx265", "x265.mp4")] {
+        let options = ["-c:v", encoder, "-preset", "ultrafast"];
+        assert_eq!(colours(&encode(&telling, &options, folder.path(), name)), said, "{name}");
+        let unsaid = colours(&encode(&silent, &options, folder.path(), name));
+        assert_eq!(unsaid[1..], [None, None, None], "{name}");
+    }
+    let bare = encode(&silent, &["-c:v", "libvpx-vp9", "-b:v", "1M", "-cpu-used", "5"], folder.path(), "vp9.webm");
+    assert_eq!(colours(&bare)[1..], [None, None, None]);
+}
+
+#[test]
+fn a_stream_says_a_constant_rate_only_where_there_is_one() {
+    let folder = place::temporary();
+    let rate = |input: &Path, encoder: &str, name: &str| {
+        let output = encode(input, &["-c:v", encoder, "-preset", "ultrafast", "-an"], folder.path(), name);
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-i"]).arg(&output);
+        let trace = run(ffmpeg.args(["-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"])).success().stderr;
+        let value = |field: &str| {
+            let line = trace.lines().find(|line| line.contains(field))?;
+            line.rsplit('=').next()?.trim().parse::<u64>().ok()
+        };
+        let named = run(Command::new("mkvmerge").arg("-J").arg(&output)).success().said().contains("default_duration");
+        (value("fixed_frame_rate_flag"), value("num_units_in_tick"), value("time_scale"), named)
+    };
+    let uneven = Clip::film(60).variable_rate().path();
+    let steady = Clip::film(60).rate(30_000, 1001).path();
+    assert_eq!(rate(&steady, "libx264", "steady.mkv"), (Some(1), Some(1001), Some(60_000), true));
+    assert_eq!(rate(&uneven, "libx264", "uneven.mkv"), (Some(0), Some(1), Some(2_000_000_000), false));
+    assert_eq!(rate(&steady, "libx265", "steady265.mkv"), (None, Some(1001), Some(30_000), true));
+    Fidelity::of(&folder.path().join("uneven.mkv"), &uneven).assert();
 }

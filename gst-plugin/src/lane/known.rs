@@ -221,6 +221,7 @@ const X264: &[&str] = &[
     "fake-interlaced",
     "fast-pskip",
     "filler",
+    "fps",
     "frame-packing",
     "fullrange",
     "interlaced",

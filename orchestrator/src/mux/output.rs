@@ -86,10 +86,13 @@ impl Output {
         }
     }
 
-    /// True where [`Self::commit`] may take as long as somebody else likes.
+    /// The partial file, to be removed by whoever ends the process in a hurry.
     #[must_use]
-    pub fn waits_for_a_reader(&self) -> bool {
-        matches!(self.target, Target::Forward(_))
+    pub fn part(&self) -> Option<&Path> {
+        match &self.target {
+            Target::Forward(_) => None,
+            Target::File { part, .. } => part.as_deref(),
+        }
     }
 
     /// Gives the complete file its name, safely on the disk, or sends the rest of it on.

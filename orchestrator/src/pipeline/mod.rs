@@ -10,6 +10,8 @@
 //! Every tap gives its packets to one [`Session`], which writes them in an order of its own. No tap ever
 //! waits for another: what runs ahead is kept by the session, so sound cannot starve the picture of input.
 
+mod colour;
+mod encoder;
 mod gate;
 mod retime;
 mod sound;
@@ -41,6 +43,7 @@ pub struct Running {
     /// The element that encodes.
     pub encoder: gst::Element,
     shared: Arc<Shared>,
+    begin: Arc<encoder::Encoder>,
     gate: gst::Pad,
     input_queue: Option<gst::Element>,
 }
@@ -160,6 +163,7 @@ impl Running {
     /// After the input broke off: what came is all there is.
     pub fn end_input(&self) {
         let sound: Vec<usize> = (1..lock(&self.shared.session).lanes()).collect();
+        self.begin.begin(None);
         self.gate.push_event(gst::event::Eos::new());
         for lane in sound {
             self.shared.end(lane);
@@ -253,8 +257,9 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
     }
     Ok(Running {
         pipeline: source.pipeline.clone(),
-        encoder,
+        encoder: encoder.element().clone(),
         shared,
+        begin: encoder,
         gate,
         input_queue: source.outlets.get(plan.video.stream).map(|o| o.queue().clone()),
     })
@@ -278,7 +283,7 @@ fn attach(source: &Source, outlet: &Outlet, elements: &[gst::Element]) -> Result
     let fault = |e: &dyn std::fmt::Display| Error::Fault { what: format!("cannot build the pipeline: {e}") };
     source.pipeline.add_many(elements).map_err(|e| fault(&e))?;
     gst::Element::link_many(elements).map_err(|e| fault(&e))?;
-    for element in elements.iter().rev() {
+    for element in elements.iter().rev().filter(|e| !e.is_locked_state()) {
         element.sync_state_with_parent().map_err(|e| fault(&format!("{}: {e}", element.name())))?;
     }
     let (Some(pad), Some(first)) = (outlet.pad(), elements.first().and_then(|e| e.static_pad("sink"))) else {

@@ -1,7 +1,5 @@
 //! From caps to what a container is told about a track.
 
-use std::str::FromStr;
-
 use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoTransferFunction};
 
 use crate::mux::{Audio, Codec, Colour, Kind, LightLevel, Mastering, Track, Video, xiph_lace};
@@ -35,8 +33,6 @@ pub(super) fn describe(
 pub(super) fn add_picture(track: &mut Track, raw: Option<&gst::CapsRef>, coded: &gst::CapsRef, rotation: u16) {
     let Some(video) = track.video.as_mut() else { return };
     video.rotation = rotation;
-    // What a decoder writes into its caps may be its guess; the coded stream's caps say what the stream says.
-    video.colour = coded.structure(0).and_then(|s| s.get::<&str>("colorimetry").ok()).and_then(colour);
     let Some(raw) = raw else { return };
     if let Ok(info) = gst_video::VideoInfo::from_caps(raw) {
         let format = info.format_info();
@@ -134,8 +130,8 @@ fn opus_head(s: &gst::StructureRef, audio: Audio) -> Vec<u8> {
     out
 }
 
-fn colour(text: &str) -> Option<Colour> {
-    let c = gst_video::VideoColorimetry::from_str(text).ok()?;
+/// Colours by the numbers containers use.
+pub(super) fn colour(c: &gst_video::VideoColorimetry) -> Colour {
     let primaries = match c.primaries() {
         VideoColorPrimaries::Bt709 => 1,
         VideoColorPrimaries::Bt470m => 4,
@@ -176,7 +172,7 @@ fn colour(text: &str) -> Option<Colour> {
         _ => 2,
     };
     let full_range = c.range() == VideoColorRange::Range0_255;
-    ((primaries, transfer, matrix) != (2, 2, 2)).then_some(Colour { primaries, transfer, matrix, full_range })
+    Colour { primaries, transfer, matrix, full_range }
 }
 
 #[cfg(test)]
@@ -185,9 +181,10 @@ mod tests {
 
     #[test]
     fn hdr10_colours_get_their_standard_numbers() {
+        let colour = |text: &str| colour(&text.parse().unwrap());
         let hdr = colour("bt2100-pq");
-        assert_eq!(hdr, Some(Colour { primaries: 9, transfer: 16, matrix: 9, full_range: false }));
-        assert_eq!(colour("bt709").map(|c| (c.primaries, c.transfer, c.matrix)), Some((1, 1, 1)));
-        assert_eq!(colour("not a colour"), None);
+        assert_eq!(hdr, Colour { primaries: 9, transfer: 16, matrix: 9, full_range: false });
+        assert_eq!(colour("bt709"), Colour { primaries: 1, transfer: 1, matrix: 1, full_range: false });
+        assert_eq!(colour("1:0:0:0"), Colour { primaries: 2, transfer: 2, matrix: 2, full_range: true });
     }
 }

@@ -5,24 +5,22 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
+use super::encoder::Encoder;
 use super::gate::{Gate, Verdict};
 use super::tap::{Form, Tap};
 use super::{Shared, attach, caps_filter, lock, retime, track};
 use crate::error::Error;
 use crate::mux::{Codec, Kind};
-use crate::plan::{Plan, VideoPlan};
+use crate::plan::Plan;
 use crate::probe::{self, Source, make, nanoseconds};
 
-/// The name the encoding element goes by in messages.
-pub(crate) const ENCODER: &str = "encoder";
-
-/// Builds the branch; gives the encoding element, and the pad that frames pass on their way into it.
+/// Builds the branch; gives the encoder, and the pad that frames pass on their way into it.
 pub(super) fn branch(
     source: &Source,
     plan: &Plan,
     shared: &Arc<Shared>,
     first: i64,
-) -> Result<(gst::Element, gst::Pad), Error> {
+) -> Result<(Arc<Encoder>, gst::Pad), Error> {
     let missing = || Error::Fault { what: "the plan's video is not in the source".into() };
     let video = &plan.video;
     let outlet = source.outlets.get(video.stream).ok_or_else(missing)?;
@@ -31,10 +29,17 @@ pub(super) fn branch(
     if matches!(stream.codec, Codec::MpegVideo(_)) {
         elements.push(retime::element()?);
     }
+    let mut honest = true;
     if stream.caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
-        elements.push(decoder(source, &stream.caps)?);
+        let decoder = decoder(source, &stream.caps)?;
+        // Those of libav write what the stream says, and a JPEG's colours are always the same; others guess.
+        honest = decoder.factory().is_some_and(|f| f.name().starts_with("avdec_") || f.name() == "jpegdec");
+        elements.push(decoder);
     }
-    elements.push(make("videoconvert")?);
+    let encoder = Arc::new(Encoder::new(video, &stream.caps, honest)?);
+    let converter = make("videoconvert")?;
+    begin_with_the_pictures(&converter, &encoder)?;
+    elements.push(converter);
     if let Some(method) = video.turn {
         let flip = make("videoflip")?;
         flip.set_property_from_str("video-direction", flip_direction(method));
@@ -46,10 +51,9 @@ pub(super) fn branch(
     };
     let filter = caps_filter(&formats)?;
     let gate = filter.static_pad("src").ok_or_else(missing)?;
-    watch(&gate, Gate::new(&plan.range, first), shared);
+    watch(&gate, Gate::new(&plan.range, first), shared, &encoder);
     elements.push(filter);
-    let encoder = encoder(video)?;
-    elements.push(encoder.clone());
+    elements.push(encoder.element().clone());
     if let Some(parser) = video.codec.parser() {
         let parser = make(parser)?;
         if plan.container.byte_stream() && parser.has_property("config-interval") {
@@ -62,10 +66,17 @@ pub(super) fn branch(
     }
     let (codec, language, title) = (video.codec.clone(), video.language.clone(), video.title.clone());
     let (coded, rotation, pictures) = (stream.caps.clone(), video.noted_rotation, Arc::clone(shared));
+    let told = Arc::clone(&encoder);
     let describe = Box::new(move |caps: &gst::CapsRef| {
         let mut track = track::describe(caps, codec.clone(), language.clone(), title.clone())?;
         let raw = lock(&pictures.raw_caps).clone();
         track::add_picture(&mut track, raw.as_deref(), &coded, rotation);
+        if let Some(video) = track.video.as_mut() {
+            if told.is_uneven() {
+                video.rate = None;
+            }
+            video.colour = told.colours(raw.as_deref()).as_ref().map(track::colour);
+        }
         Some(track)
     });
     let tap =
@@ -87,20 +98,21 @@ fn decoder(source: &Source, caps: &gst::Caps) -> Result<gst::Element, Error> {
     Ok(decoder)
 }
 
-fn encoder(video: &VideoPlan) -> Result<gst::Element, Error> {
-    gstdivien::lane::EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
-        what: e.to_string(),
-        hint: "`divien -h encoder=NAME` lists what an encoder takes".into(),
-    })?;
-    let element = gst::ElementFactory::make("divienenc")
-        .name(ENCODER)
-        .build()
-        .map_err(|e| Error::Fault { what: format!("divienenc cannot be made: {e}") })?;
-    element.set_property("encoder", &video.encoder.spec);
-    element.set_property("workers", video.workers);
-    element.set_property("threads", video.threads);
-    element.set_property("chunk-frames", video.chunk_frames);
-    Ok(element)
+/// What decodes tells the form of the pictures, and with it what the encoder has to know.
+fn begin_with_the_pictures(converter: &gst::Element, encoder: &Arc<Encoder>) -> Result<(), Error> {
+    let Some(pad) = converter.static_pad("sink") else {
+        return Err(Error::Fault { what: "a converter without a pad".into() });
+    };
+    let encoder = Arc::clone(encoder);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        match info.event().map(|e| e.view()) {
+            Some(gst::EventView::Caps(caps)) => encoder.begin(Some(caps.caps())),
+            Some(gst::EventView::Eos(_)) => encoder.begin(None),
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
 }
 
 fn flip_direction(method: &str) -> &'static str {
@@ -116,15 +128,18 @@ fn flip_direction(method: &str) -> &'static str {
 }
 
 /// Counts frames, keeps those outside the window away from the encoder, and remembers the pictures' form.
-fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>) {
+fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder>) {
     let gate = Mutex::new((gate, false));
+    let encoder = Arc::clone(encoder);
     let shared = Arc::clone(shared);
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(mask, move |pad, info| {
         if let Some(event) = info.event() {
             match event.view() {
                 gst::EventView::Caps(caps) => {
-                    lock(&shared.raw_caps).get_or_insert_with(|| caps.caps_owned());
+                    let caps = encoder.caps(caps.caps());
+                    lock(&shared.raw_caps).get_or_insert_with(|| caps.clone());
+                    info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
                 }
                 // The encoder has had its end already.
                 gst::EventView::Eos(_) if lock(&gate).1 => return gst::PadProbeReturn::Drop,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::cli::{AudioCodec, End, Input, Job, Output};
 use crate::error::Error;
 use crate::mux::{Chapter, Codec, Container, Kind};
-use crate::probe::{Facts, Orientation, Stream};
+use crate::probe::{Facts, Orientation, Pace, Stream};
 pub use sound::SoundEncoder;
 
 /// The video encoder that was chosen.
@@ -70,6 +70,8 @@ pub struct VideoPlan {
     pub threads: u32,
     /// Frames in a chunk.
     pub chunk_frames: u32,
+    /// How frames follow one another, where their times were read.
+    pub pace: Option<Pace>,
     /// Degrees noted in the container's header.
     pub noted_rotation: u16,
     /// `videoflip`'s method, where the pictures themselves are turned.
@@ -230,6 +232,7 @@ fn video(
         workers: job.workers.unwrap_or(0),
         threads: job.threads.unwrap_or(0),
         chunk_frames,
+        pace: stream.pace,
         noted_rotation: if turn.is_none() { stream.orientation.degrees } else { 0 },
         turn,
         language: stream.language.clone(),

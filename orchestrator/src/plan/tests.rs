@@ -37,6 +37,7 @@ fn stream(caps: &str) -> Stream {
         still: false,
         early: Vec::new(),
         delay: 0,
+        pace: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an input turned out to be.
 
+use super::pace::Pace;
 use crate::mux::{Chapter, Codec, Kind, Sample};
 
 /// Everything known about an input before it is decoded.
@@ -46,6 +47,8 @@ pub struct Stream {
     pub early: Vec<Sample>,
     /// The time its decoder swallows first, which the demuxer does not take off: Matroska's CodecDelay, ns.
     pub delay: u64,
+    /// How its pictures follow one another; `None` where their times were not read.
+    pub pace: Option<Pace>,
 }
 
 /// Clockwise by so many degrees, then mirrored left to right or not.
@@ -107,9 +110,17 @@ impl Stream {
         Some((side("width")?, side("height")?))
     }
 
-    /// Frames a second, where the caps say so.
+    /// Frames a second on average, by their times, else as the header says.
     #[must_use]
     pub fn rate(&self) -> Option<(u32, u32)> {
+        match self.pace {
+            Some(Pace::Constant(n, d) | Pace::Uneven(n, d)) => Some((n, d)),
+            None => self.named_rate(),
+        }
+    }
+
+    /// Frames a second, where the caps say so.
+    pub(super) fn named_rate(&self) -> Option<(u32, u32)> {
         let rate = self.caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
         let (n, d) = (u32::try_from(rate.numer()).ok()?, u32::try_from(rate.denom()).ok()?);
         (n > 0 && d > 0).then_some((n, d))

@@ -81,10 +81,9 @@ fn app_source(max_bytes: u64) -> Result<gst_app::AppSrc, Error> {
 
 fn pictures(reader: impl Read + Send + 'static, name: String) -> Result<Entry, Error> {
     let mut reader = BufReader::with_capacity(1 << 20, reader);
-    let info = y4m::header(&mut reader).map_err(|reason| Error::NotAVideo { input: name.clone(), reason })?;
+    let (info, caps) = y4m::header(&mut reader).map_err(|reason| Error::NotAVideo { input: name.clone(), reason })?;
     let source = app_source(AHEAD_RAW.max(2 * info.size() as u64))?;
     source.set_format(gst::Format::Time);
-    let caps = info.to_caps().map_err(|e| Error::Fault { what: e.to_string() })?;
     source.set_caps(Some(&caps));
     let feeding = source.clone();
     std::thread::spawn(move || y4m::feed(reader, &info, &feeding));

@@ -6,6 +6,7 @@
 mod codec_delay;
 mod facts;
 mod input;
+mod pace;
 mod priming;
 mod tags;
 mod whole;
@@ -16,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use crate::cli::Input;
+use crate::cli::{End, Input, Range};
 use crate::error::Error;
 use crate::mux::{Codec, Kind};
 pub use facts::{Facts, Orientation, Stream};
+pub use pace::Pace;
 
 /// An input that says nothing for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +44,7 @@ pub struct Source {
 #[derive(Debug, Clone)]
 pub struct Outlet {
     queue: gst::Element,
+    id: Option<String>,
     state: Arc<Mutex<OutletState>>,
 }
 
@@ -49,6 +52,7 @@ pub struct Outlet {
 struct OutletState {
     hold: Option<gst::PadProbeId>,
     ready: bool,
+    full: bool,
     first: Option<i64>,
 }
 
@@ -121,7 +125,10 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     facts.unknown.sort();
     facts.unknown.dedup();
     for (pad, outlet) in found.outlets {
-        let Some(caps) = pad.current_caps().or_else(|| Some(pad.query_caps(None))) else { continue };
+        // What stands before the first packet is the same in every run; the demuxer itself may be further on.
+        let settled = outlet.pad().filter(|_| lock(&outlet.state).ready);
+        let said = settled.as_ref().unwrap_or(&pad);
+        let Some(caps) = said.current_caps().or_else(|| Some(pad.query_caps(None))) else { continue };
         let Some(structure) = caps.structure(0) else { continue };
         let codec = Codec::from_caps(structure);
         let mut stream = Stream {
@@ -134,6 +141,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             still: false,
             early: Vec::new(),
             delay: 0,
+            pace: None,
         };
         if let Some(packets) = stream_number(&pad).and_then(|n| early.remove(&n))
             && stream.kind == Kind::Audio
@@ -143,14 +151,14 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         if stream.kind == Kind::Audio {
             stream.delay = stream_number(&pad).and_then(|n| delays.get(&n).copied()).unwrap_or(0);
         }
-        tags::read(&pad, &mut stream, &mut facts);
+        tags::read(said, &mut stream, &mut facts);
         if matches!(stream.kind, Kind::Video | Kind::Audio)
             && let Some(first) = lock(&outlet.state).first
         {
             facts.start = Some(facts.start.map_or(first, |s: i64| s.min(first)));
         }
         facts.streams.push(stream);
-        outlets.push(outlet);
+        outlets.push(Outlet { id: pad.stream_id().map(|id| id.to_string()), ..outlet });
         if facts.duration.is_none() {
             facts.duration = pad.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds);
         }
@@ -162,6 +170,30 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let source = Source { pipeline, facts, outlets };
     check(&source).inspect_err(|_| close(&source.pipeline))?;
     Ok(source)
+}
+
+/// Finds out whether the pictures of the part `range` keep a rate. What comes from a pipe cannot be read twice, and is
+/// taken to keep the rate it names.
+pub fn measure(source: &mut Source, input: &Input, range: &Range) {
+    let Input::File(path) = input else { return };
+    let Some(index) = source.facts.video().filter(|_| path.is_file()) else { return };
+    if source.facts.streams.get(index).is_none_or(|s| is_raw_video(&s.caps)) {
+        return;
+    }
+    let Some(id) = source.outlets.get(index).and_then(|o| o.id.clone()) else { return };
+    let ns = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
+    let start = range.start.map_or(0, ns);
+    let part = pace::Part {
+        start,
+        end: range.end.map_or(i64::MAX, |end| match end {
+            End::After(length) => start.saturating_add(ns(length)),
+            End::At(time) => ns(time),
+        }),
+        frames: range.frames.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+    };
+    if let Some(stream) = source.facts.streams.get_mut(index) {
+        stream.pace = pace::of_file(path, &id, part, stream.named_rate());
+    }
 }
 
 /// What takes the input apart.
@@ -245,7 +277,7 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
     };
     let ready = Arc::clone(&state);
     queue.connect("overrun", false, move |_| {
-        lock(&ready).ready = true;
+        lock(&ready).full = true;
         None
     });
     let ready = Arc::clone(&state);
@@ -254,8 +286,14 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         | gst::PadProbeType::BUFFER_LIST
         | gst::PadProbeType::EVENT_DOWNSTREAM;
     let id = out.add_probe(block, move |pad, info| {
-        // The end of a stream without packets has to be there for whoever is linked behind.
-        if info.event().is_some_and(|e| e.type_() != gst::EventType::Eos) {
+        // The end of a stream without packets has to be there for whoever is linked behind. A stream of texts
+        // has said all about itself before the gap that takes the place of its first packet.
+        let holds = |event: &gst::EventRef| match event.type_() {
+            gst::EventType::Eos => true,
+            gst::EventType::Gap => pad.current_caps().is_some_and(|caps| is_sparse(&caps)),
+            _ => false,
+        };
+        if info.event().is_some_and(|event| !holds(event)) {
             return gst::PadProbeReturn::Pass;
         }
         let first = info.buffer().and_then(|b| running_time(pad, b.pts().or(b.dts())?));
@@ -264,15 +302,10 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         state.first = state.first.or(first);
         gst::PadProbeReturn::Ok
     });
-    let ready = Arc::clone(&state);
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        match info.event().map(|e| e.type_()) {
-            Some(gst::EventType::Eos) => lock(&ready).ready = true,
-            Some(gst::EventType::Segment) if !has_edits => {
-                let open = gst::FormattedSegment::<gst::ClockTime>::new();
-                info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&open)));
-            }
-            _ => {}
+        if !has_edits && info.event().is_some_and(|e| e.type_() == gst::EventType::Segment) {
+            let open = gst::FormattedSegment::<gst::ClockTime>::new();
+            info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&open)));
         }
         gst::PadProbeReturn::Ok
     });
@@ -280,7 +313,7 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
     pipeline.add(&queue).map_err(|e| fault(e.to_string()))?;
     queue.sync_state_with_parent().map_err(|e| fault(e.to_string()))?;
     pad.link(&sink).map_err(|e| fault(format!("cannot link a stream: {e}")))?;
-    Ok(Outlet { queue, state })
+    Ok(Outlet { queue, id: None, state })
 }
 
 /// The container's own number of a stream, from the end of its id.
@@ -338,14 +371,12 @@ fn settle(
         }
         let (all, waiting, any_video) = {
             let found = lock(found);
-            let is_sparse = |pad: &gst::Pad| {
-                let caps = pad.current_caps();
-                let kind = caps.as_ref().and_then(|c| c.structure(0)).map(|s| Codec::from_caps(s).kind());
-                matches!(kind, Some(Kind::Subtitle | Kind::Other))
-            };
             let ready = |o: &Outlet| lock(&o.state).ready;
-            let waiting = found.outlets.iter().any(|(pad, o)| !ready(o) && !is_sparse(pad));
-            let videos = found.outlets.iter().any(|(pad, o)| ready(o) && !is_sparse(pad));
+            // A demuxer that waits for room in one queue has no packet for another.
+            let full = found.outlets.iter().any(|(_, o)| lock(&o.state).full);
+            let waiting = !full && found.outlets.iter().any(|(_, o)| !ready(o));
+            let sparse = |pad: &gst::Pad| pad.current_caps().is_some_and(|caps| is_sparse(&caps));
+            let videos = found.outlets.iter().any(|(pad, o)| ready(o) && !sparse(pad));
             let known = found.outlets.len() + found.unknown.len();
             (announced.is_some_and(|n| known >= n), waiting, videos)
         };
@@ -373,6 +404,16 @@ fn settle(
     }
 }
 
+fn is_raw_video(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|s| s.name() == "video/x-raw")
+}
+
+/// True for streams that may say nothing for long: texts, and what is neither picture nor sound.
+fn is_sparse(caps: &gst::CapsRef) -> bool {
+    let kind = caps.structure(0).map(|s| Codec::from_caps(s).kind());
+    matches!(kind, Some(Kind::Subtitle | Kind::Other))
+}
+
 /// Where Debian keeps what reads the rarer formats.
 pub(crate) const PACKAGES: &str = "gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly";
 
@@ -381,8 +422,7 @@ fn check(source: &Source) -> Result<(), Error> {
     let Some(video) = facts.video().and_then(|i| facts.streams.get(i)) else {
         return Err(Error::NoVideo { input: facts.name.clone(), found: facts.listed() });
     };
-    let is_raw = video.caps.structure(0).is_some_and(|s| s.name() == "video/x-raw");
-    if !is_raw && decoder(&video.caps).is_none() {
+    if !is_raw_video(&video.caps) && decoder(&video.caps).is_none() {
         return Err(Error::NoDecoder {
             input: facts.name.clone(),
             format: gst_pbutils::pb_utils_get_codec_description(&video.caps).to_string(),

@@ -7,11 +7,11 @@ pub(super) const MAGIC: &[u8] = b"YUV4MPEG2 ";
 /// A header line longer than this is none.
 const LONGEST_LINE: u64 = 4096;
 
-/// The pictures a stream's first line announces.
-pub(super) fn header(reader: &mut impl BufRead) -> Result<gst_video::VideoInfo, String> {
+/// What a stream's first line announces: the pictures, and their caps, which say of colours what the line says.
+pub(super) fn header(reader: &mut impl BufRead) -> Result<(gst_video::VideoInfo, gst::Caps), String> {
     let line = line(reader).map_err(|e| e.to_string())?.ok_or("the stream is empty")?;
     let (mut width, mut height, mut rate, mut aspect) = (0, 0, None, None);
-    let (mut chroma, mut scan) = ("420jpeg", 'p');
+    let (mut chroma, mut scan, mut colours) = ("420jpeg", 'p', None);
     for word in line.split(' ').skip(1) {
         let Some(kind) = word.chars().next() else { continue };
         let value = word.get(kind.len_utf8()..).unwrap_or_default();
@@ -22,6 +22,8 @@ pub(super) fn header(reader: &mut impl BufRead) -> Result<gst_video::VideoInfo, 
             'A' => aspect = fraction(value),
             'C' => chroma = value,
             'I' => scan = value.chars().next().unwrap_or('p'),
+            'X' if value == "COLORRANGE=FULL" => colours = Some("1:0:0:0"),
+            'X' if value == "COLORRANGE=LIMITED" => colours = Some("2:0:0:0"),
             _ => {}
         }
     }
@@ -41,7 +43,18 @@ pub(super) fn header(reader: &mut impl BufRead) -> Result<gst_video::VideoInfo, 
             gst_video::VideoFieldOrder::BottomFieldFirst
         });
     }
-    builder.build().map_err(|e| e.to_string())
+    if chroma == "420jpeg" || chroma == "420" {
+        builder = builder.chroma_site(gst_video::VideoChromaSite::JPEG);
+    }
+    let info = builder.build().map_err(|e| e.to_string())?;
+    let mut caps = info.to_caps().map_err(|e| e.to_string())?;
+    if let Some(fields) = caps.make_mut().structure_mut(0) {
+        fields.remove_field("colorimetry");
+        if let Some(colours) = colours {
+            fields.set("colorimetry", colours);
+        }
+    }
+    Ok((info, caps))
 }
 
 fn format(chroma: &str) -> Option<gst_video::VideoFormat> {
@@ -142,7 +155,10 @@ mod tests {
     #[test]
     fn ten_bits_interlaced_and_odd_sizes_are_understood() {
         gst::init().unwrap();
-        let info = header(&mut &b"YUV4MPEG2 W161 H121 F30000:1001 It A12:11 C420p10 XYSCSS=420P10\n"[..]).unwrap();
+        let (info, caps) =
+            header(&mut &b"YUV4MPEG2 W161 H121 F30000:1001 It A12:11 C420p10 XYSCSS=420P10 XCOLORRANGE=FULL\n"[..])
+                .unwrap();
+        assert_eq!(caps.structure(0).unwrap().get::<&str>("colorimetry"), Ok("1:0:0:0"));
         assert_eq!(info.format(), gst_video::VideoFormat::I42010le);
         assert_eq!((info.width(), info.height(), info.par()), (161, 121, gst::Fraction::new(12, 11)));
         assert_eq!(info.field_order(), gst_video::VideoFieldOrder::TopFieldFirst);
@@ -153,7 +169,8 @@ mod tests {
     #[test]
     fn a_picture_keeps_every_row_and_a_cut_one_is_an_error() {
         gst::init().unwrap();
-        let info = header(&mut &b"YUV4MPEG2 W6 H2 F25:1 C444\n"[..]).unwrap();
+        let (info, caps) = header(&mut &b"YUV4MPEG2 W6 H2 F25:1 C444\n"[..]).unwrap();
+        assert!(!caps.structure(0).unwrap().has_field("colorimetry"), "nothing is said of colours");
         let mut stream = b"FRAME\n".to_vec();
         stream.extend(1..=36);
         let buffer = picture(&mut stream.as_slice(), &info).unwrap().unwrap();

@@ -1,0 +1,145 @@
+//! The encoding element, started when the form of the pictures is known.
+
+use std::sync::{Mutex, Once};
+
+use gst::prelude::*;
+use gst_video::VideoColorimetry;
+
+use super::colour::Said;
+use super::lock;
+use crate::error::Error;
+use crate::plan::VideoPlan;
+use crate::probe::Pace;
+
+/// The name the encoding element goes by in messages.
+pub(crate) const ENCODER: &str = "encoder";
+/// Encoders that make something of frames' own durations once their caps name no rate.
+const TIMED: &[&str] = &["x264enc"];
+
+/// The element and what it is still to be told.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    element: gst::Element,
+    factory: String,
+    spec: String,
+    coded: gst::Caps,
+    honest: bool,
+    pace: Option<Pace>,
+    said: Mutex<Option<Said>>,
+    begun: Once,
+}
+
+impl Encoder {
+    /// Makes the element, which waits for [`Self::begin`]. `honest` decoders guess no colours.
+    pub(super) fn new(video: &VideoPlan, coded: &gst::Caps, honest: bool) -> Result<Self, Error> {
+        gstdivien::lane::EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
+            what: e.to_string(),
+            hint: "`divien -h encoder=NAME` lists what an encoder takes".into(),
+        })?;
+        let element = gst::ElementFactory::make("divienenc")
+            .name(ENCODER)
+            .build()
+            .map_err(|e| Error::Fault { what: format!("divienenc cannot be made: {e}") })?;
+        element.set_property("workers", video.workers);
+        element.set_property("threads", video.threads);
+        element.set_property("chunk-frames", video.chunk_frames);
+        element.set_locked_state(true);
+        Ok(Self {
+            element,
+            factory: video.encoder.factory.clone(),
+            spec: video.encoder.spec.clone(),
+            coded: coded.clone(),
+            honest,
+            pace: video.pace,
+            said: Mutex::new(None),
+            begun: Once::new(),
+        })
+    }
+
+    /// The element.
+    pub(super) fn element(&self) -> &gst::Element {
+        &self.element
+    }
+
+    /// Starts the element, with what pictures in the form `decoded` need; later calls change nothing.
+    pub(super) fn begin(&self, decoded: Option<&gst::CapsRef>) {
+        self.begun.call_once(|| {
+            let said = decoded.and_then(|caps| Said::of(&self.coded, caps, self.honest));
+            let told = said.as_ref().map(|s| s.properties(&self.factory)).unwrap_or_default();
+            *lock(&self.said) = said;
+            self.element.set_property("encoder", with(&self.spec, &[told, self.rate()]));
+            self.element.set_locked_state(false);
+            // Why it does not start is told by its own message.
+            let _ = self.element.sync_state_with_parent();
+        });
+    }
+
+    /// The caps of the frames, as the encoder is to read them.
+    pub(super) fn caps(&self, raw: &gst::CapsRef) -> gst::Caps {
+        let mut caps = raw.to_owned();
+        if let Some(said) = &*lock(&self.said) {
+            said.in_caps(&mut caps, &self.factory);
+        }
+        let named = raw.structure(0).and_then(|s| s.get::<gst::Fraction>("framerate").ok());
+        let rate = match self.pace {
+            Some(Pace::Uneven(..)) if self.is_timed() => Some((0, 1)),
+            Some(Pace::Constant(n, d)) if !is_by_fields(named, (n, d)) => Some((n, d)),
+            _ => None,
+        };
+        if let Some((Ok(n), Ok(d))) = rate.map(|(n, d)| (i32::try_from(n), i32::try_from(d))) {
+            caps.make_mut().set("framerate", gst::Fraction::new(n, d));
+        }
+        caps
+    }
+
+    /// The colours the container is told: those the input says, or those its conversion to `raw` made.
+    pub(super) fn colours(&self, raw: Option<&gst::CapsRef>) -> Option<VideoColorimetry> {
+        match &*lock(&self.said) {
+            Some(said) => said.told(),
+            None => raw.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok()).map(|info| info.colorimetry()),
+        }
+    }
+
+    /// True where frames come at uneven times.
+    pub(super) fn is_uneven(&self) -> bool {
+        matches!(self.pace, Some(Pace::Uneven(..)))
+    }
+
+    fn is_timed(&self) -> bool {
+        self.is_uneven() && TIMED.contains(&self.factory.as_str())
+    }
+
+    /// Without a rate in its caps x264enc would reckon with 25 frames a second.
+    fn rate(&self) -> String {
+        match self.pace {
+            Some(Pace::Uneven(n, d)) if self.is_timed() => format!("option-string=\"fps={n}/{d}\""),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Packets of single fields come twice as often as frames.
+fn is_by_fields(named: Option<gst::Fraction>, (n, d): (u32, u32)) -> bool {
+    let Some(named) = named.filter(|f| f.numer() > 0 && f.denom() > 0) else { return false };
+    let ratio = f64::from(n) / f64::from(d) * f64::from(named.denom()) / f64::from(named.numer());
+    (ratio - 2.0).abs() < 0.01
+}
+
+/// Puts more properties before those of a spec, so that what was typed has the last word.
+fn with(spec: &str, more: &[String]) -> String {
+    let (factory, properties) = spec.split_once(' ').unwrap_or((spec, ""));
+    let words = std::iter::once(factory).chain(more.iter().map(String::as_str)).chain([properties]);
+    words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_has_the_last_word() {
+        let more = ["option-string=\"a=1\"".to_owned(), String::new()];
+        assert_eq!(with("x264enc option-string=\"a=2\"", &more), "x264enc option-string=\"a=1\" option-string=\"a=2\"");
+        assert_eq!(with("x264enc", &[String::new()]), "x264enc");
+    }
+}

@@ -1,0 +1,112 @@
+//! Signals to end, at any moment: while an input is opened, while it is encoded, while the file is completed.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::error::{EXIT_INTERRUPTED, Error};
+
+/// How long a run that was told to end gets to do so in order.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// A listener on a thread of its own, so that nothing the run waits for can keep a signal from being heard.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signals {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    told: Notify,
+    follows: AtomicBool,
+    ends: AtomicBool,
+    part: Mutex<Option<PathBuf>>,
+}
+
+impl Signals {
+    /// Starts to listen; `quiet` ends without a word.
+    pub(crate) fn listen(quiet: bool) -> Result<Self, Error> {
+        let fault = |e: std::io::Error| Error::Fault { what: format!("cannot listen for signals: {e}") };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
+        let this = Self::default();
+        let (interrupt, terminate, hangup) = {
+            let _inside = runtime.enter();
+            let listen = |kind| signal(kind).map_err(fault);
+            // nohup has it ignored, and means it.
+            let hangup = if ignores_hangup() { None } else { Some(listen(SignalKind::hangup())?) };
+            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, hangup)
+        };
+        let listener = this.clone();
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || runtime.block_on(listener.hear((interrupt, terminate, hangup), quiet)))
+            .map_err(fault)?;
+        Ok(this)
+    }
+
+    async fn hear(&self, mut signals: Listened, quiet: bool) {
+        any(&mut signals).await;
+        self.shared.told.notify_one();
+        if self.shared.follows.load(Ordering::Acquire) {
+            // In order if it can be, but a second signal is meant.
+            let _ = tokio::time::timeout(GRACE, any(&mut signals)).await;
+        }
+        self.shared.ends.store(true, Ordering::Release);
+        if let Some(part) = self.shared.part.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // What is no longer there has its name already, or was removed by the run itself.
+            let _ = std::fs::remove_file(part);
+        }
+        if !quiet {
+            eprintln!("divien: interrupted");
+        }
+        std::process::exit(EXIT_INTERRUPTED.into());
+    }
+
+    /// The partial file to remove should the run not come to it.
+    pub(crate) fn guard(&self, part: Option<PathBuf>) {
+        *self.shared.part.lock().unwrap_or_else(PoisonError::into_inner) = part;
+    }
+
+    /// From here on, or no longer, the run listens to [`Self::told`] and ends in order.
+    pub(crate) fn follow(&self, follows: bool) {
+        self.shared.follows.store(follows, Ordering::Release);
+    }
+
+    /// Waits for the end of the process if a signal has brought it about: what failed then failed for that reason.
+    pub(crate) fn give_way(&self) {
+        while self.shared.ends.load(Ordering::Acquire) {
+            std::thread::park();
+        }
+    }
+
+    /// Resolves when a signal has come. Cancel safe.
+    pub(crate) async fn told(&self) {
+        self.shared.told.notified().await;
+    }
+}
+
+type Listened = (Signal, Signal, Option<Signal>);
+
+async fn any((interrupt, terminate, hangup): &mut Listened) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = async {
+            match hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        } => {}
+    }
+}
+
+/// Whether whoever started the process had it ignore hang-ups, as Linux tells it.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).is_some_and(|m| m & 1 == 1)
+}
