@@ -186,6 +186,9 @@ fn stop(pipeline: &gst::Pipeline) {
 
 /// The frames that should have come and did not, in words.
 fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Option<String> {
+    if let Some(lost) = running.losses() {
+        return Some(lost);
+    }
     if running.untimed() > 0 {
         return Some(format!("{} packets had no time stamp and were left out", running.untimed()));
     }

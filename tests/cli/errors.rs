@@ -240,3 +240,21 @@ fn nohup_keeps_a_run_alive() {
     running.wait(Duration::from_secs(60)).success();
     assert!(output.exists());
 }
+
+#[test]
+fn pictures_that_the_input_has_spoilt_are_told() {
+    let folder = place::temporary();
+    let mut bytes = std::fs::read(Clip::film(120).path()).unwrap();
+    for spot in 2..8 {
+        let at = bytes.len() * spot / 10;
+        bytes[at..at + 1500].iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * i * 7 + spot) as u8);
+    }
+    let spoilt = folder.path().join("spoilt.mp4");
+    std::fs::write(&spoilt, bytes).unwrap();
+    let output = folder.path().join("out.mp4");
+    let outcome = run(&mut divien!("-i", &spoilt, "-preset", "ultrafast", "-an", &output)).failure();
+    assert_eq!(outcome.status.code(), Some(75), "{outcome}");
+    assert!(output.exists(), "{outcome}");
+    let said = outcome.says(&["spoilt.mp4", "frame"]).said();
+    assert!(said.contains("errors") || said.contains("missing") || said.contains("damaged"), "{said}");
+}

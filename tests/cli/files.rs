@@ -251,5 +251,5 @@ fn a_stream_says_a_constant_rate_only_where_there_is_one() {
     assert_eq!(rate(&steady, "libx264", "steady.mkv"), (Some(1), Some(1001), Some(60_000), true));
     assert_eq!(rate(&uneven, "libx264", "uneven.mkv"), (Some(0), Some(1), Some(2_000_000_000), false));
     assert_eq!(rate(&steady, "libx265", "steady265.mkv"), (None, Some(1001), Some(30_000), true));
-    Fidelity::of(&folder.path().join("uneven.mkv"), &uneven).assert();
+    Fidelity::of(folder.path().join("uneven.mkv"), &uneven).assert();
 }

@@ -13,6 +13,7 @@
 mod colour;
 mod encoder;
 mod gate;
+mod loss;
 mod retime;
 mod sound;
 mod tap;
@@ -20,7 +21,7 @@ mod track;
 mod video;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
@@ -58,6 +59,9 @@ pub(crate) struct Shared {
     untimed: AtomicU64,
     end_of_sound: AtomicI64,
     raw_caps: Mutex<Option<gst::Caps>>,
+    losses: Mutex<loss::Losses>,
+    /// The window ended before the input did.
+    cut: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -116,6 +120,10 @@ impl Shared {
         lock(&self.session).limit(time);
     }
 
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
     fn count_untimed(&self) {
         self.untimed.fetch_add(1, Ordering::Relaxed);
     }
@@ -152,6 +160,12 @@ impl Running {
     #[must_use]
     pub fn untimed(&self) -> u64 {
         self.shared.untimed.load(Ordering::Relaxed)
+    }
+
+    /// The pictures that the input itself has lost or spoilt, in words.
+    #[must_use]
+    pub fn losses(&self) -> Option<String> {
+        lock(&self.shared.losses).told()
     }
 
     /// True while compressed video waits to be decoded.
@@ -208,6 +222,8 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         untimed: AtomicU64::new(0),
         end_of_sound: AtomicI64::new(i64::MAX),
         raw_caps: Mutex::new(None),
+        losses: Mutex::default(),
+        cut: AtomicBool::new(false),
     });
     if let Some(end) = plan.range.end {
         shared.end_sound_at(first.saturating_add(i64::try_from(end).unwrap_or(i64::MAX)));

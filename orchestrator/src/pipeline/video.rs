@@ -8,7 +8,7 @@ use gst::prelude::*;
 use super::encoder::Encoder;
 use super::gate::{Gate, Verdict};
 use super::tap::{Form, Tap};
-use super::{Shared, attach, caps_filter, lock, retime, track};
+use super::{Shared, attach, caps_filter, lock, loss, retime, track};
 use crate::error::Error;
 use crate::mux::{Codec, Kind};
 use crate::plan::Plan;
@@ -33,6 +33,7 @@ pub(super) fn branch(
     if stream.caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
         let decoder = decoder(source, &stream.caps)?;
         // Those of libav write what the stream says, and a JPEG's colours are always the same; others guess.
+        loss::follow(&decoder, &stream.codec, shared).ok_or_else(missing)?;
         honest = decoder.factory().is_some_and(|f| f.name().starts_with("avdec_") || f.name() == "jpegdec");
         elements.push(decoder);
     }
@@ -173,6 +174,7 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder
             }
             Verdict::Skip => gst::PadProbeReturn::Drop,
             Verdict::End => {
+                shared.cut.store(true, Ordering::Release);
                 shared.end_sound_at(state.0.end_of_sound());
                 let ended_before = state.1;
                 drop(state);
