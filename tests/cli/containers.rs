@@ -76,6 +76,26 @@ fn chapters_keep_their_times_and_names_in_mp4_even_when_the_first_starts_late() 
     }
 }
 
+#[test]
+fn opus_keeps_its_lead_in_and_its_place_from_copy_to_copy() {
+    let folder = place::temporary();
+    let made = encode(&Clip::film(60).path(), &["-preset", "ultrafast", "-c:a", "libopus"], folder.path(), "1.mkv");
+    let copied = encode(&made, &["-preset", "ultrafast"], folder.path(), "2.mkv");
+    let in_mp4 = encode(&copied, &["-preset", "ultrafast"], folder.path(), "3.mp4");
+    let times = |file: &Path, stream| {
+        let packets = probe::packet_times(file, stream);
+        packets.iter().take(20).filter_map(|(pts, _)| *pts).collect::<Vec<_>>()
+    };
+    let sound = times(&made, "a:0");
+    assert_eq!(sound[0], -0.007, "the decoder swallows 6.5 ms");
+    for file in [&made, &copied, &in_mp4] {
+        assert_eq!(times(file, "v:0").iter().fold(f64::MAX, |a, b| a.min(*b)), 0.0, "{}", file.display());
+        for (i, (a, b)) in sound.iter().zip(times(file, "a:0")).enumerate() {
+            assert!((a - b).abs() <= 0.001, "{}: packet {i}: {a} {b}", file.display());
+        }
+    }
+}
+
 /// Runs a command whose first bytes of output are waited for; a run that gives none is ended.
 fn first_bytes(command: &mut Command, feed: impl FnOnce(&mut Child)) -> (Child, Vec<u8>) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

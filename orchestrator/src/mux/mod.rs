@@ -2,7 +2,8 @@
 //!
 //! Samples of all tracks are merged by time (`merge`), so a file does not depend on which track
 //! arrived first, and written by `mp4`, `mkv`, `ts` or `raw`. These know neither GStreamer
-//! nor a clock: ids come from a hash of the plan, and there is no creation time.
+//! nor a clock: ids come from a hash of the plan, and there is no creation time. Their bytes are made by libraries:
+//! mp4-atom, webm-iterable and mpeg2ts.
 
 mod av1;
 mod bits;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::codec::{Codec, Kind};
 use super::container::Container;
 use super::merge::Merge;
-use super::mkv::Mkv;
+use super::mkv::{self, Mkv};
 use super::mp4::Mp4;
 use super::output::Sink;
 use super::raw::{Bare, Ivf};
@@ -234,7 +234,12 @@ impl Session {
             }
         }
         let timed = self.tracks.iter().filter(|l| matches!(l.kind, Some(Kind::Video | Kind::Audio)));
-        let first = timed.filter_map(|l| l.first_pts).min().unwrap_or(self.origin);
+        let notes_delay = matches!(self.container, Container::Matroska | Container::WebM);
+        let starts = timed.filter_map(|l| {
+            let delay = l.track.as_ref().filter(|_| notes_delay).map_or(0, mkv::delay);
+            l.first_pts.map(|pts| pts.saturating_add(delay))
+        });
+        let first = starts.min().unwrap_or(self.origin);
         let has_edits = matches!(self.container, Container::Mp4 | Container::Mov);
         // Cues and chapters may come before the first picture, and they count from the input's own 0.
         let counted = self.tracks.iter().any(|l| l.kind == Some(Kind::Subtitle)) || !self.header.chapters.is_empty();
@@ -377,6 +382,28 @@ mod tests {
         for container in [Container::Mp4, Container::Mov, Container::Matroska, Container::MpegTs] {
             let (a, b) = (file(container, true, 100), file(container, false, 100));
             assert!(a == b && a.len() > 10_000, "{container:?}");
+        }
+    }
+
+    #[test]
+    fn an_opus_tracks_lead_in_is_told_to_matroska_and_moves_no_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out.mkv");
+        let (output, sink) = Output::create(Some(&target), false).unwrap();
+        let kinds = [Kind::Video, Kind::Audio];
+        let header = Header { seed: [7; 32], ..Header::default() };
+        let mut session = Session::new(Container::Matroska, header, 0, &kinds, sink, folder.path().to_owned());
+        session.set_track(0, track(Codec::H264));
+        // 312 samples of 48 kHz, which are 6.5 ms.
+        let private = [b"OpusHead\x01\x02".as_slice(), &312u16.to_le_bytes(), &[0; 7]].concat();
+        session.set_track(1, Track { private, ..track(Codec::Opus) });
+        session.push(0, sample(0, 40, 10)).unwrap();
+        session.push(1, Sample { pts: -6_500_000, dts: -6_500_000, ..sample(1, 20, 5) }).unwrap();
+        output.commit(session.finish().unwrap().unwrap()).unwrap();
+        let data = std::fs::read(&target).unwrap();
+        let block = |size: u8, track: u8| [0xA3, 0x80 | (size + 4), 0x80 | track, 0, 0, 0x80];
+        for head in [block(10, 1), block(5, 2)] {
+            assert!(data.windows(6).any(|w| w == head), "a block at 0: {head:02x?}");
         }
     }
 

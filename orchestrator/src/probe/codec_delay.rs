@@ -1,5 +1,5 @@
-//! Matroska's `CodecDelay`: what a track's times have to be moved back by. matroskademux of 1.22 leaves it
-//! to others, so that sound would come late by it.
+//! Matroska's `CodecDelay`: what a track's times have to be moved back by. matroskademux of 1.22 does that for Opus and
+//! leaves the rest to others, so that other sound would come late by it.
 
 use std::collections::BTreeMap;
 use std::fs::File;

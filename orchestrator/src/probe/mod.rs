@@ -148,7 +148,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         {
             stream.early = packets;
         }
-        if stream.kind == Kind::Audio {
+        if stream.kind == Kind::Audio && stream.codec != Codec::Opus {
             stream.delay = stream_number(&pad).and_then(|n| delays.get(&n).copied()).unwrap_or(0);
         }
         tags::read(said, &mut stream, &mut facts);

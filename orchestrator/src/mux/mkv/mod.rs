@@ -14,7 +14,7 @@ use super::Writer;
 use super::codec::{Codec, Kind};
 use super::container::Container;
 use super::output::Sink;
-use super::track::{Header, Sample};
+use super::track::{Header, Sample, Track};
 use elements::Elements;
 pub(crate) use elements::xiph_lace;
 
@@ -63,6 +63,15 @@ struct RateCheck {
     last: i64,
     regular: bool,
     step: f64,
+}
+
+/// What `CodecDelay` says of a track, ns: its blocks are that much later than they are heard. Opus alone has one: players
+/// that know it of other codecs are few, and to the rest their sound would come late.
+pub(crate) fn delay(track: &Track) -> i64 {
+    match track.codec {
+        Codec::Opus => tracks::opus_delay(&track.private).try_into().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 impl Mkv {
@@ -197,10 +206,7 @@ impl Writer for Mkv {
     fn sample(&mut self, sink: &mut Sink, index: usize, sample: &Sample) -> io::Result<()> {
         let Some(track) = self.header.tracks.get(index) else { return Ok(()) };
         let kind = track.codec.kind();
-        let delay = match track.codec {
-            Codec::Opus => tracks::opus_delay(&track.private) as i64,
-            _ => 0,
-        };
+        let delay = delay(track);
         let rate = track.video.as_ref().and_then(|v| v.rate);
         let ns = (sample.pts - self.header.base + delay).max(0);
         let ms = (ns + 500_000) / 1_000_000;
@@ -290,7 +296,7 @@ impl RateCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mux::{Chapter, Output, Track, Video};
+    use crate::mux::{Chapter, Output, Video};
 
     #[test]
     fn the_room_at_the_start_takes_the_largest_index_there_can_be() {

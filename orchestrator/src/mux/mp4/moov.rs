@@ -331,6 +331,32 @@ fn language(language: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mux::codec::Codec;
+    use crate::mux::mp4::Entry;
+
+    #[test]
+    fn samples_beyond_4_gib_are_found_by_64_bits_and_never_by_fewer() {
+        let video = Video { rate: Some((25, 1)), ..Video::default() };
+        let (codec, private) = (Codec::H264, vec![1]);
+        let track = Track { codec, private, language: None, title: None, video: Some(video), audio: None };
+        let header = Header { tracks: vec![track], ..Header::default() };
+        let sample =
+            |i: i64| Entry { pts: i * 40_000_000, dts: i * 40_000_000, duration: 40_000_000, size: 1, key: true };
+        let state = TrackState {
+            scale: 12_800,
+            samples: vec![sample(0), sample(1)],
+            chunks: vec![(48, 0), (5 << 30, 1)],
+            first: Vec::new(),
+            pcm_frame: None,
+            text_end: 0,
+        };
+        let mp4 = Mp4 { container: Container::Mp4, header, tracks: vec![state], mdat: 32, open_chunk: None };
+        let index = moov(&mp4, 16, true).unwrap();
+        let at = index.windows(4).position(|w| w == b"co64").expect("64 bits") + 12;
+        assert_eq!(index[at..at + 8], 64u64.to_be_bytes());
+        assert_eq!(index[at + 8..at + 16], ((5u64 << 30) + 16).to_be_bytes());
+        assert!(moov(&mp4, 16, false).is_err());
+    }
 
     #[test]
     fn a_language_is_three_small_letters_or_not_told() {
