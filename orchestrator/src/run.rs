@@ -43,9 +43,9 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     if let Some(complaint) = &source.facts.complaint {
         report.warn(&format!("{}: {complaint}", plan.input));
     }
-    let (output, sink) = Output::create(plan.output.as_deref(), plan.container.flows())
+    let (output, sink) = signals
+        .make_output(|| Output::create(plan.output.as_deref(), plan.container.flows()))
         .inspect_err(|_| probe::close(&source.pipeline))?;
-    signals.guard(output.part().map(Path::to_owned));
     let messages = listen(&source.pipeline)?;
     let running = pipeline::build(&source, &plan, sink).inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
@@ -82,7 +82,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         return Err(Error::Fault { what: "the file was finished twice".into() });
     };
     let size = output.commit(sink).inspect_err(|_| signals.give_way())?;
-    signals.guard(None);
+    signals.output_is_complete();
     let written = Written { frames: running.written().frames, ..written };
     let summary = Summary {
         output: name,

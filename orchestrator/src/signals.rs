@@ -1,14 +1,15 @@
 //! Signals to end, at any moment: while an input is opened, while it is encoded, while the file is completed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::error::{EXIT_INTERRUPTED, Error};
+use crate::mux::Output;
 
 /// How long a run that was told to end gets to do so in order.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -24,7 +25,15 @@ struct Shared {
     told: Notify,
     follows: AtomicBool,
     ends: AtomicBool,
-    part: Mutex<Option<PathBuf>>,
+    output: Mutex<Guarded>,
+}
+
+/// What becomes of the output should the run not come to it.
+#[derive(Debug, Default)]
+struct Guarded {
+    part: Option<PathBuf>,
+    /// Said of it, in words.
+    left: Option<String>,
 }
 
 impl Signals {
@@ -56,19 +65,38 @@ impl Signals {
             let _ = tokio::time::timeout(GRACE, any(&mut signals)).await;
         }
         self.shared.ends.store(true, Ordering::Release);
-        if let Some(part) = self.shared.part.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // Held to the end of the process, so that no file is made behind it.
+        let guarded = self.guarded();
+        if let Some(part) = &guarded.part {
             // What is no longer there has its name already, or was removed by the run itself.
             let _ = std::fs::remove_file(part);
         }
-        if !quiet {
-            eprintln!("divien: interrupted");
+        match &guarded.left {
+            _ if quiet => {}
+            Some(left) => eprintln!("divien: interrupted; {left}"),
+            None => eprintln!("divien: interrupted"),
         }
         std::process::exit(EXIT_INTERRUPTED.into());
     }
 
-    /// The partial file to remove should the run not come to it.
-    pub(crate) fn guard(&self, part: Option<PathBuf>) {
-        *self.shared.part.lock().unwrap_or_else(PoisonError::into_inner) = part;
+    fn guarded(&self) -> MutexGuard<'_, Guarded> {
+        self.shared.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the output, whose partial file is removed should the run not come to it.
+    pub(crate) fn make_output<T>(
+        &self,
+        make: impl FnOnce() -> Result<(Output, T), Error>,
+    ) -> Result<(Output, T), Error> {
+        let mut guarded = self.guarded();
+        let made = make()?;
+        *guarded = Guarded { part: made.0.part().map(Path::to_owned), left: Some(made.0.if_stopped()) };
+        Ok(made)
+    }
+
+    /// The output has its name, and the run is as good as over.
+    pub(crate) fn output_is_complete(&self) {
+        *self.guarded() = Guarded::default();
     }
 
     /// From here on, or no longer, the run listens to [`Self::told`] and ends in order.
