@@ -266,15 +266,17 @@ fn the_encoder_names_itself_once() {
 }
 
 #[test]
-fn parameter_sets_are_the_same_in_every_chunk() {
+fn parameter_sets_follow_no_rate_control() {
     let folder = place::temporary();
     let clip = Clip::raw(60);
-    // Without `stitchable` the PPS follows the rate control.
-    let spec = "x264enc speed-preset=veryfast pass=cbr bitrate=300";
-    let output = encode_bare(&clip, spec, "chunk-frames=10 workers=2", folder.path());
-    let quantizers = stream::header_values(&output, "pic_init_qp_minus26");
-    assert!(!quantizers.is_empty());
-    assert!(quantizers.iter().all(|value| *value == quantizers[0]), "{quantizers:?}");
+    // Without `stitchable` the PPS has the quantizer, or whatever the rate control starts with.
+    for rate in ["pass=cbr bitrate=300", "pass=quant quantizer=20", "pass=qual quantizer=30"] {
+        let spec = format!("x264enc speed-preset=veryfast {rate}");
+        let output = encode_bare(&clip, &spec, "chunk-frames=10 workers=2", folder.path());
+        let quantizers = stream::header_values(&output, "pic_init_qp_minus26");
+        assert!(!quantizers.is_empty());
+        assert!(quantizers.iter().all(|value| *value == 0), "{rate}: {quantizers:?}");
+    }
 }
 
 #[test]

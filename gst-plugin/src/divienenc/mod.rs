@@ -16,6 +16,12 @@
 //!
 //! Output comes a whole chunk at a time, so the latency is that of `workers` + 1 chunks. When the encoders lag, the
 //! element blocks; it never drops a frame. A chunk starts at every frame for which a force-key-unit event asks.
+//!
+//! Events keep their places among the frames. A GAP event that lasts past the end of the open chunk ends that chunk, so
+//! that the frames before it come out in time; before the first frame, whose chunk brings the caps, events wait.
+//!
+//! Frames are kept in the buffers they come in. Those of a pool with a limited number of buffers, as cameras and
+//! hardware decoders have, are copied, so that the pool never runs dry.
 
 mod engine;
 mod flow;

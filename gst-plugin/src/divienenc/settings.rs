@@ -117,11 +117,12 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .mutable_ready()
             .build(),
         // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), and lanes: an
-        // array of structures with chunks, frames, bytes (uint64, those of the chunk it works on included), busy (double, seconds), fps (double), current (int64,
-        // frames of the chunk it works on, -1 when idle).
+        // array with a structure for each encoder. Its chunks, frames and bytes (uint64) are what it has given back, that
+        // of its present chunk included; busy (double) is the seconds it has had a chunk, fps (double) the frames in each
+        // of them; current (int64) is the frames of its present chunk that are done, -1 when it has none.
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Chunks done and in flight, frames in and out, bytes, and what each encoder does")
+            .blurb("Chunks done and in flight, frames in and out, bytes, and for each lane (encoder at work): chunks, frames, bytes, busy seconds, fps, frames of the current chunk")
             .read_only()
             .build(),
     ]
