@@ -139,14 +139,6 @@ pub enum Error {
         /// The frames written.
         frames: u64,
     },
-    /// Nothing moved for a long time.
-    #[error("no progress for {seconds} s while {doing}")]
-    Stalled {
-        /// For how long.
-        seconds: u64,
-        /// At what.
-        doing: String,
-    },
     /// Ctrl-C.
     #[error("interrupted; {left}")]
     Interrupted {
@@ -176,7 +168,7 @@ impl Error {
             Self::Encoder { .. } => EXIT_ENCODER,
             Self::Incomplete { .. } => EXIT_INCOMPLETE,
             Self::Interrupted { .. } => EXIT_INTERRUPTED,
-            Self::Mux { .. } | Self::Stalled { .. } | Self::Fault { .. } => EXIT_FAILED,
+            Self::Mux { .. } | Self::Fault { .. } => EXIT_FAILED,
         }
     }
 
@@ -204,7 +196,6 @@ impl Error {
             Self::Encoder { .. } => {
                 "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
             }
-            Self::Stalled { .. } => "this should not happen: run again with GST_DEBUG=3 and report what it says".into(),
             Self::NoVideo { .. }
             | Self::Write { .. }
             | Self::Mux { .. }

@@ -19,6 +19,8 @@ use crate::signals::Signals;
 
 /// How often the report is brought up to date.
 const TICK: Duration = Duration::from_millis(250);
+/// How long nothing may move before a line says so; waiting itself is no error, a pipe may be silent.
+const LONG: Duration = Duration::from_secs(10);
 /// How long the elements get to stop on their own before the process ends over them.
 const STOP: Duration = Duration::from_millis(1000);
 /// How long a broken input may take to come to its own end.
@@ -34,7 +36,10 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     plan::container(job)?;
     let choice = codec::resolve(&job.video, job.threads)?;
     may_write(job)?;
+    let waiting =
+        Waiting::start(job.report.level, format!("{}: nothing comes yet; waiting", plan::input_name(&job.input)));
     let mut source = probe::open(&job.input)?;
+    drop(waiting);
     probe::measure(&mut source, &job.input, &job.range);
     let encoder = chosen(choice, &source.facts, &report);
     let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
@@ -60,6 +65,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         frame_time: source.facts.streams.iter().find_map(Stream::rate).map(|(n, d)| f64::from(d) * 1e9 / f64::from(n)),
         started,
         lost: source.facts.complaint.clone(),
+        moved: Movement { at: started, mark: (0, 0), said: false },
         draining: None,
         tally: Tally::default(),
     };
@@ -74,6 +80,9 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     signals.follow(false);
     let written = running.written();
     if written.frames == 0 {
+        if watch.lost.is_none() && !plan.range.is_all() {
+            return Err(nothing_inside(&plan, &source.facts));
+        }
         let message = watch.lost.unwrap_or_else(|| "no frame could be decoded".into());
         return Err(Error::Broken { input: plan.input, message });
     }
@@ -98,6 +107,31 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     match watch.lost.or_else(|| short(&plan, &source.facts, &written, &running)) {
         Some(reason) => Err(Error::Incomplete { input: plan.input, reason, frames: summary.frames }),
         None => Ok(summary),
+    }
+}
+
+/// Says a line should something take long, and nothing if it does not.
+struct Waiting {
+    over: std::sync::mpsc::Sender<()>,
+}
+
+impl Waiting {
+    fn start(level: LogLevel, line: String) -> Self {
+        let (over, done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let late = done.recv_timeout(LONG) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+            if late && level >= LogLevel::Info {
+                eprintln!("{line}");
+            }
+        });
+        Self { over }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // It has ended by itself if the line was said.
+        let _ = self.over.send(());
     }
 }
 
@@ -184,6 +218,15 @@ fn stop(pipeline: &gst::Pipeline) {
     }
 }
 
+/// `-ss`, `-t` and their like name a part of the input without a frame.
+fn nothing_inside(plan: &Plan, facts: &Facts) -> Error {
+    let hint = match facts.duration {
+        Some(length) => format!("it is {:.3} s long: choose -ss, -t and -to within", length as f64 / 1e9),
+        None => "choose an earlier -ss".into(),
+    };
+    Error::Plan { what: format!("{}: no frame lies in the part that was asked for", plan.input), hint }
+}
+
 /// The frames that should have come and did not, in words.
 fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Option<String> {
     if let Some(lost) = running.losses() {
@@ -233,8 +276,29 @@ struct Watch {
     frame_time: Option<f64>,
     started: Instant,
     lost: Option<String>,
+    moved: Movement,
     draining: Option<Instant>,
     tally: Tally,
+}
+
+/// When something last moved.
+struct Movement {
+    at: Instant,
+    /// Frames decoded and frames encoded.
+    mark: (u64, u64),
+    said: bool,
+}
+
+impl Movement {
+    /// True once when nothing has moved for long.
+    fn stands(&mut self, mark: (u64, u64)) -> bool {
+        if mark != self.mark {
+            *self = Self { at: Instant::now(), mark, said: false };
+        }
+        let stands = !self.said && self.at.elapsed() >= LONG;
+        self.said |= stands;
+        stands
+    }
 }
 
 impl Watch {
@@ -263,7 +327,12 @@ impl Watch {
                 }
                 () = signals.told() => return Err(Error::Interrupted { left: left.to_owned() }),
                 _ = tick.tick() => {
-                    report.update(&self.snapshot(running));
+                    let now = self.snapshot(running);
+                    if self.moved.stands((now.started, now.frames)) {
+                        let who = if running.input_waits() { "the encoders" } else { "the input" };
+                        report.note(&format!("nothing has come from {who} for {} s; waiting", LONG.as_secs()));
+                    }
+                    report.update(&now);
                     self.drain(running);
                 }
             }

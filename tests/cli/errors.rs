@@ -258,3 +258,11 @@ fn pictures_that_the_input_has_spoilt_are_told() {
     let said = outcome.says(&["spoilt.mp4", "frame"]).said();
     assert!(said.contains("errors") || said.contains("missing") || said.contains("damaged"), "{said}");
 }
+
+#[test]
+fn inputs_that_are_not_there_yet_and_empty_parts_are_told_as_such() {
+    let film = Clip::film(30).path();
+    refused(Path::new("http://localhost/film.mp4"), &[], "out.mp4").says(&["network", "not supported yet"]);
+    refused(Path::new("picture%03d.png"), &[], "out.mp4").says(&["series of pictures", "not supported yet"]);
+    refused(&film, &["-ss", "100"], "out.mp4").says(&["no frame lies", "1.0", "-ss"]);
+}

@@ -253,3 +253,21 @@ fn a_stream_says_a_constant_rate_only_where_there_is_one() {
     assert_eq!(rate(&steady, "libx265", "steady265.mkv"), (None, Some(1001), Some(30_000), true));
     Fidelity::of(folder.path().join("uneven.mkv"), &uneven).assert();
 }
+
+#[test]
+fn named_pipes_and_numbered_ones_are_read() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let fifo = folder.path().join("fifo");
+    run(Command::new("mkfifo").arg(&fifo)).success();
+    let divien = divien!();
+    for (line, name) in
+        [("cat \"$1\" > \"$2\" & \"$0\" -i \"$2\"", "fifo.mp4"), ("\"$0\" -i pipe:3 3< \"$1\"", "three.mp4")]
+    {
+        let output = folder.path().join(name);
+        let mut shell = divien_testbed::gst::command("sh");
+        shell.arg("-c").arg(format!("{line} -preset ultrafast \"$3\"")).arg(divien.get_program());
+        run(shell.arg(&film).arg(&fifo).arg(&output)).success();
+        Fidelity::of(&output, &film).assert();
+    }
+}

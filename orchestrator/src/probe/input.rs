@@ -23,50 +23,76 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// True when no demuxer is needed.
     pub(super) is_raw: bool,
+    /// True where it is no fault to say nothing for long: a pipe.
+    pub(super) waits: bool,
 }
 
-/// Opens the input, and looks whether it is raw video.
+/// Opens the input, and looks whether it is raw video. A pipe is waited for, as long as it takes.
 pub(super) fn open(input: &Input) -> Result<Entry, Error> {
-    match input {
-        Input::Stdin => {
-            let name = "standard input".to_owned();
-            let mut head = Vec::new();
-            let read = io::stdin().lock().take(y4m::MAGIC.len() as u64).read_to_end(&mut head);
-            read.map_err(|source| Error::Input { path: "standard input".into(), source })?;
-            if head.is_empty() {
-                return Err(Error::NotAVideo { input: name, reason: "it is empty".into() });
+    let path = match input {
+        Input::Stdin => return stream(io::stdin(), "standard input"),
+        Input::File(path) => path,
+    };
+    let name = path.display().to_string();
+    if let Some(number) = name.strip_prefix("pipe:") {
+        return match number {
+            "" | "0" => stream(io::stdin(), "standard input"),
+            number if number.parse::<u32>().is_ok() => {
+                let device = Path::new("/dev/fd").join(number);
+                let pipe = File::open(device).map_err(|source| Error::Input { path: path.clone(), source })?;
+                stream(pipe, &name)
             }
-            let reader = io::Cursor::new(head.clone()).chain(io::stdin());
-            if head == y4m::MAGIC { pictures(reader, name) } else { bytes(reader, name) }
-        }
-        Input::File(path) => {
-            let head = start(path).map_err(|source| Error::Input { path: path.clone(), source })?;
-            let name = path.display().to_string();
-            if head.as_ref().is_some_and(Vec::is_empty) {
-                return Err(Error::NotAVideo { input: name, reason: "the file is empty".into() });
-            }
-            if head.is_some_and(|h| h == y4m::MAGIC) {
-                let file = File::open(path).map_err(|source| Error::Input { path: path.clone(), source })?;
-                return pictures(file, name);
-            }
-            let element = make("filesrc")?;
-            element.set_property("location", path);
-            Ok(Entry { element, name, is_raw: false })
-        }
+            _ => Err(refused(&name, "a pipe has a number")),
+        };
     }
-}
-
-/// A file's first bytes; `None` where reading them would take them away from the demuxer.
-fn start(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
+    let failed = |source| Error::Input { path: path.clone(), source };
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(_) if name.contains("://") => return Err(refused(&name, "inputs over a network are not supported yet")),
+        Err(_) if is_pattern(&name) => return Err(refused(&name, "series of pictures are not supported yet")),
+        Err(source) => return Err(failed(source)),
+    };
+    if metadata.is_dir() {
+        return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "is a folder")));
     }
-    if !path.metadata()?.is_file() {
-        return Ok(None);
+    let file = File::open(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return stream(file, &name);
     }
     let mut head = Vec::new();
-    File::open(path)?.take(y4m::MAGIC.len() as u64).read_to_end(&mut head)?;
-    Ok(Some(head))
+    file.take(y4m::MAGIC.len() as u64).read_to_end(&mut head).map_err(failed)?;
+    if head.is_empty() {
+        return Err(Error::NotAVideo { input: name, reason: "the file is empty".into() });
+    }
+    if head == y4m::MAGIC {
+        return pictures(File::open(path).map_err(failed)?, name);
+    }
+    let element = make("filesrc")?;
+    element.set_property("location", path);
+    Ok(Entry { element, name, is_raw: false, waits: false })
+}
+
+fn refused(name: &str, why: &str) -> Error {
+    Error::Plan { what: format!("{name}: {why}"), hint: "give a file, or - for standard input".into() }
+}
+
+/// ffmpeg's numbered names: `%d`, `%03d`.
+fn is_pattern(name: &str) -> bool {
+    name.split('%').skip(1).any(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('d'))
+}
+
+/// What can be read once only.
+fn stream(mut reader: impl Read + Send + 'static, name: &str) -> Result<Entry, Error> {
+    let mut head = Vec::new();
+    let read = reader.by_ref().take(y4m::MAGIC.len() as u64).read_to_end(&mut head);
+    read.map_err(|source| Error::Input { path: name.into(), source })?;
+    if head.is_empty() {
+        return Err(Error::NotAVideo { input: name.into(), reason: "it is empty".into() });
+    }
+    let is_raw = head == y4m::MAGIC;
+    let reader = io::Cursor::new(head).chain(reader);
+    let entry = if is_raw { pictures(reader, name.into()) } else { bytes(reader, name.into()) };
+    entry.map(|entry| Entry { waits: true, ..entry })
 }
 
 fn app_source(max_bytes: u64) -> Result<gst_app::AppSrc, Error> {
@@ -87,7 +113,7 @@ fn pictures(reader: impl Read + Send + 'static, name: String) -> Result<Entry, E
     source.set_caps(Some(&caps));
     let feeding = source.clone();
     std::thread::spawn(move || y4m::feed(reader, &info, &feeding));
-    Ok(Entry { element: source.upcast(), name, is_raw: true })
+    Ok(Entry { element: source.upcast(), name, is_raw: true, waits: false })
 }
 
 fn bytes(mut reader: impl Read + Send + 'static, name: String) -> Result<Entry, Error> {
@@ -107,7 +133,7 @@ fn bytes(mut reader: impl Read + Send + 'static, name: String) -> Result<Entry, 
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
-                    gst::element_error!(feeding, gst::ResourceError::Read, ["standard input: {e}"]);
+                    gst::element_error!(feeding, gst::ResourceError::Read, ["{e}"]);
                     break;
                 }
             }
@@ -115,5 +141,16 @@ fn bytes(mut reader: impl Read + Send + 'static, name: String) -> Result<Entry, 
         // Refused only by a pipeline that is being stopped.
         let _ = feeding.end_of_stream();
     });
-    Ok(Entry { element: source.upcast(), name, is_raw: false })
+    Ok(Entry { element: source.upcast(), name, is_raw: false, waits: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_names_are_known() {
+        assert!(["a%d.png", "%03d.jpg", "x/%5d"].into_iter().all(is_pattern));
+        assert!(!["100%.mp4", "a%s.png", "a%2e.mp4", "d.mp4"].into_iter().any(is_pattern));
+    }
 }

@@ -23,7 +23,7 @@ use crate::mux::{Codec, Kind};
 pub use facts::{Facts, Orientation, Stream};
 pub use pace::Pace;
 
-/// An input that says nothing for this long is given up.
+/// A file that says nothing for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Once the streams are known, how long to wait for those that may stay silent (subtitles).
 const SETTLE: Duration = Duration::from_secs(5);
@@ -90,7 +90,7 @@ struct Found {
 
 /// Opens the input and finds out what is in it.
 pub fn open(input: &Input) -> Result<Source, Error> {
-    let input::Entry { element, name, is_raw } = input::open(input)?;
+    let input::Entry { element, name, is_raw, waits } = input::open(input)?;
     let pipeline = gst::Pipeline::new();
     let found = Arc::new(Mutex::new(Found::default()));
     let fault = |e: &dyn std::fmt::Display| Error::Fault { what: format!("cannot build the source: {e}") };
@@ -106,7 +106,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     }
     // A failed change of state is explained by a message on the bus, read below.
     let _ = pipeline.set_state(gst::State::Paused);
-    let outcome = settle(&pipeline, &found, &name, is_raw);
+    let outcome = settle(&pipeline, &found, &name, is_raw, waits);
     let (complaint, missing) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -115,8 +115,9 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         }
     };
     let (mut early, delays) = match input {
-        Input::File(path) => (priming::read(path), codec_delay::read(path)),
-        Input::Stdin => Default::default(),
+        // A pipe cannot be read twice.
+        Input::File(path) if path.is_file() => (priming::read(path), codec_delay::read(path)),
+        Input::File(_) | Input::Stdin => Default::default(),
     };
     let mut facts = Facts { name, complaint, ..Facts::default() };
     let mut outlets = Vec::new();
@@ -164,7 +165,9 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         }
     }
     tags::close_chapters(&mut facts);
-    if let Input::File(path) = input {
+    if let Input::File(path) = input
+        && path.is_file()
+    {
         facts.cut = whole::missing(path);
     }
     let source = Source { pipeline, facts, outlets };
@@ -343,6 +346,7 @@ fn settle(
     found: &Arc<Mutex<Found>>,
     name: &str,
     is_raw: bool,
+    waits: bool,
 ) -> Result<(Option<String>, Vec<String>), Error> {
     let Some(bus) = pipeline.bus() else {
         return Err(Error::Fault { what: "a pipeline without a bus".into() });
@@ -395,7 +399,7 @@ fn settle(
                 None => Error::NotAVideo { input: name.to_owned(), reason: message.clone() },
             });
         }
-        if started.elapsed() > PATIENCE {
+        if !waits && started.elapsed() > PATIENCE {
             return Err(Error::NotAVideo {
                 input: name.to_owned(),
                 reason: format!("no stream found within {} s", PATIENCE.as_secs()),
