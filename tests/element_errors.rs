@@ -49,6 +49,10 @@ fn an_encoder_may_write_no_file() {
         refused(&spec).says(&[key]);
         assert!(!file.exists(), "{key} was written");
     }
+    // A matrix by its name is no file, another name is one.
+    for (factory, key) in [("x264enc", "cqm"), ("x265enc", "scaling-list")] {
+        refused(&format!("encoder=\"{factory} option-string={key}=/dev/null\"")).says(&[key, "file"]);
+    }
     let file = folder.path().join("multipass");
     refused(&format!("encoder=\"x264enc multipass-cache-file={}\"", file.display())).says(&["multipass-cache-file"]);
 }

@@ -243,6 +243,11 @@ impl Checker<'_> {
                     nearest: nearest(plain, options.allowed.iter().copied()),
                 });
             }
+            let (names_a_file, words) = options.words;
+            if plain == names_a_file && !words.contains(&value) {
+                let why = format!("it is {} here; other values name a file to read", words.join(" or "));
+                return Err(self.refused(options.property, option, &why));
+            }
             all.push((key.to_owned(), value.to_owned()));
         }
         Ok(all)

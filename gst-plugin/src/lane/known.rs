@@ -17,6 +17,8 @@ pub(super) struct OptionString {
     pub(super) property: &'static str,
     /// Keys that read and write nothing but the stream. A `no-` before any of them is allowed too.
     pub(super) allowed: &'static [&'static str],
+    /// The key that takes a file's name as well, and its values that are none.
+    pub(super) words: (&'static str, &'static [&'static str]),
     /// What joining needs, whatever the user says.
     pub(super) forced: &'static [(&'static str, &'static str)],
 }
@@ -84,7 +86,12 @@ pub(super) const KNOWN: &[Known] = &[
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
-        options: Some(OptionString { property: "option-string", allowed: X264, forced: &[("stitchable", "1")] }),
+        options: Some(OptionString {
+            property: "option-string",
+            allowed: X264,
+            words: ("cqm", &["flat", "jvt"]),
+            forced: &[("stitchable", "1")],
+        }),
         refused: &[refused("pass", &["0", "cbr", "4", "quant", "5", "qual"], A_PASS_FILE)],
     },
     Known {
@@ -96,6 +103,7 @@ pub(super) const KNOWN: &[Known] = &[
         options: Some(OptionString {
             property: "option-string",
             allowed: X265,
+            words: ("scaling-list", &["off", "default"]),
             // With repeated headers the average bit rate's control depends on thread timing; every chunk starts with the
             // parameter sets without them.
             forced: &[("const-vbv", "1"), ("open-gop", "0"), ("repeat-headers", "0")],
