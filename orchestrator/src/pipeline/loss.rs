@@ -107,14 +107,17 @@ pub(super) fn follow(decoder: &gst::Element, codec: &Codec, shared: &Arc<Shared>
     let (sink, source) = (decoder.static_pad("sink")?, decoder.static_pad("src")?);
     lock(&shared.losses).lost_track = !one_each;
     let at_entry = Arc::clone(shared);
-    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(buffer) = info.buffer() {
+    sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(buffer) = info.buffer().filter(|b| is_wanted(pad, b)) {
             lock(&at_entry.losses).entered(buffer.pts().map(gst::ClockTime::nseconds));
         }
         gst::PadProbeReturn::Ok
     });
     let at_exit = Arc::clone(shared);
-    source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+    source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        if info.buffer().is_some_and(|b| !is_wanted(pad, b)) {
+            return gst::PadProbeReturn::Ok;
+        }
         if let Some(buffer) = info.buffer() {
             let damaged = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
             lock(&at_exit.losses).left(buffer.pts().map(gst::ClockTime::nseconds), damaged);
@@ -125,6 +128,14 @@ pub(super) fn follow(decoder: &gst::Element, codec: &Codec, shared: &Arc<Shared>
     });
     hear(shared);
     Some(())
+}
+
+/// False for what an edit list leaves out.
+fn is_wanted(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
+    let segment = segment.as_ref().and_then(|e| e.segment().downcast_ref::<gst::ClockTime>());
+    let Some((segment, time)) = segment.zip(buffer.pts()) else { return true };
+    segment.start().is_none_or(|start| time >= start) && segment.stop().is_none_or(|stop| time < stop)
 }
 
 /// What libav's decoders find wrong and hide in their pictures they tell their log alone.
