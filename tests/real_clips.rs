@@ -178,7 +178,7 @@ fn neither_workers_nor_the_day_change_a_byte() {
         ("vp9", &["-c:v", "libvpx-vp9", "-crf", "33", "-b:v", "2M", "-cpu-used", "8"], &["webm", "mkv"]),
     ];
     let clips = ["traffic_960x540p5994.mp4", "sintel_trailer_720p24.mp4", "ocean_720p24.mp4"];
-    for (clip, start) in clips.into_iter().zip(["3", "21", "0"]) {
+    for (clip, start) in clips.into_iter().zip(["0", "5", "0"]) {
         let Some(clip) = media(clip) else { continue };
         for (what, options, extensions) in encoders {
             for extension in extensions {

@@ -36,11 +36,13 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     plan::container(job)?;
     let choice = codec::resolve(&job.video, job.threads)?;
     may_write(job)?;
-    let waiting =
-        Waiting::start(job.report.level, format!("{}: nothing comes yet; waiting", plan::input_name(&job.input)));
+    let name = plan::input_name(&job.input);
+    let waiting = Waiting::start(job.report.level, format!("{name}: nothing comes yet; waiting"));
     let mut source = probe::open(&job.input)?;
     drop(waiting);
+    let waiting = Waiting::start(job.report.level, format!("{name}: reading the times of all pictures first"));
     probe::measure(&mut source, &job.input, &job.range);
+    drop(waiting);
     let encoder = chosen(choice, &source.facts, &report);
     let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
@@ -90,9 +92,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let Some(sink) = running.finish()? else {
         return Err(Error::Fault { what: "the file was finished twice".into() });
     };
-    let size = output.commit(sink).inspect_err(|_| signals.give_way())?;
-    signals.output_is_complete();
-    let written = Written { frames: running.written().frames, ..written };
+    let size = signals.complete(output, sink)?;
+    let written = running.written();
     let summary = Summary {
         output: name,
         size,
@@ -103,6 +104,9 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         busy: watch.tally.busy(started.elapsed()),
         chunks: watch.tally.chunks,
     };
+    if let Some(complaint) = running.complaint() {
+        report.warn(&format!("{}: {complaint}", plan.input));
+    }
     report.summary(&summary);
     match watch.lost.or_else(|| short(&plan, &source.facts, &written, &running)) {
         Some(reason) => Err(Error::Incomplete { input: plan.input, reason, frames: summary.frames }),
@@ -238,10 +242,15 @@ fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Op
     if let Some(missing) = facts.cut {
         return Some(format!("the file is cut short: {missing} bytes that its header promises are missing"));
     }
-    let claimed = facts.duration.filter(|_| plan.range.is_all())?;
+    let range = &plan.range;
+    if range.frames.is_some_and(|frames| written.frames >= frames) {
+        return None;
+    }
+    let claimed = facts.duration?.min(range.end.unwrap_or(u64::MAX)).saturating_sub(range.start);
     // A length at which the file would hold less than 1 kbit/s was never true (fragmented files say such things).
     let believable = written.bytes.saturating_mul(8) / 1000 >= claimed / 1_000_000_000;
-    let missing = claimed.saturating_sub(written.end + facts.start.map_or(0, |s| s.max(0).unsigned_abs()));
+    let late = facts.start.filter(|_| range.start == 0).map_or(0, |s| s.max(0).unsigned_abs());
+    let missing = claimed.saturating_sub(written.end + late);
     (believable && missing > 2_000_000_000 + claimed / 50)
         .then(|| format!("the input ends after {:.1} s of {:.1} s", written.end as f64 / 1e9, claimed as f64 / 1e9))
 }
@@ -344,6 +353,11 @@ impl Watch {
         match message.view() {
             gst::MessageView::Application(a) => {
                 let name = a.structure().map(|s| s.name().to_string());
+                if name.as_deref() == Some(pipeline::NOTE)
+                    && let Some(text) = a.structure().and_then(|s| s.get::<&str>("text").ok())
+                {
+                    report.note(text);
+                }
                 if name.as_deref() == Some(pipeline::FAILED)
                     && let Some(error) = running.failure()
                 {

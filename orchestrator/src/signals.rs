@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::error::{EXIT_INTERRUPTED, Error};
-use crate::mux::Output;
+use crate::mux::{Output, Sink};
 
 /// How long a run that was told to end gets to do so in order.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -94,9 +94,16 @@ impl Signals {
         Ok(made)
     }
 
-    /// The output has its name, and the run is as good as over.
-    pub(crate) fn output_is_complete(&self) {
-        *self.guarded() = Guarded::default();
+    /// Gives the output its name: a signal comes before that or after it, and what is said of the output is true.
+    pub(crate) fn complete(&self, mut output: Output, sink: Sink) -> Result<u64, Error> {
+        let size = output.complete(sink).inspect_err(|_| self.give_way())?;
+        {
+            let mut guarded = self.guarded();
+            output.rename()?;
+            *guarded = Guarded::default();
+        }
+        output.sync_folder();
+        Ok(size)
     }
 
     /// From here on, or no longer, the run listens to [`Self::told`] and ends in order.

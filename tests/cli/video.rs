@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use divien_testbed::fidelity::picture_hashes;
-use divien_testbed::{Clip, Fidelity, place, probe, stream};
+use divien_testbed::{Clip, Fidelity, divien, gst, place, probe, run, stream};
 
 use crate::encode;
 
@@ -189,5 +189,31 @@ fn a_range_takes_just_its_frames() {
         let pictures = picture_hashes(&output, "yuv420p");
         assert_eq!(pictures.len(), frames, "{range:?}");
         assert_eq!(pictures.first(), all.get(first), "{range:?}");
+    }
+}
+
+#[test]
+fn pictures_that_change_their_size_are_all_made_the_size_of_the_first() {
+    let folder = place::temporary();
+    let joined = folder.path().join("joined.h264");
+    let [large, small] = [(320, 240), (160, 120)].map(|(w, h)| Clip::elementary(40).size(w, h).path());
+    std::fs::write(&joined, [std::fs::read(large).unwrap(), std::fs::read(small).unwrap()].concat()).unwrap();
+    let mut command = divien!("-y", "-i", &joined, "-preset", "ultrafast", "-bsize", "15");
+    let output = folder.path().join("o.mp4");
+    run(command.arg(&output)).success().says(&["160x120", "320x240"]);
+    assert_eq!(probe::rows(&output, "frame", Some("v:0"), "width").len(), 80);
+    assert_eq!((probe::video(&output, "width"), probe::video(&output, "height")), ("320".into(), "240".into()));
+}
+
+#[test]
+fn a_still_picture_is_shown_for_a_frames_time() {
+    let folder = place::temporary();
+    let still = folder.path().join("still.png");
+    let made = "videotestsrc num-buffers=1 ! video/x-raw,width=160,height=120 ! pngenc snapshot=true";
+    gst::launch(&format!("{made} ! filesink location={}", gst::quoted(&still))).success();
+    for name in ["o.mp4", "o.mkv"] {
+        let output = encode(&still, &["-preset", "ultrafast"], folder.path(), name);
+        let format = probe::rows(&output, "format", None, "duration");
+        assert_eq!(format[0].number("duration"), Some(0.04), "{name}");
     }
 }

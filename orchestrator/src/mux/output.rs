@@ -95,27 +95,41 @@ impl Output {
         }
     }
 
-    /// Gives the complete file its name, safely on the disk, or sends the rest of it on.
-    pub fn commit(mut self, sink: Sink) -> Result<u64, Error> {
-        let name = PathBuf::from(&self.name);
-        let failed = |source| Error::Write { path: name.clone(), source };
+    /// Has the complete file safely on the disk, or sent on; it still lacks its name.
+    pub fn complete(&mut self, sink: Sink) -> Result<u64, Error> {
+        let failed = |source| Error::Write { path: PathBuf::from(&self.name), source };
         let file = sink.into_file().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
-        let (target, part) = match &mut self.target {
-            Target::Forward(forward) => {
-                forward.finish(size).map_err(failed)?;
-                return Ok(size);
-            }
-            Target::File { path, part } => (path, part),
-        };
-        let Some(from) = part.as_ref() else { return Ok(size) };
-        file.sync_all().map_err(failed)?;
-        fs::rename(from, &*target).map_err(failed)?;
-        let folder = target.parent().filter(|p| !p.as_os_str().is_empty());
+        match &mut self.target {
+            Target::Forward(forward) => forward.finish(size),
+            Target::File { .. } => file.sync_all(),
+        }
+        .map_err(|source| Error::Write { path: PathBuf::from(&self.name), source })?;
+        Ok(size)
+    }
+
+    /// Gives the complete file its name.
+    pub fn rename(&mut self) -> Result<(), Error> {
+        let Target::File { path, part } = &mut self.target else { return Ok(()) };
+        let Some(from) = part.as_ref() else { return Ok(()) };
+        fs::rename(from, &*path).map_err(|source| Error::Write { path: path.clone(), source })?;
+        *part = None;
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn commit(mut self, sink: Sink) -> u64 {
+        let size = self.complete(sink).unwrap();
+        self.rename().unwrap();
+        size
+    }
+
+    /// Has the name safely on the disk as well.
+    pub fn sync_folder(&self) {
+        let Target::File { path, .. } = &self.target else { return };
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
         // Some file systems refuse to sync a folder; the file itself is safe by then.
         let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|f| f.sync_all());
-        *part = None;
-        Ok(size)
     }
 }
 
@@ -221,7 +235,7 @@ mod tests {
 
         let (output, mut sink) = Output::create(Some(&target), true).unwrap();
         sink.write(b"whole").unwrap();
-        output.commit(sink).unwrap();
+        output.commit(sink);
         assert_eq!(fs::read(&target).unwrap(), b"whole");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -231,7 +245,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (output, mut sink) = Output::create(Some(Path::new("/dev/null")), true).unwrap();
         sink.write(b"gone").unwrap();
-        output.commit(sink).unwrap();
+        output.commit(sink);
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
 
         let (real, link) = (folder.path().join("real"), folder.path().join("link"));
@@ -239,7 +253,7 @@ mod tests {
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let (output, mut sink) = Output::create(Some(&link), true).unwrap();
         sink.write(b"new").unwrap();
-        output.commit(sink).unwrap();
+        output.commit(sink);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&real).unwrap(), b"new");
     }
@@ -251,7 +265,7 @@ mod tests {
         let write = |path: &Path| {
             let (output, mut sink) = Output::create(Some(path), false).unwrap();
             sink.write(b"new").unwrap();
-            output.commit(sink).unwrap();
+            output.commit(sink);
             mode(path)
         };
         let plain = folder.path().join("plain");
@@ -285,7 +299,7 @@ mod tests {
         sink.publish().unwrap();
         seen.recv_timeout(std::time::Duration::from_secs(60)).expect("bytes arrive before the file is complete");
         sink.write(rest).unwrap();
-        assert_eq!(output.commit(sink).unwrap(), 3_000_000);
+        assert_eq!(output.commit(sink), 3_000_000);
         assert!(reader.join().unwrap() == body);
     }
 
@@ -297,9 +311,9 @@ mod tests {
         let (second, mut b) = Output::create(Some(&target), true).unwrap();
         a.write(b"first").unwrap();
         b.write(b"second").unwrap();
-        first.commit(a).unwrap();
+        first.commit(a);
         assert_eq!(fs::read(&target).unwrap(), b"first");
-        second.commit(b).unwrap();
+        second.commit(b);
         assert_eq!(fs::read(&target).unwrap(), b"second");
     }
 
@@ -313,7 +327,7 @@ mod tests {
         sink.write(&body).unwrap();
         sink.insert(4, b"index").unwrap();
         sink.write(b"tail").unwrap();
-        output.commit(sink).unwrap();
+        output.commit(sink);
         let expected = [b"headindex", body.as_slice(), b"tail"].concat();
         assert!(fs::read(&target).unwrap() == expected);
     }

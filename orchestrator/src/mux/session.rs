@@ -373,7 +373,7 @@ mod tests {
             session.push(lane, sample).unwrap();
         }
         let sink = session.finish().unwrap().unwrap();
-        output.commit(sink).unwrap();
+        output.commit(sink);
         std::fs::read(&target).unwrap()
     }
 
@@ -399,7 +399,7 @@ mod tests {
         session.set_track(1, Track { private, ..track(Codec::Opus) });
         session.push(0, sample(0, 40, 10)).unwrap();
         session.push(1, Sample { pts: -6_500_000, dts: -6_500_000, ..sample(1, 20, 5) }).unwrap();
-        output.commit(session.finish().unwrap().unwrap()).unwrap();
+        output.commit(session.finish().unwrap().unwrap());
         let data = std::fs::read(&target).unwrap();
         let block = |size: u8, track: u8| [0xA3, 0x80 | (size + 4), 0x80 | track, 0, 0, 0x80];
         for head in [block(10, 1), block(5, 2)] {

@@ -33,6 +33,8 @@ pub(crate) struct Ts {
     clock_track: usize,
     last_tables: Option<i64>,
     last_clock: Option<i64>,
+    /// How far before 0 the first packet would be decoded.
+    early: Option<i64>,
 }
 
 /// What one access unit is sent with.
@@ -57,6 +59,7 @@ impl Ts {
             clock_track,
             last_tables: None,
             last_clock: None,
+            early: None,
             header,
         }
     }
@@ -127,6 +130,9 @@ impl Writer for Ts {
     fn sample(&mut self, sink: &mut Sink, index: usize, sample: &Sample) -> io::Result<()> {
         let Some(track) = self.header.tracks.get(index) else { return Ok(()) };
         let ticks = |ns: i64| super::mp4::scale(ns - self.header.base, 90_000, 1_000_000_000) + 2 * LEAD;
+        // The first packet is decoded first of all; times do not begin before 0.
+        let early = *self.early.get_or_insert_with(|| (-ticks(sample.dts)).max(0));
+        let ticks = |ns: i64| ticks(ns) + early;
         let (pts, dts) = (ticks(sample.pts), ticks(sample.dts));
         let mut data = delimiter(&track.codec, &sample.data).to_vec();
         data.extend_from_slice(&sample.data);
@@ -276,7 +282,7 @@ mod tests {
             ts.sample(&mut sink, 0, &sample).unwrap();
             ts.clock_alone(&mut sink, 9).unwrap();
         }
-        output.commit(sink).unwrap();
+        output.commit(sink);
         let data = std::fs::read(&path).unwrap();
         assert_eq!(data.len() % TsPacket::SIZE, 0);
         let mut last = None;
@@ -300,6 +306,27 @@ mod tests {
     }
 
     #[test]
+    fn decode_times_rise_however_early_the_first_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("o.ts");
+        let (output, mut sink) = crate::mux::Output::create(Some(&path), false).unwrap();
+        let mut ts = Ts::begin(Header { tracks: vec![video()], ..Header::default() });
+        for (pts, dts) in [(0, -4000), (4000, -2000), (2000, 0)] {
+            let (pts, dts) = (pts * 1_000_000, dts * 1_000_000);
+            ts.sample(&mut sink, 0, &Sample { pts, dts, duration: 0, key: true, data: vec![0, 0, 1, 9] }).unwrap();
+        }
+        output.commit(sink);
+        let mut reader = mpeg2ts::ts::TsPacketReader::new(std::fs::File::open(&path).unwrap());
+        let mut times = Vec::new();
+        while let Some(packet) = mpeg2ts::ts::ReadTsPacket::read_ts_packet(&mut reader).unwrap() {
+            if let Some(TsPayload::PesStart(pes)) = packet.payload {
+                times.push((pes.header.pts.unwrap().as_u64(), pes.header.dts.map(|t| t.as_u64())));
+            }
+        }
+        assert_eq!(times, [(360_000, Some(0)), (720_000, Some(180_000)), (540_000, Some(360_000))]);
+    }
+
+    #[test]
     fn the_clock_never_pauses_for_longer_than_the_standard_allows_and_never_goes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("o.ts");
@@ -310,7 +337,7 @@ mod tests {
             ts.sample(&mut sink, 0, &Sample { pts: t, dts: t, duration: 0, key: true, data: vec![0, 0, 1, 9] })
                 .unwrap();
         }
-        output.commit(sink).unwrap();
+        output.commit(sink);
         let data = std::fs::read(&path).unwrap();
         let clocks = data.chunks(TsPacket::SIZE).filter(|p| p[3] & 0x20 != 0 && p[4] > 0 && p[5] & 0x10 != 0);
         let clocks: Vec<u64> = clocks

@@ -28,6 +28,11 @@ impl Gate {
         Self { start, end: window.end.map(at), left: window.frames, last_end: origin }
     }
 
+    /// The times that may pass.
+    pub(super) fn window(&self) -> std::ops::Range<i64> {
+        self.start..self.end.unwrap_or(i64::MAX)
+    }
+
     /// Where sound stops: at the end asked for, or at the end of the last frame that passed.
     pub(super) fn end_of_sound(&self) -> i64 {
         let limited = self.left == Some(0);

@@ -1,6 +1,7 @@
 //! Pictures the input itself has lost: packets that went into the decoder and never came out as a picture.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,21 +9,33 @@ use gst::prelude::*;
 
 use super::{Shared, lock};
 use crate::mux::Codec;
+use crate::probe::nanoseconds;
 
 /// So many are named one by one.
 const NAMED: usize = 8;
 /// More than any decoder holds back: packets that stay longer are of a stream whose times cannot be followed.
 const MOST_PENDING: usize = 4096;
 
+/// What became of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Lost,
+    Damaged,
+}
+
 /// What became of the packets so far.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    pending: BTreeSet<u64>,
+    /// The times that are encoded; what the others lack is nobody's loss. All times are running times in ns.
+    window: Range<i64>,
+    pending: BTreeSet<i64>,
     shown: u64,
+    /// Those that never came, in the window or not.
+    gone: u64,
     lost: u64,
     damaged: u64,
     /// Number and time of the first ones.
-    named: Vec<(u64, u64)>,
+    named: Vec<(Fault, u64, i64)>,
     /// The decoder gives its pictures times of its own, or packets have none: nothing can be told.
     lost_track: bool,
     complaints: u64,
@@ -30,7 +43,7 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    fn entered(&mut self, time: Option<u64>) {
+    fn entered(&mut self, time: Option<i64>) {
         match time {
             Some(time) if self.pending.len() < MOST_PENDING => {
                 self.pending.insert(time);
@@ -40,7 +53,7 @@ impl Losses {
     }
 
     /// Pictures come out in the order of their times, so what should have come before will not come.
-    fn left(&mut self, time: Option<u64>, damaged: bool) {
+    fn left(&mut self, time: Option<i64>, damaged: bool) {
         let Some(time) = time else {
             self.lost_track = true;
             return;
@@ -54,26 +67,33 @@ impl Losses {
         if self.shown > 0 {
             gone.into_iter().for_each(|time| self.miss(time));
         }
-        if damaged {
+        if damaged && self.window.contains(&time) {
             self.damaged += 1;
-            self.name(self.shown, time);
+            self.name(Fault::Damaged, time);
         }
         self.shown += 1;
     }
 
-    fn miss(&mut self, time: u64) {
-        self.name(self.shown + self.lost, time);
-        self.lost += 1;
+    fn miss(&mut self, time: i64) {
+        if self.window.contains(&time) {
+            self.lost += 1;
+            self.name(Fault::Lost, time);
+        }
+        self.gone += 1;
     }
 
-    fn name(&mut self, number: u64, time: u64) {
-        if self.named.len() < NAMED {
-            self.named.push((number, time));
+    fn name(&mut self, fault: Fault, time: i64) {
+        if self.named.iter().filter(|(named, ..)| *named == fault).count() < NAMED {
+            self.named.push((fault, self.shown + self.gone, time));
         }
     }
 
-    /// `near` is the number of the picture that came last; decoders work on some that follow it.
+    /// `near` is the number of the picture that came last; decoders work on some that follow it. Before the first one
+    /// they complain of what a recording has not caught.
     fn complained(&mut self, near: u64, what: &str) {
+        if self.shown == 0 {
+            return;
+        }
         self.complaints += 1;
         self.complaint.get_or_insert_with(|| format!("{what} (near frame {near})"));
     }
@@ -87,40 +107,52 @@ impl Losses {
     /// In words, if pictures were lost or damaged.
     pub(super) fn told(&self) -> Option<String> {
         let lost = if self.lost_track { 0 } else { self.lost };
-        let named: Vec<String> =
-            self.named.iter().map(|(number, time)| format!("{number} at {:.3} s", *time as f64 / 1e9)).collect();
-        let more = if self.named.len() as u64 == lost + self.damaged { "" } else { " …" };
-        let named = format!("{}{more}", named.join(", "));
-        match (lost, self.damaged, &self.complaint) {
-            (0, 0, None) => None,
-            (0, 0, Some(first)) => Some(format!("its decoder found {} errors, first: {first}", self.complaints)),
-            (lost, 0, _) => Some(format!("{lost} frames cannot be decoded and are missing: {named}")),
-            (0, damaged, _) => Some(format!("{damaged} frames are damaged: {named}")),
-            (lost, damaged, _) => Some(format!("{lost} frames are missing and {damaged} damaged: {named}")),
-        }
+        let told = |fault: Fault, count: u64, what: &str| {
+            let named = self.named.iter().filter(|(named, ..)| *named == fault);
+            let named: Vec<String> = named.map(|(_, n, time)| format!("{n} at {:.3} s", *time as f64 / 1e9)).collect();
+            let more = if named.len() as u64 == count { "" } else { " …" };
+            let frames = if count == 1 { "frame" } else { "frames" };
+            (count > 0).then(|| format!("{count} {frames} {what}: {}{more}", named.join(", ")))
+        };
+        let lost = told(Fault::Lost, lost, "missing");
+        let damaged = told(Fault::Damaged, self.damaged, "damaged");
+        let both: Vec<String> = lost.into_iter().chain(damaged).collect();
+        (!both.is_empty()).then(|| both.join("; "))
+    }
+
+    /// What libav complained of, which may be of any stream and shows in the pictures or does not.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let first = self.complaint.as_ref()?;
+        Some(match self.complaints {
+            1 => format!("an error was found: {first}"),
+            many => format!("{many} errors were found, the first: {first}"),
+        })
     }
 }
 
 /// Follows the packets through `decoder`. Codecs with packets that show nothing, or the last picture again, are left out.
-pub(super) fn follow(decoder: &gst::Element, codec: &Codec, shared: &Arc<Shared>) -> Option<()> {
+pub(super) fn follow(decoder: &gst::Element, codec: &Codec, window: Range<i64>, shared: &Arc<Shared>) -> Option<()> {
     let one_each = matches!(codec, Codec::H264 | Codec::H265 | Codec::MpegVideo(_) | Codec::Mjpeg | Codec::ProRes(_));
     let (sink, source) = (decoder.static_pad("sink")?, decoder.static_pad("src")?);
-    lock(&shared.losses).lost_track = !one_each;
+    {
+        let mut losses = lock(&shared.losses);
+        losses.lost_track = !one_each;
+        losses.window = window;
+    }
     let at_entry = Arc::clone(shared);
     sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        if let Some(buffer) = info.buffer().filter(|b| is_wanted(pad, b)) {
-            lock(&at_entry.losses).entered(buffer.pts().map(gst::ClockTime::nseconds));
+        if let Some(time) = info.buffer().and_then(|buffer| time(pad, buffer)) {
+            lock(&at_entry.losses).entered(time);
         }
         gst::PadProbeReturn::Ok
     });
     let at_exit = Arc::clone(shared);
     source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-        if info.buffer().is_some_and(|b| !is_wanted(pad, b)) {
-            return gst::PadProbeReturn::Ok;
-        }
-        if let Some(buffer) = info.buffer() {
+        if let Some(buffer) = info.buffer().filter(|_| !at_exit.is_cut()) {
             let damaged = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
-            lock(&at_exit.losses).left(buffer.pts().map(gst::ClockTime::nseconds), damaged);
+            if let Some(time) = time(pad, buffer) {
+                lock(&at_exit.losses).left(time, damaged);
+            }
         } else if info.event().is_some_and(|e| e.type_() == gst::EventType::Eos) && !at_exit.is_cut() {
             lock(&at_exit.losses).ended();
         }
@@ -130,12 +162,13 @@ pub(super) fn follow(decoder: &gst::Element, codec: &Codec, shared: &Arc<Shared>
     Some(())
 }
 
-/// False for what an edit list leaves out.
-fn is_wanted(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+/// The running time, if there is one; `None` for what an edit list leaves out.
+fn time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<Option<i64>> {
     let segment = pad.sticky_event::<gst::event::Segment>(0);
     let segment = segment.as_ref().and_then(|e| e.segment().downcast_ref::<gst::ClockTime>());
-    let Some((segment, time)) = segment.zip(buffer.pts()) else { return true };
-    segment.start().is_none_or(|start| time >= start) && segment.stop().is_none_or(|stop| time < stop)
+    let Some((segment, pts)) = segment.zip(buffer.pts()) else { return Some(None) };
+    let inside = segment.start().is_none_or(|start| pts >= start) && segment.stop().is_none_or(|stop| pts < stop);
+    inside.then(|| segment.to_running_time_full(pts).map(nanoseconds))
 }
 
 /// What libav's decoders find wrong and hide in their pictures they tell their log alone.
@@ -153,6 +186,7 @@ fn hear(shared: &Arc<Shared>) {
         if from == category
             && level == gst::DebugLevel::Error
             && let (Some(shared), Some(text)) = (shared.upgrade(), message.get())
+            && !shared.is_cut()
         {
             lock(&shared.losses).complained(shared.decoded.load(Ordering::Relaxed), text.trim());
         }
@@ -163,8 +197,8 @@ fn hear(shared: &Arc<Shared>) {
 mod tests {
     use super::*;
 
-    fn through(entered: &[u64], left: &[u64]) -> Losses {
-        let mut losses = Losses::default();
+    fn through(entered: &[i64], left: &[i64]) -> Losses {
+        let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
         entered.iter().for_each(|t| losses.entered(Some(*t)));
         left.iter().for_each(|t| losses.left(Some(*t), false));
         losses.ended();
@@ -173,16 +207,37 @@ mod tests {
 
     #[test]
     fn a_picture_that_never_comes_is_told_by_number_and_time() {
-        const SECOND: u64 = 1_000_000_000;
+        const SECOND: i64 = 1_000_000_000;
         assert_eq!(through(&[0, 3, 1, 2], &[0, 1, 2, 3]).told(), None);
         let lost = through(&[0, 3 * SECOND, SECOND, 2 * SECOND], &[0, SECOND, 3 * SECOND]).told();
-        assert_eq!(lost.unwrap(), "1 frames cannot be decoded and are missing: 2 at 2.000 s");
+        assert_eq!(lost.unwrap(), "1 frame missing: 2 at 2.000 s");
         assert!(through(&[0, 1, 2], &[0]).told().unwrap().starts_with("2 frames"));
     }
 
     #[test]
     fn pictures_before_the_first_that_can_be_decoded_are_not_lost() {
         assert_eq!(through(&[5, 3, 4, 6], &[5, 6]).told(), None);
+    }
+
+    #[test]
+    fn a_damaged_picture_has_the_number_it_would_have_if_none_were_missing() {
+        let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
+        (0..4).for_each(|t| losses.entered(Some(t)));
+        losses.left(Some(0), false);
+        losses.left(Some(2), true);
+        let told = losses.told().unwrap();
+        assert_eq!(told, "1 frame missing: 1 at 0.000 s; 1 frame damaged: 2 at 0.000 s");
+    }
+
+    #[test]
+    fn what_is_not_encoded_is_not_missed() {
+        let mut losses = through(&[0, 10, 20, 30], &[0, 20, 30]);
+        assert!(losses.told().is_some());
+        losses = Losses { window: 15..25, ..Losses::default() };
+        [0, 10, 20, 30].iter().for_each(|t| losses.entered(Some(*t)));
+        [0, 20].iter().for_each(|t| losses.left(Some(*t), *t == 0));
+        losses.ended();
+        assert_eq!(losses.told(), None);
     }
 
     #[test]

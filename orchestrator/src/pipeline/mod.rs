@@ -37,6 +37,9 @@ pub const DONE: &str = "divien-done";
 /// The application message that says that [`Running::failure`] has something.
 pub const FAILED: &str = "divien-failed";
 
+/// The application message with a line for the user in its field `text`.
+pub const NOTE: &str = "divien-note";
+
 /// A pipeline at work.
 pub struct Running {
     /// The pipeline.
@@ -124,6 +127,11 @@ impl Shared {
         self.cut.load(Ordering::Acquire)
     }
 
+    fn note(&self, text: &str) {
+        let note = gst::Structure::builder(NOTE).field("text", text).build();
+        let _ = self.bus.post(gst::message::Application::new(note));
+    }
+
     fn count_untimed(&self) {
         self.untimed.fetch_add(1, Ordering::Relaxed);
     }
@@ -166,6 +174,12 @@ impl Running {
     #[must_use]
     pub fn losses(&self) -> Option<String> {
         lock(&self.shared.losses).told()
+    }
+
+    /// What libav found wrong without losing a picture over it.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        lock(&self.shared.losses).complaint()
     }
 
     /// True while compressed video waits to be decoded.

@@ -10,6 +10,9 @@ use crate::mux::{Codec, Kind, Sample, Track};
 use crate::mux::{plain_from_ass, plain_from_pango};
 use crate::probe::{make, nanoseconds};
 
+/// How long a still picture is shown, as in ffmpeg: a frame at 25 frames a second.
+const PICTURE: u64 = 40_000_000;
+
 /// From caps to what the container is told; `None` for caps that say nothing.
 pub(super) type Describe = Box<dyn Fn(&gst::CapsRef) -> Option<Track> + Send>;
 
@@ -116,7 +119,10 @@ impl Tap {
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
         let time =
             |t: Option<gst::ClockTime>| segment.zip(t).and_then(|(s, t)| s.to_running_time_full(t)).map(nanoseconds);
-        let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
+        // A film's first frame lasts until its second; one that stays alone is a picture, to which encoders give 1 ns.
+        let unsaid = if self.kind == Kind::Video && memory.packets == 0 { PICTURE } else { 0 };
+        let duration =
+            buffer.duration().filter(|d| *d > gst::ClockTime::USECOND).map_or(unsaid, gst::ClockTime::nseconds);
         let (pts, dts) = (time(buffer.pts()), time(buffer.dts()));
         let Some(pts) = pts.or(dts).or(memory.next) else {
             shared.count_untimed();

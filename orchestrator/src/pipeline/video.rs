@@ -33,14 +33,15 @@ pub(super) fn branch(
     if stream.caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
         let decoder = decoder(source, &stream.caps)?;
         // Those of libav write what the stream says, and a JPEG's colours are always the same; others guess.
-        loss::follow(&decoder, &stream.codec, shared).ok_or_else(missing)?;
+        loss::follow(&decoder, &stream.codec, Gate::new(&plan.range, first).window(), shared).ok_or_else(missing)?;
         honest = decoder.factory().is_some_and(|f| f.name().starts_with("avdec_") || f.name() == "jpegdec");
         elements.push(decoder);
     }
     let encoder = Arc::new(Encoder::new(video, &stream.caps, honest)?);
     let converter = make("videoconvert")?;
-    begin_with_the_pictures(&converter, &encoder)?;
-    elements.push(converter);
+    let size = caps_filter("video/x-raw")?;
+    begin_with_the_pictures(&converter, &encoder, &size, shared)?;
+    elements.extend([converter, make("videoscale")?, size]);
     if let Some(method) = video.turn {
         let flip = make("videoflip")?;
         flip.set_property_from_str("video-direction", flip_direction(method));
@@ -99,21 +100,60 @@ fn decoder(source: &Source, caps: &gst::Caps) -> Result<gst::Element, Error> {
     Ok(decoder)
 }
 
-/// What decodes tells the form of the pictures, and with it what the encoder has to know.
-fn begin_with_the_pictures(converter: &gst::Element, encoder: &Arc<Encoder>) -> Result<(), Error> {
+/// What decodes tells the form of the pictures, and with it what the encoder has to know. The first ones' size is that
+/// of all, as in ffmpeg: a file says it once.
+fn begin_with_the_pictures(
+    converter: &gst::Element,
+    encoder: &Arc<Encoder>,
+    size: &gst::Element,
+    shared: &Arc<Shared>,
+) -> Result<(), Error> {
     let Some(pad) = converter.static_pad("sink") else {
         return Err(Error::Fault { what: "a converter without a pad".into() });
     };
-    let encoder = Arc::clone(encoder);
+    let (encoder, size, shared) = (Arc::clone(encoder), size.downgrade(), Arc::clone(shared));
+    let first = Mutex::new(None);
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         match info.event().map(|e| e.view()) {
-            Some(gst::EventView::Caps(caps)) => encoder.begin(Some(caps.caps())),
+            Some(gst::EventView::Caps(caps)) => {
+                let form = Shape::of(caps.caps());
+                let before = *lock(&first).get_or_insert(form);
+                if before != form {
+                    let ((w, h), (width, height)) = (form.size, before.size);
+                    shared.note(&format!(
+                        "the pictures change from {width}x{height} to {w}x{h}: they are scaled to the first size"
+                    ));
+                } else if let Some(size) = size.upgrade() {
+                    size.set_property("caps", before.caps());
+                }
+                encoder.begin(Some(caps.caps()));
+            }
             Some(gst::EventView::Eos(_)) => encoder.begin(None),
             _ => {}
         }
         gst::PadProbeReturn::Ok
     });
     Ok(())
+}
+
+/// The size of pictures and the form of their pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shape {
+    size: (i32, i32),
+    aspect: Option<gst::Fraction>,
+}
+
+impl Shape {
+    fn of(caps: &gst::CapsRef) -> Self {
+        let field = |name| caps.structure(0).and_then(|s| s.get::<i32>(name).ok()).unwrap_or_default();
+        let aspect = caps.structure(0).and_then(|s| s.get("pixel-aspect-ratio").ok());
+        Self { size: (field("width"), field("height")), aspect }
+    }
+
+    fn caps(&self) -> gst::Caps {
+        let caps = gst::Caps::builder("video/x-raw").field("width", self.size.0).field("height", self.size.1);
+        caps.field_if_some("pixel-aspect-ratio", self.aspect).build()
+    }
 }
 
 fn flip_direction(method: &str) -> &'static str {

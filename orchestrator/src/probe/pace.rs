@@ -9,8 +9,7 @@ use super::{has_edits, make, parser, running_time};
 
 /// Containers round times, the coarser ones to milliseconds.
 const ROUNDING: f64 = 2.5e6;
-/// A disk or a share that gives nothing for this long leaves the question open.
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
 /// How pictures follow one another, in frames a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -110,21 +109,9 @@ fn read(pipeline: &gst::Pipeline, path: &Path, id: &str, part: Part) -> Option<V
     });
     pipeline.set_state(gst::State::Playing).ok()?;
     let bus = pipeline.bus()?;
-    let mut seen = 0;
-    loop {
-        match bus.timed_pop_filtered(PATIENCE, &[gst::MessageType::Eos, gst::MessageType::Error]) {
-            Some(message) if message.type_() == gst::MessageType::Eos => break,
-            Some(_) => return None,
-            None => {
-                let now = lock(&times).as_ref().map_or(0, Vec::len);
-                if now == seen {
-                    return None;
-                }
-                seen = now;
-            }
-        }
-    }
-    lock(&times).take()
+    // A slow disk takes its time: giving up after some of it would make the output depend on the disk.
+    let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error])?;
+    if end.type_() == gst::MessageType::Eos { lock(&times).take() } else { None }
 }
 
 /// Notes each packet's time, and ends the stream once enough is known.

@@ -202,7 +202,8 @@ fn tables(b: &mut Vec<u8>, movie: &Movie, l: &Laid<'_>) -> Result {
     let (state, timing) = (l.state, &l.timing);
     let frame = state.pcm_frame;
     let counts: Vec<u32> = state.samples.iter().map(|s| frame.map_or(1, |f| s.size / f)).collect();
-    let total: u32 = counts.iter().sum();
+    let total =
+        counts.iter().try_fold(0u32, |sum, count| sum.checked_add(*count)).ok_or(mp4_atom::Error::InvalidSize)?;
     let deltas = if frame.is_some() { vec![(total, 1)] } else { runs(&timing.deltas) };
     let entry = |(sample_count, delta)| Ok(SttsEntry { sample_count, sample_delta: unsigned(delta)? });
     Stts { entries: deltas.into_iter().map(entry).collect::<mp4_atom::Result<_>>()? }.encode(b)?;
@@ -215,11 +216,9 @@ fn tables(b: &mut Vec<u8>, movie: &Movie, l: &Laid<'_>) -> Result {
         Stss { entries: keys.collect() }.encode(b)?;
     }
     let ends = state.chunks.iter().skip(1).map(|(_, first)| *first).chain([counts.len()]);
-    let lengths = state
-        .chunks
-        .iter()
-        .zip(ends)
-        .map(|((_, first), end)| i64::from(counts.get(*first..end).unwrap_or_default().iter().sum::<u32>()));
+    let lengths = state.chunks.iter().zip(ends).map(|((_, first), end)| {
+        counts.get(*first..end).unwrap_or_default().iter().map(|count| i64::from(*count)).sum()
+    });
     let mut entries = Vec::new();
     let mut first_chunk = 1;
     for (n, length) in runs(&lengths.collect::<Vec<_>>()) {

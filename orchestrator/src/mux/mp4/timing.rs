@@ -46,10 +46,12 @@ impl Timing {
                         d = last + length;
                     }
                 }
-                p = d;
             }
             if let Some(last) = dts.last() {
                 d = d.max(*last);
+            }
+            if track.video.is_none() {
+                p = d;
             }
             dts.push(d);
             pts.push(p);
