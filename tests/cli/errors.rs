@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use divien_testbed::run::Signal;
-use divien_testbed::{Clip, Outcome, Running, divien, gst, place, run};
+use divien_testbed::{Clip, Outcome, Running, divien, gst, place, probe, run};
 
 /// Runs `divien -i INPUT OPTIONS OUTPUT`, which must fail and leave nothing behind in the output's folder.
 #[track_caller]
@@ -252,11 +252,13 @@ fn pictures_that_the_input_has_spoilt_are_told() {
     let spoilt = folder.path().join("spoilt.mp4");
     std::fs::write(&spoilt, bytes).unwrap();
     let output = folder.path().join("out.mp4");
-    let outcome = run(&mut divien!("-i", &spoilt, "-preset", "ultrafast", "-an", &output)).failure();
-    assert_eq!(outcome.status.code(), Some(75), "{outcome}");
-    assert!(output.exists(), "{outcome}");
-    let said = outcome.says(&["spoilt.mp4", "frame"]).said();
-    assert!(said.contains("errors") || said.contains("missing") || said.contains("damaged"), "{said}");
+    // Every frame is there, so it is no failure; what the decoder has hidden in them is said all the same.
+    run(&mut divien!("-i", &spoilt, "-preset", "ultrafast", "-an", &output)).success().says(&[
+        "spoilt.mp4",
+        "errors were found",
+        "near frame",
+    ]);
+    assert_eq!(probe::rows(&output, "frame", Some("v:0"), "width").len(), 120);
 }
 
 #[test]
