@@ -426,7 +426,7 @@ fn check(source: &Source) -> Result<(), Error> {
     let Some(video) = facts.video().and_then(|i| facts.streams.get(i)) else {
         return Err(Error::NoVideo { input: facts.name.clone(), found: facts.listed() });
     };
-    // Its demuxer in GStreamer 1.22 gives packets of time 0 for ever after the last picture.
+    // After the last packet its demuxer in GStreamer 1.22 turns round for ever and sends no EOS.
     if video.caps.structure(0).is_some_and(|s| s.name() == "image/gst-libav-gif") {
         let reason = "GIF cannot be read with this GStreamer; turn it into another format first";
         return Err(Error::NotAVideo { input: facts.name.clone(), reason: reason.into() });
