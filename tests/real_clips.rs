@@ -174,7 +174,20 @@ fn neither_workers_nor_the_day_change_a_byte() {
         ("x264, average rate", &["-c:v", "libx264", "-preset", "veryfast", "-b:v", "900k"], &["mkv"]),
         ("x265, CRF", &["-c:v", "libx265", "-preset", "ultrafast"], &["mp4", "ts"]),
         ("x265, average rate", &["-c:v", "libx265", "-preset", "ultrafast", "-b:v", "900k"], &["mkv"]),
-        ("x265, VBV", &["-c:v", "x265enc", "-speed-preset", "ultrafast", "-bitrate", "900"], &["mp4"]),
+        (
+            "x265, VBV",
+            &[
+                "-c:v",
+                "x265enc",
+                "-speed-preset",
+                "ultrafast",
+                "-bitrate",
+                "900",
+                "-option-string",
+                "vbv-maxrate=1000:vbv-bufsize=800",
+            ],
+            &["mp4"],
+        ),
         ("vp9", &["-c:v", "libvpx-vp9", "-crf", "33", "-b:v", "2M", "-cpu-used", "8"], &["webm", "mkv"]),
     ];
     let clips = ["traffic_960x540p5994.mp4", "sintel_trailer_720p24.mp4", "ocean_720p24.mp4"];
@@ -187,9 +200,6 @@ fn neither_workers_nor_the_day_change_a_byte() {
                     let mut command =
                         divien!("-y", "-ss", start, "-t", "2", "-i", &clip, "-bsize", "30", "-w", workers);
                     command.args(options);
-                    if what == "x265, VBV" {
-                        command.args(["-option-string", "vbv-maxrate=1000:vbv-bufsize=800"]);
-                    }
                     let mut other_day = gst::command("faketime");
                     other_day.args(["-m", "-f", days]).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
                     other_day.arg(command.arg(&output).get_program()).args(command.get_args());

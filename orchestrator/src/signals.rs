@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::error::{EXIT_INTERRUPTED, Error};
 use crate::mux::{Output, Sink};
+use crate::sync::lock;
 
 /// How long a run that was told to end gets to do so in order.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -80,7 +81,7 @@ impl Signals {
     }
 
     fn guarded(&self) -> MutexGuard<'_, Guarded> {
-        self.shared.output.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.output)
     }
 
     /// Makes the output, whose partial file is removed should the run not come to it.

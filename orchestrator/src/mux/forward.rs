@@ -12,6 +12,8 @@ use std::thread::JoinHandle;
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use crate::sync::lock;
+
 /// Sent with one call; also what is given back to the disk at once.
 const PIECE: u64 = 1 << 18;
 
@@ -80,7 +82,7 @@ impl Drop for Forward {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// What comes before `position` will not change any more; an error if nobody wants it.

@@ -97,14 +97,15 @@ impl Output {
 
     /// Has the complete file safely on the disk, or sent on; it still lacks its name.
     pub fn complete(&mut self, sink: Sink) -> Result<u64, Error> {
-        let failed = |source| Error::Write { path: PathBuf::from(&self.name), source };
+        let Self { name, target } = self;
+        let failed = |source| Error::Write { path: PathBuf::from(&*name), source };
         let file = sink.into_file().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
-        match &mut self.target {
+        match target {
             Target::Forward(forward) => forward.finish(size),
             Target::File { .. } => file.sync_all(),
         }
-        .map_err(|source| Error::Write { path: PathBuf::from(&self.name), source })?;
+        .map_err(failed)?;
         Ok(size)
     }
 

@@ -35,8 +35,7 @@ const TRANSFERS: &[(u32, &str)] = &[
     (16, "smpte2084"),
     (18, "arib-std-b67"),
 ];
-const MATRICES: &[(u32, &str)] =
-    &[(1, "bt709"), (4, "fcc"), (5, "bt470bg"), (6, "smpte170m"), (7, "smpte240m"), (9, "bt2020nc")];
+const MATRICES: &[(u32, &str)] = &[(1, "bt709"), (4, "fcc"), (6, "smpte170m"), (7, "smpte240m"), (9, "bt2020nc")];
 
 /// The colours of an input, as far as it tells them.
 #[derive(Debug, Clone, PartialEq)]

@@ -22,7 +22,7 @@ mod video;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
@@ -30,6 +30,7 @@ use crate::error::Error;
 use crate::mux::{Codec, Header, Kind, Sample, Session, Sink, Track, Written};
 use crate::plan::{Action, Plan};
 use crate::probe::{Outlet, Source};
+use crate::sync::lock;
 use tap::{Describe, Form, Tap};
 
 /// The application message that says that every track has ended.
@@ -67,19 +68,15 @@ pub(crate) struct Shared {
     cut: AtomicBool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shared {
-    fn tell(&self, what: &str) {
+    fn tell(&self, what: gst::Structure) {
         // A bus that is flushing belongs to a run that is being ended.
-        let _ = self.bus.post(gst::message::Application::new(gst::Structure::new_empty(what)));
+        let _ = self.bus.post(gst::message::Application::new(what));
     }
 
     fn fail(&self, error: Error) {
         lock(&self.failure).get_or_insert(error);
-        self.tell(FAILED);
+        self.tell(gst::Structure::new_empty(FAILED));
     }
 
     fn disk(&self, source: std::io::Error) {
@@ -109,7 +106,7 @@ impl Shared {
         };
         match result {
             Err(e) => self.disk(e),
-            Ok(()) if done => self.tell(DONE),
+            Ok(()) if done => self.tell(gst::Structure::new_empty(DONE)),
             Ok(()) => {}
         }
     }
@@ -128,8 +125,7 @@ impl Shared {
     }
 
     fn note(&self, text: &str) {
-        let note = gst::Structure::builder(NOTE).field("text", text).build();
-        let _ = self.bus.post(gst::message::Application::new(note));
+        self.tell(gst::Structure::builder(NOTE).field("text", text).build());
     }
 
     fn count_untimed(&self) {

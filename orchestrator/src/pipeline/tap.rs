@@ -1,10 +1,10 @@
 //! The end of a branch: every packet, with its time on the pipeline's own time line, goes into the file.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::Shared;
+use super::{Shared, lock};
 use crate::error::Error;
 use crate::mux::{Codec, Kind, Sample, Track};
 use crate::mux::{plain_from_ass, plain_from_pango};
@@ -60,13 +60,13 @@ impl Tap {
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |app| {
                     let sample = app.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut state = lock(&state);
                     let (tap, memory) = &mut *state;
                     tap.take(&at_sample, memory, &sample)
                 })
                 .eos(move |_| {
                     let (shared, state) = &at_end;
-                    let first = state.lock().unwrap_or_else(PoisonError::into_inner).1.first.take();
+                    let first = lock(state).1.first.take();
                     // A disk that is full has told so itself.
                     let _ = first.map(|sample| shared.push(lane, sample));
                     shared.end(lane);

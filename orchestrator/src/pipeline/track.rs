@@ -1,6 +1,6 @@
 //! From caps to what a container is told about a track.
 
-use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoTransferFunction};
+use gst_video::VideoColorRange;
 
 use crate::mux::{Audio, Codec, Colour, Kind, LightLevel, Mastering, Track, Video, xiph_lace};
 
@@ -132,47 +132,14 @@ fn opus_head(s: &gst::StructureRef, audio: Audio) -> Vec<u8> {
 
 /// Colours by the numbers containers use.
 pub(super) fn colour(c: &gst_video::VideoColorimetry) -> Colour {
-    let primaries = match c.primaries() {
-        VideoColorPrimaries::Bt709 => 1,
-        VideoColorPrimaries::Bt470m => 4,
-        VideoColorPrimaries::Bt470bg => 5,
-        VideoColorPrimaries::Smpte170m => 6,
-        VideoColorPrimaries::Smpte240m => 7,
-        VideoColorPrimaries::Film => 8,
-        VideoColorPrimaries::Bt2020 => 9,
-        VideoColorPrimaries::Smptest428 => 10,
-        VideoColorPrimaries::Smpterp431 => 11,
-        VideoColorPrimaries::Smpteeg432 => 12,
-        VideoColorPrimaries::Ebu3213 => 22,
-        _ => 2,
-    };
-    let transfer = match c.transfer() {
-        VideoTransferFunction::Bt709 => 1,
-        VideoTransferFunction::Gamma22 => 4,
-        VideoTransferFunction::Gamma28 => 5,
-        VideoTransferFunction::Bt601 => 6,
-        VideoTransferFunction::Smpte240m => 7,
-        VideoTransferFunction::Gamma10 => 8,
-        VideoTransferFunction::Log100 => 9,
-        VideoTransferFunction::Log316 => 10,
-        VideoTransferFunction::Srgb => 13,
-        VideoTransferFunction::Bt202010 => 14,
-        VideoTransferFunction::Bt202012 => 15,
-        VideoTransferFunction::Smpte2084 => 16,
-        VideoTransferFunction::AribStdB67 => 18,
-        _ => 2,
-    };
-    let matrix = match c.matrix() {
-        VideoColorMatrix::Rgb => 0,
-        VideoColorMatrix::Bt709 => 1,
-        VideoColorMatrix::Fcc => 4,
-        VideoColorMatrix::Bt601 => 6,
-        VideoColorMatrix::Smpte240m => 7,
-        VideoColorMatrix::Bt2020 => 9,
-        _ => 2,
-    };
-    let full_range = c.range() == VideoColorRange::Range0_255;
-    Colour { primaries, transfer, matrix, full_range }
+    const UNSPECIFIED: u8 = 2;
+    let number = |iso: u32| u8::try_from(iso).unwrap_or(UNSPECIFIED);
+    Colour {
+        primaries: number(c.primaries().to_iso()),
+        transfer: number(c.transfer().to_iso()),
+        matrix: number(c.matrix().to_iso()),
+        full_range: c.range() == VideoColorRange::Range0_255,
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +148,7 @@ mod tests {
 
     #[test]
     fn hdr10_colours_get_their_standard_numbers() {
+        gst::init().unwrap();
         let colour = |text: &str| colour(&text.parse().unwrap());
         let hdr = colour("bt2100-pq");
         assert_eq!(hdr, Colour { primaries: 9, transfer: 16, matrix: 9, full_range: false });

@@ -30,10 +30,11 @@ pub(super) fn branch(
         elements.push(retime::element()?);
     }
     let mut honest = true;
-    if stream.caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
+    let gate = Gate::new(&plan.range, first);
+    if !probe::is_raw_video(&stream.caps) {
         let decoder = decoder(source, &stream.caps)?;
         // Those of libav write what the stream says, and a JPEG's colours are always the same; others guess.
-        loss::follow(&decoder, &stream.codec, Gate::new(&plan.range, first).window(), shared).ok_or_else(missing)?;
+        loss::follow(&decoder, &stream.codec, gate.window(), shared).ok_or_else(missing)?;
         honest = decoder.factory().is_some_and(|f| f.name().starts_with("avdec_") || f.name() == "jpegdec");
         elements.push(decoder);
     }
@@ -52,8 +53,8 @@ pub(super) fn branch(
         formats => format!("video/x-raw,format={{{}}}", formats.join(",")),
     };
     let filter = caps_filter(&formats)?;
-    let gate = filter.static_pad("src").ok_or_else(missing)?;
-    watch(&gate, Gate::new(&plan.range, first), shared, &encoder);
+    let entry = filter.static_pad("src").ok_or_else(missing)?;
+    watch(&entry, gate, shared, &encoder);
     elements.push(filter);
     elements.push(encoder.element().clone());
     if let Some(parser) = video.codec.parser() {
@@ -85,7 +86,7 @@ pub(super) fn branch(
         Tap { lane: 0, kind: Kind::Video, form: Form::Same, describe, start: i64::MIN, early: Vec::new(), delay: 0 };
     elements.push(tap.element(shared)?);
     attach(source, outlet, &elements)?;
-    Ok((encoder, gate))
+    Ok((encoder, entry))
 }
 
 fn decoder(source: &Source, caps: &gst::Caps) -> Result<gst::Element, Error> {

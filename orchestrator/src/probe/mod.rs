@@ -12,7 +12,7 @@ mod tags;
 mod whole;
 mod y4m;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -20,6 +20,7 @@ use gst::prelude::*;
 use crate::cli::{End, Input, Range};
 use crate::error::Error;
 use crate::mux::{Codec, Kind};
+use crate::sync::lock;
 pub use facts::{Facts, Orientation, Stream};
 pub use pace::Pace;
 
@@ -76,10 +77,6 @@ impl Outlet {
             pad.remove_probe(id);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Default)]
@@ -408,7 +405,8 @@ fn settle(
     }
 }
 
-fn is_raw_video(caps: &gst::CapsRef) -> bool {
+/// True for pictures that need no decoder.
+pub(crate) fn is_raw_video(caps: &gst::CapsRef) -> bool {
     caps.structure(0).is_some_and(|s| s.name() == "video/x-raw")
 }
 

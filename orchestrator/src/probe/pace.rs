@@ -1,11 +1,12 @@
 //! Whether pictures come at a constant rate, told by the times of all packets: a header may say anything.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
 use super::{has_edits, make, parser, running_time};
+use crate::sync::lock;
 
 /// Containers round times, the coarser ones to milliseconds.
 const ROUNDING: f64 = 2.5e6;
@@ -29,18 +30,16 @@ fn pace(times: &[i64], named: Option<(u32, u32)>) -> Option<Pace> {
     let mean = steps as f64 * 1e9 / (last - first) as f64;
     let whole = mean.round().clamp(1.0, 1e6) as u32;
     let milli = ((mean * 1000.0).round().clamp(1.0, f64::from(u32::MAX)) as u32, 1000);
-    let keeps = |(n, d): &(u32, u32)| {
-        let step = f64::from(*d) * 1e9 / f64::from(*n);
+    let follow = |step: f64| {
         times.iter().enumerate().all(|(i, time)| ((time - first) as f64 - step * i as f64).abs() <= ROUNDING)
     };
+    let keeps = |(n, d): &(u32, u32)| follow(f64::from(*d) * 1e9 / f64::from(*n));
     let usual = [(whole, 1), (whole.saturating_mul(1000), 1001), milli];
     if let Some((n, d)) = named.into_iter().chain(usual).find(keeps) {
         return Some(Pace::Constant(n, d));
     }
-    let step = (last - first) as f64 / steps as f64;
-    let is_off = |(i, time): (usize, &i64)| ((time - first) as f64 - step * i as f64).abs() > ROUNDING;
     let (n, d) = milli;
-    times.iter().enumerate().any(is_off).then_some(Pace::Uneven(n, d))
+    (!follow((last - first) as f64 / steps as f64)).then_some(Pace::Uneven(n, d))
 }
 
 /// The part of a file that counts, in ns from its first picture.
@@ -84,10 +83,6 @@ pub(super) fn of_file(path: &Path, id: &str, part: Part, named: Option<(u32, u32
 
 /// What the scan has seen; `None` after a packet without a time.
 type Times = Arc<Mutex<Option<Vec<i64>>>>;
-
-fn lock(times: &Times) -> MutexGuard<'_, Option<Vec<i64>>> {
-    times.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn read(pipeline: &gst::Pipeline, path: &Path, id: &str, part: Part) -> Option<Vec<i64>> {
     let (source, parse) = (make("filesrc").ok()?, parser().ok()?);
