@@ -20,7 +20,7 @@ gst-inspect-1.0 divienenc >/dev/null 2>&1 || {
 }
 
 encoder="x264enc speed-preset=ultrafast"
-source() {
+frames_of() {
     echo "videotestsrc num-buffers=$1 ! video/x-raw,format=I420,width=$width,height=$height,framerate=25/1"
 }
 
@@ -44,7 +44,7 @@ mebibytes() {
 alone=
 n=0
 while [ $n -lt $workers ]; do
-    alone="$alone $(source 300) ! queue max-size-buffers=1 max-size-bytes=0 max-size-time=0 ! $encoder threads=1 ! fakesink"
+    alone="$alone $(frames_of 300) ! queue max-size-buffers=1 max-size-bytes=0 max-size-time=0 ! $encoder threads=1 ! fakesink"
     n=$((n + 1))
 done
 alone=$(peak "$alone")
@@ -54,7 +54,7 @@ bound=$((alone + (most + (2 * workers + 2) * frame) / 1024))
 echo "with $((most / 1048576)) MiB and $((2 * workers + 2)) frames more: $(mebibytes $bound)"
 
 for count in $((frames / 10)) "$frames"; do
-    taken=$(peak "$(source "$count") ! \
+    taken=$(peak "$(frames_of "$count") ! \
         divienenc encoder='$encoder' workers=$workers max-buffered-bytes=$most ! fakesink")
     echo "$count frames: $(mebibytes "$taken")"
     [ "$taken" -le $bound ] || { echo "that is more than max-buffered-bytes and the encoders take" >&2; exit 1; }
