@@ -48,3 +48,36 @@ fn a_bad_encoder_is_an_error_when_the_pipeline_starts() {
         pipeline.set_state(gst::State::Null).unwrap();
     }
 }
+
+#[test]
+fn whoever_hears_a_message_may_ask_for_stats_at_once() {
+    init();
+    let pipeline = launch(
+        "videotestsrc num-buffers=30 ! video/x-raw,format=I420,width=64,height=48 ! divienenc name=d chunk-frames=7 \
+         ! fakesink",
+    );
+    let encoder = pipeline.downcast_ref::<gst::Bin>().unwrap().by_name("d").unwrap().downgrade();
+    let bus = pipeline.bus().unwrap();
+    let asked = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+    let asking = asked.clone();
+    bus.set_sync_handler(move |_, message| {
+        if let Some(encoder) = encoder.upgrade() {
+            encoder.property::<gst::Structure>("stats");
+            let own = message.src().is_some_and(|src| encoder.static_pad("src").is_some_and(|pad| src == &pad));
+            asking.fetch_or(own, std::sync::atomic::Ordering::Relaxed);
+        }
+        gst::BusSyncReply::Pass
+    });
+    let (ended, end) = std::sync::mpsc::channel();
+    // Should it hang, so would a state change on this thread.
+    std::thread::spawn(move || {
+        let _ = pipeline.set_state(gst::State::Playing);
+        let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(30), &ends);
+        let _ = pipeline.set_state(gst::State::Null);
+        let _ = ended.send(message.map(|m| m.type_()));
+    });
+    let last = end.recv_timeout(std::time::Duration::from_secs(40)).expect("the run hangs");
+    assert_eq!(last, Some(gst::MessageType::Eos));
+    assert!(asked.load(std::sync::atomic::Ordering::Relaxed), "the source pad's task says that it starts");
+}

@@ -395,10 +395,10 @@ impl DivienEnc {
     }
 
     fn start_task(&self) -> Result<(), glib::BoolError> {
-        // Held while the task is started, which waits for nothing, so that no stop comes between.
-        let state = self.state();
-        if state.as_ref().is_none_or(|run| run.stopping) {
-            return Err(glib::bool_error!("the element is stopping"));
+        let stopping = || self.state().as_ref().is_none_or(|run| run.stopping);
+        let is_stopping = || glib::bool_error!("the element is stopping");
+        if stopping() {
+            return Err(is_stopping());
         }
         let element = self.obj().downgrade();
         self.srcpad.start_task(move || {
@@ -411,7 +411,13 @@ impl DivienEnc {
                 }
                 let _ = imp.srcpad.pause_task();
             }
-        })
+        })?;
+        // Starting posts messages, so no lock is held over it, and a stop may have come between.
+        if stopping() {
+            let _ = self.srcpad.stop_task();
+            return Err(is_stopping());
+        }
+        Ok(())
     }
 
     /// One turn of the source pad's task.
