@@ -84,3 +84,15 @@ fn the_caps_are_those_of_the_encoder_alone() {
     }
     assert!(compared > 25, "only {compared} were compared");
 }
+
+#[test]
+fn whoever_asks_for_caps_gets_none_beside_the_filter() {
+    let (mut h, _bus) = element("x264enc", 5);
+    push_frames(&mut h, 0..12);
+    drain(&mut h);
+    let src = h.element().unwrap().static_pad("src").unwrap();
+    let filter: gst::Caps = "video/x-vp9".parse().unwrap();
+    assert!(src.current_caps().is_some());
+    assert!(src.query_caps(Some(&filter)).is_empty());
+    assert_eq!(src.query_caps(None), src.current_caps().unwrap());
+}

@@ -342,12 +342,10 @@ impl DivienEnc {
                 let Some(negotiation) = negotiation else {
                     return gst::Pad::query_default(pad, Some(&*self.obj()), query);
                 };
-                let caps = match (pad.current_caps(), q.filter()) {
-                    (Some(current), _) => current,
-                    (None, Some(filter)) => {
-                        filter.intersect_with_mode(negotiation.output_template(), gst::CapsIntersectMode::First)
-                    }
-                    (None, None) => negotiation.output_template().clone(),
+                let caps = pad.current_caps().unwrap_or_else(|| negotiation.output_template().clone());
+                let caps = match q.filter() {
+                    Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+                    None => caps,
                 };
                 q.set_result(&caps);
                 true
@@ -464,7 +462,8 @@ impl DivienEnc {
         let (id, lane, first) = (finished.id, finished.lane, finished.first_frame);
         let frames = finished.frames.len() as u64;
         let taken = finished.encoded.bytes();
-        let out = self.writer().chunk(finished).map_err(|error| {
+        let joined = self.writer().chunk(finished);
+        let out = joined.map_err(|error| {
             let last = (first + frames).saturating_sub(1);
             gst::element_imp_error!(
                 self,
