@@ -14,7 +14,7 @@ use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Facts, Stream};
-use crate::report::{Report, Snapshot, Summary};
+use crate::report::{Report, Snapshot, Summary, tell};
 use crate::signals::Signals;
 
 /// How often the report is brought up to date.
@@ -125,7 +125,7 @@ impl Waiting {
         std::thread::spawn(move || {
             let late = done.recv_timeout(LONG) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
             if late && level >= LogLevel::Info {
-                eprintln!("{line}");
+                tell(line);
             }
         });
         Self { over }
@@ -162,7 +162,7 @@ fn may_write(job: &Job) -> Result<(), Error> {
 }
 
 fn confirmed(path: &Path) -> bool {
-    eprint!("{} exists already. Replace it? [y/N] ", path.display());
+    let _ = write!(io::stderr(), "{} exists already. Replace it? [y/N] ", path.display());
     let _ = io::stderr().flush();
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);

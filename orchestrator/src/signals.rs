@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::error::{EXIT_INTERRUPTED, Error};
 use crate::mux::{Output, Sink};
+use crate::report::tell;
 use crate::sync::lock;
 
 /// How long a run that was told to end gets to do so in order.
@@ -74,8 +75,8 @@ impl Signals {
         }
         match &guarded.left {
             _ if quiet => {}
-            Some(left) => eprintln!("divien: interrupted; {left}"),
-            None => eprintln!("divien: interrupted"),
+            Some(left) => tell(format_args!("divien: interrupted; {left}")),
+            None => tell("divien: interrupted"),
         }
         std::process::exit(EXIT_INTERRUPTED.into());
     }

@@ -242,6 +242,30 @@ fn nohup_keeps_a_run_alive() {
 }
 
 #[test]
+fn a_stderr_that_nobody_can_write_to_changes_no_run_and_no_end() {
+    let unheard = |input: &Path, progress: &Path, output: &Path| {
+        let mut command = gst::command("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/full"]).arg(divien!().get_program()).arg("-i");
+        command.arg(input).args(["-preset", "ultrafast", "-progress"]).args([progress, output]);
+        Running::start(&mut command)
+    };
+    let folder = place::temporary();
+    let (progress, output) = (folder.path().join("progress"), folder.path().join("out.mp4"));
+    unheard(&Clip::film(30).path(), &progress, &output).wait(Duration::from_secs(60)).success();
+    assert!(output.exists());
+
+    let (silent, progress) = (folder.path().join("pipe"), folder.path().join("progress of another"));
+    run(gst::command("mkfifo").arg(&silent)).success();
+    let running = unheard(&silent, &progress, &folder.path().join("another.mp4"));
+    while !progress.exists() {
+        std::thread::yield_now();
+    }
+    running.signal(Signal::TERM);
+    let outcome = running.wait(Duration::from_secs(20));
+    assert_eq!(outcome.status.code(), Some(255), "{outcome}");
+}
+
+#[test]
 fn pictures_that_the_input_has_spoilt_are_told() {
     let folder = place::temporary();
     let mut bytes = std::fs::read(Clip::film(120).path()).unwrap();

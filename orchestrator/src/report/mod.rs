@@ -5,6 +5,7 @@ mod keyvalue;
 mod line;
 mod text;
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -151,7 +152,7 @@ impl Report {
         }
         match &self.line {
             Some(line) => line.above(text),
-            None => eprintln!("{text}"),
+            None => tell(text),
         }
     }
 
@@ -161,7 +162,7 @@ impl Report {
             if let Some(line) = &self.line {
                 line.show(now);
             } else if self.plain {
-                eprintln!("{}", text::line(now));
+                tell(text::line(now));
             }
         }
         if self.sent.due()
@@ -193,9 +194,14 @@ impl Report {
             });
         }
         if self.level >= LogLevel::Info {
-            eprintln!("{}", text::summary(summary));
+            tell(text::summary(summary));
         }
     }
+}
+
+/// A line on standard error. Where nobody reads that any more, the run goes on and ends as it would.
+pub(crate) fn tell(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// An error, its hint, each on a line of its own.
@@ -225,8 +231,8 @@ pub fn page(text: Result<String, UsageError>) -> ExitCode {
 }
 
 fn complain(what: &str, hint: Option<String>) {
-    eprintln!("divien: {what}");
+    tell(format_args!("divien: {what}"));
     if let Some(hint) = hint {
-        eprintln!("  {hint}");
+        tell(format_args!("  {hint}"));
     }
 }
