@@ -430,13 +430,17 @@ fn check(source: &Source) -> Result<(), Error> {
         return Err(Error::NotAVideo { input: facts.name.clone(), reason: reason.into() });
     }
     if !is_raw_video(&video.caps) && decoder(&video.caps).is_none() {
-        return Err(Error::NoDecoder {
-            input: facts.name.clone(),
-            format: gst_pbutils::pb_utils_get_codec_description(&video.caps).to_string(),
-            package: PACKAGES,
-        });
+        return Err(Error::NoDecoder { input: facts.name.clone(), format: described(&video.caps), package: PACKAGES });
     }
     Ok(())
+}
+
+/// A format in words. The library has none, and no answer either, for caps that leave something open.
+fn described(caps: &gst::Caps) -> String {
+    if caps.is_fixed() {
+        return gst_pbutils::pb_utils_get_codec_description(caps).to_string();
+    }
+    caps.structure(0).map_or_else(|| "an unknown format".to_owned(), |s| s.name().to_string())
 }
 
 /// The decoder that reads these caps here: the highest ranked that works in software, so that every
@@ -448,4 +452,17 @@ pub fn decoder(caps: &gst::Caps) -> Option<gst::ElementFactory> {
         all.into_iter().filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps)).collect();
     fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
     fit.into_iter().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_that_is_not_known_to_the_end_has_a_name() {
+        gst::init().unwrap();
+        let open: gst::Caps = "video/x-h264, stream-format={avc, byte-stream}".parse().unwrap();
+        assert_eq!(described(&open), "video/x-h264");
+        assert_eq!(described(&"video/x-vp9".parse().unwrap()), "VP9");
+    }
 }
