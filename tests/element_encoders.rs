@@ -89,3 +89,23 @@ fn whatever_encodes_alone_encodes_in_chunks_or_is_refused_with_the_reason() {
     eprintln!("{done} clips, refused: {refused:?}");
     assert!(done > 20, "only {done} clips");
 }
+
+#[test]
+fn a_muxer_is_linked_by_the_pad_for_the_encoders_video() {
+    gst::init().unwrap();
+    gstdivien::plugin_register_static().unwrap();
+    // avimux lists its pad for sound first. DV has one size for each frame rate, which has to reach the source.
+    for encoder in ["avenc_dvvideo", "x264enc", "jpegenc", "avenc_huffyuv"] {
+        let line = format!(
+            "videotestsrc num-buffers=3 ! divienenc encoder={encoder} workers=1 chunk-frames=2 name=d ! avimux ! fakesink"
+        );
+        let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let peer = pipeline.by_name("d").unwrap().static_pad("src").unwrap().peer().unwrap();
+        assert!(peer.name().starts_with("video"), "{encoder}: {}", peer.name());
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+        let end = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(30), &ends);
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert_eq!(end.map(|message| message.type_()), Some(gst::MessageType::Eos), "{encoder}");
+    }
+}

@@ -339,10 +339,10 @@ impl DivienEnc {
             }
             QueryViewMut::Caps(q) => {
                 let negotiation = self.state().as_ref().map(|run| run.negotiation.clone());
-                let Some(negotiation) = negotiation else {
-                    return gst::Pad::query_default(pad, Some(&*self.obj()), query);
-                };
-                let caps = pad.current_caps().unwrap_or_else(|| negotiation.output_template().clone());
+                // A muxer's pad is chosen by these caps before anything runs.
+                let settings = self.settings().clone();
+                let template = || negotiation.map_or_else(|| settings.output_caps(), |n| n.output_template().clone());
+                let caps = pad.current_caps().unwrap_or_else(template);
                 let caps = match q.filter() {
                     Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
                     None => caps,

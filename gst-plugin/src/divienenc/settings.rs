@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use gst::prelude::*;
 
+use crate::lane::EncoderSpec;
+
 /// Frames in a chunk: x264's default key-frame distance.
 pub(super) const DEFAULT_CHUNK_FRAMES: u32 = 250;
 /// Raw frames waiting for an encoder.
@@ -42,6 +44,12 @@ impl Settings {
         }
     }
 
+    /// What the encoder can give; any caps where it cannot be used, which is an error when the element starts.
+    pub(super) fn output_caps(&self) -> gst::Caps {
+        let spec = EncoderSpec::parse(&self.encoder, self.threads);
+        spec.map_or_else(|_| gst::Caps::new_any(), |spec| spec.output_caps())
+    }
+
     pub(super) fn set(&mut self, name: &str, value: &glib::Value) {
         // GObject has checked the type and the range against the ParamSpec.
         match name {
@@ -77,7 +85,8 @@ const MOST_WORKERS: u32 = 1024;
 pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
     let defaults = Settings::default();
     vec![
-        // The encoder, written like an element in a launch line. Text values are quoted as in a shell.
+        // The encoder, written like an element in a launch line. Text values are quoted as in a shell. Set before linking:
+        // it decides which pad of a muxer fits.
         glib::ParamSpecString::builder("encoder")
             .nick("Encoder")
             .blurb("Encoder element and its properties: x264enc speed-preset=slow pass=qual quantizer=23")
