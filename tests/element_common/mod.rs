@@ -1,6 +1,8 @@
 //! `divienenc` in a harness.
 #![allow(dead_code, reason = "no test needs all of it")]
 
+pub(crate) mod fake;
+
 use std::sync::Once;
 
 use gst::prelude::*;
