@@ -95,7 +95,7 @@ fn a_muxer_is_linked_by_the_pad_for_the_encoders_video() {
     gst::init().unwrap();
     gstdivien::plugin_register_static().unwrap();
     // avimux lists its pad for sound first. DV has one size for each frame rate, which has to reach the source.
-    for encoder in ["avenc_dvvideo", "x264enc", "jpegenc", "avenc_huffyuv"] {
+    for encoder in ["avenc_dvvideo", "x264enc", "jpegenc", "avenc_huffyuv", "openjpegenc"] {
         let line = format!(
             "videotestsrc num-buffers=3 ! divienenc encoder={encoder} workers=1 chunk-frames=2 name=d ! avimux ! fakesink"
         );

@@ -45,9 +45,20 @@ impl Negotiation {
 
     /// What may go out.
     pub(super) fn output(&self, srcpad: &gst::Pad) -> gst::Caps {
-        let wanted = srcpad.peer_query_caps(None);
-        // An encoder that nobody restricts has a default, which need not be the first that it lists.
-        if wanted.is_any() { wanted } else { wanted.intersect_with_mode(&self.output, gst::CapsIntersectMode::First) }
+        let mut wanted = srcpad.peer_query_caps(None);
+        if !wanted.is_any() {
+            // As they are: fields of the encoder's template need not be in the caps that it sets.
+            wanted.make_mut().filter_map_in_place(|features, structure| {
+                let one = gst::Caps::builder_full()
+                    .structure_with_features(structure.to_owned(), features.to_owned())
+                    .build();
+                match one.can_intersect(&self.output) {
+                    true => gst::CapsFilterMapAction::Keep,
+                    false => gst::CapsFilterMapAction::Remove,
+                }
+            });
+        }
+        wanted
     }
 
     /// What the encoder could give, whoever is downstream.
