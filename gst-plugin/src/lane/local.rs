@@ -133,7 +133,7 @@ fn end_again(encoder: &gst::Element, attempt: &Attempt) {
         src.push_event(stream_start());
         sink.send_event(stream_start());
         sink.send_event(gst::event::Eos::new());
-        if attempt.progress.units() == before {
+        if attempt.progress.units() == before || attempt.cancel.is_cancelled() {
             break;
         }
     }
@@ -251,4 +251,60 @@ fn collect(progress: Arc<Progress>, collected: Arc<Mutex<Collected>>) -> gst_app
             Ok(gst::FlowSuccess::Ok)
         })
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::super::{EncoderSpec, Format};
+    use super::*;
+
+    const CAPS: &str = "video/x-raw,format=I420,width=64,height=48,framerate=25/1";
+
+    fn attempt(encoder: &str) -> Attempt {
+        gst::init().unwrap();
+        let format = Format {
+            encoder: EncoderSpec::parse(encoder, 0).unwrap(),
+            input: CAPS.parse().unwrap(),
+            output: gst::Caps::new_any(),
+        };
+        Attempt { format: Arc::new(format), input: Arc::default(), cancel: Arc::default(), progress: Arc::default() }
+    }
+
+    #[test]
+    fn an_attempt_called_off_before_it_starts_ends_at_once() {
+        let attempt = attempt("x264enc");
+        attempt.cancel.cancel();
+        let (told, ended) = mpsc::channel();
+        std::thread::spawn(move || told.send(LocalLane.encode(&attempt).map(|_| ())));
+        let outcome = ended.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(matches!(outcome, Err(LaneError::Cancelled)), "{outcome:?}");
+    }
+
+    #[test]
+    fn an_encoder_that_ends_in_parts_is_not_asked_for_more_once_it_is_called_off() {
+        let attempt = attempt("vp8enc");
+        let encoder = gst::ElementFactory::make("identity").build().unwrap();
+        let asked = Arc::<std::sync::atomic::AtomicU32>::default();
+        let (counted, in_probe) = (asked.clone(), attempt.clone());
+        // Each time it gives one more unit, and it is called off at the second.
+        encoder.static_pad("src").unwrap().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+                let rounds = counted.fetch_add(1, Ordering::Relaxed) + 1;
+                if rounds == 2 {
+                    in_probe.cancel.cancel();
+                }
+                if rounds < 10 {
+                    in_probe.progress.add_unit(1);
+                }
+            }
+            gst::PadProbeReturn::Handled
+        });
+        encoder.set_state(gst::State::Paused).unwrap();
+        end_again(&encoder, &attempt);
+        encoder.set_state(gst::State::Null).unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
 }
