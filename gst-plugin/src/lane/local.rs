@@ -194,11 +194,26 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<(gst::P
         .sync(false)
         .callbacks(collect(attempt.progress.clone(), collected.clone()))
         .build();
+    accept_what_meets(&sink, &format.output);
     let pipeline = gst::Pipeline::new();
     let elements = [src.upcast_ref(), &encoder, sink.upcast_ref()];
     pipeline.add_many(elements).map_err(|e| start(&e))?;
     gst::Element::link_many(elements).map_err(|e| start(&e))?;
     Ok((pipeline, encoder))
+}
+
+/// Parsers and muxers take caps that lack fields of theirs, where appsink wants all. One that wants all as well refuses
+/// the joined stream's.
+fn accept_what_meets(sink: &gst_app::AppSink, wanted: &gst::Caps) {
+    let (Some(pad), wanted) = (sink.static_pad("sink"), wanted.clone()) else { return };
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, info| {
+        if let Some(gst::QueryViewMut::AcceptCaps(query)) = info.query_mut().map(|query| query.view_mut()) {
+            let meets = query.caps().can_intersect(&wanted);
+            query.set_result(meets);
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Keeps the first tags that the encoder sends; appsink would drop them.
