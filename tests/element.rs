@@ -243,6 +243,20 @@ fn two_equal_runs_write_equal_bytes() {
 }
 
 #[test]
+fn threads_of_x265_under_a_strict_rate_change_no_byte_from_run_to_run() {
+    let folder = place::temporary();
+    // Enough rows of blocks, and so few bits, that without `const-vbv` each row's quantizer follows how far the others are.
+    let clip = Clip::raw(40).size(960, 544);
+    let spec = "x265enc speed-preset=ultrafast bitrate=500 option-string=vbv-maxrate=500:vbv-bufsize=100";
+    let outputs = [1, 2, 3].map(|run| {
+        let properties = format!("threads=4 workers=1 chunk-frames=100 name=run{run}");
+        std::fs::read(encode_bare(&clip, spec, &properties, folder.path())).unwrap()
+    });
+    assert!(outputs[0].len() > 1000);
+    assert!(outputs[0] == outputs[1] && outputs[0] == outputs[2]);
+}
+
+#[test]
 fn neighbouring_idr_pictures_have_different_numbers() {
     let folder = place::temporary();
     let clip = Clip::raw(20);
