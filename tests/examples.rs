@@ -25,9 +25,12 @@ fn every_pipeline_gives_the_video_it_promises() {
 
     script("test-pattern.sh", &["pattern.mp4"], folder.path());
     assert_eq!(probe::frame_times(&at("pattern.mp4")).len(), 400);
+    // Left to itself, the source agrees with x264enc on 4:4:4, which few players show.
+    assert_eq!(probe::video(&at("pattern.mp4"), "pix_fmt"), "yuv420p");
 
     script("live.sh", &["live.ts"], folder.path());
     assert_eq!(probe::frame_times(&at("live.ts")).len(), 150);
+    assert_eq!(probe::video(&at("live.ts"), "pix_fmt"), "yuv420p");
 
     script("mp4-with-sound.sh", &["clip.mp4", "sound.mp4"], folder.path());
     Fidelity::of(at("sound.mp4"), &clip).streams().assert();
