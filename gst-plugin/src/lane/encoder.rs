@@ -344,10 +344,20 @@ mod tests {
             "x264enc option-string=stats=/tmp/x",
             "x264enc option-string=cqmfile=/tmp/x",
             "x264enc option-string=qpfile=/tmp/x",
+            "x264enc option-string=opencl-clbin=/tmp/x",
+            "x264enc option-string=cqm=/tmp/x",
+            "x264enc option-string=aq-mode=2:dump_yuv=/tmp/x",
             "x264enc multipass-cache-file=/tmp/x",
             "x264enc pass=pass1",
             "x265enc option-string=csv=/tmp/x",
             "x265enc option-string=analysis-save=/tmp/x",
+            "x265enc option-string=analysis-load=/tmp/x",
+            "x265enc option-string=zonefile=/tmp/x",
+            "x265enc option-string=qpfile=/tmp/x",
+            "x265enc option-string=recon=/tmp/x",
+            "x265enc option-string=lambda-file=/tmp/x",
+            "x265enc option-string=stats=/tmp/x",
+            "x265enc option-string=scaling-list=/tmp/x",
             "vp9enc multipass-mode=first-pass",
             "theoraenc multipass-cache-file=/tmp/x",
         ] {
@@ -361,6 +371,24 @@ mod tests {
         assert!(error("x265enc option-string=open-gop=1").contains("joining"));
         assert!(error("x265enc option-string=no-const-vbv").contains("joining"));
         assert!(error("x264enc threads=4").contains("threads on divienenc"));
+    }
+
+    #[test]
+    fn no_encoder_may_drop_a_frame_or_need_a_pass_over_the_whole_file() {
+        for text in [
+            "vp8enc dropframe-threshold=30",
+            "vp9enc dropframe-threshold=30",
+            "av1enc drop-frame=30",
+            "openh264enc enable-frame-skip=true",
+            "theoraenc drop-frames=true",
+        ] {
+            assert!(error(text).contains("drop frames"), "{text}");
+        }
+        for text in ["x264enc pass=pass1", "vp8enc multipass-mode=first-pass", "theoraenc multipass-mode=first-pass"] {
+            assert!(error(text).contains("a pass over the whole file"), "{text}");
+        }
+        // Its own default is to drop.
+        assert!(!parse("theoraenc").unwrap().build().unwrap().property::<bool>("drop-frames"));
     }
 
     #[test]

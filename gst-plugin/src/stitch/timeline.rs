@@ -203,6 +203,16 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_of_one_frame_needs_no_time_of_its_encoder() {
+        // x265enc says 10^19 ns of such a frame.
+        for own in [None, Some(10_000_000_000_000_000_000)] {
+            let mut t = Timeline::default();
+            let places = t.place(&frames([120]), &[UnitTime { pts: own, shown: true }], 0).unwrap();
+            assert_eq!((places[0].pts, places[0].dts), (120, 120));
+        }
+    }
+
+    #[test]
     fn decode_times_run_on_over_the_joint() {
         let mut t = Timeline::default();
         t.place(&frames([0, 40, 80]), &shown([0, 80, 40]), 2).unwrap();
