@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     decoded: AtomicU64,
     untimed: AtomicU64,
     end_of_sound: AtomicI64,
+    /// How far each lane of sound or texts has come.
+    reached: Vec<AtomicI64>,
     raw_caps: Mutex<Option<gst::Caps>>,
     losses: Mutex<loss::Losses>,
     /// The window ended before the input did.
@@ -92,7 +94,11 @@ impl Shared {
         result.map_err(|e| self.disk(e))
     }
 
+    /// No packet comes before `time`. Texts may be far apart: past the end nobody waits for the next one.
     fn promise(&self, lane: usize, time: i64) {
+        if lane > 0 && self.passes_the_end(lane, time) {
+            return self.end(lane);
+        }
         let result = lock(&self.session).promise(lane, time);
         if let Err(e) = result {
             self.disk(e);
@@ -111,13 +117,21 @@ impl Shared {
         }
     }
 
-    fn is_past_the_end(&self, time: i64) -> bool {
-        time >= self.end_of_sound.load(Ordering::Acquire)
+    /// Whether a lane that has come to `time` has all it needs.
+    fn passes_the_end(&self, lane: usize, time: i64) -> bool {
+        if let Some(reached) = self.reached.get(lane) {
+            reached.fetch_max(time, Ordering::SeqCst);
+        }
+        time >= self.end_of_sound.load(Ordering::SeqCst)
     }
 
+    /// Lanes that are there already may have no further packet that would tell them.
     fn end_sound_at(&self, time: i64) {
-        self.end_of_sound.store(time, Ordering::Release);
+        self.end_of_sound.store(time, Ordering::SeqCst);
         lock(&self.session).limit(time);
+        for (lane, _) in self.reached.iter().enumerate().filter(|(_, at)| at.load(Ordering::SeqCst) >= time) {
+            self.end(lane);
+        }
     }
 
     fn is_cut(&self) -> bool {
@@ -231,6 +245,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         decoded: AtomicU64::new(0),
         untimed: AtomicU64::new(0),
         end_of_sound: AtomicI64::new(i64::MAX),
+        reached: kinds.iter().map(|_| AtomicI64::new(i64::MIN)).collect(),
         raw_caps: Mutex::new(None),
         losses: Mutex::default(),
         cut: AtomicBool::new(false),

@@ -133,7 +133,7 @@ impl Tap {
         let dts = if self.kind == Kind::Video { dts.unwrap_or(pts).min(pts) } else { pts };
         let ends = pts.saturating_add(i64::try_from(duration).unwrap_or(0));
         if self.kind != Kind::Video {
-            if shared.is_past_the_end(pts) {
+            if shared.passes_the_end(self.lane, pts) {
                 let _ = memory.first.take().map(|first| shared.push(self.lane, first));
                 shared.end(self.lane);
                 return Err(gst::FlowError::Eos);

@@ -176,18 +176,13 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder
     let shared = Arc::clone(shared);
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(mask, move |pad, info| {
-        if let Some(event) = info.event() {
-            match event.view() {
-                gst::EventView::Caps(caps) => {
-                    let caps = encoder.caps(caps.caps());
-                    lock(&shared.raw_caps).get_or_insert_with(|| caps.clone());
-                    info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
-                }
-                // The encoder has had its end already.
-                gst::EventView::Eos(_) if lock(&gate).1 => return gst::PadProbeReturn::Drop,
-                _ => {}
-            }
-            return gst::PadProbeReturn::Ok;
+        if lock(&gate).1 {
+            return refuse(info);
+        }
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
+            let caps = encoder.caps(caps.caps());
+            lock(&shared.raw_caps).get_or_insert_with(|| caps.clone());
+            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
         }
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
         let segment = pad.sticky_event::<gst::event::Segment>(0);
@@ -203,12 +198,11 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder
         };
         let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
         let mut state = lock(&gate);
-        let (verdict, used_up) =
-            if state.1 { (Verdict::End, true) } else { (state.0.judge(time, duration), state.0.is_used_up()) };
+        let verdict = state.0.judge(time, duration);
         match verdict {
             Verdict::Pass => {
                 shared.decoded.fetch_add(1, Ordering::Relaxed);
-                if used_up {
+                if state.0.is_used_up() {
                     shared.end_sound_at(state.0.end_of_sound());
                 }
                 gst::PadProbeReturn::Ok
@@ -217,16 +211,58 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder
             Verdict::End => {
                 shared.cut.store(true, Ordering::Release);
                 shared.end_sound_at(state.0.end_of_sound());
-                let ended_before = state.1;
+                state.1 = true;
                 drop(state);
-                if !ended_before {
-                    pad.push_event(gst::event::Eos::new());
-                    lock(&gate).1 = true;
-                }
-                info.data = None;
-                info.flow_res = Err(gst::FlowError::Eos);
-                gst::PadProbeReturn::Handled
+                end_behind(pad);
+                refuse(info)
             }
         }
     });
+}
+
+/// Ends what is behind the pad and not the pad itself: one that has ended refuses events, and the decoder would take
+/// that for an error.
+fn end_behind(pad: &gst::Pad) {
+    if let Some(peer) = pad.peer() {
+        peer.send_event(gst::event::Eos::new());
+    }
+}
+
+/// Nothing passes any more; whoever pushes frames is told that they are not wanted.
+fn refuse(info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
+    if info.buffer().is_some() {
+        info.flow_res = Err(gst::FlowError::Eos);
+    }
+    info.data = None;
+    gst::PadProbeReturn::Handled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_after_the_last_frame_is_refused_without_an_error() {
+        gst::init().unwrap();
+        let (source, sink) = (gst::Pad::new(gst::PadDirection::Src), gst::Pad::builder(gst::PadDirection::Sink));
+        let sink = sink.chain_function(|_, _, _| Ok(gst::FlowSuccess::Ok)).build();
+        source.link(&sink).unwrap();
+        sink.set_active(true).unwrap();
+        source.set_active(true).unwrap();
+        let ended = Mutex::new(false);
+        source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+            if info.buffer().is_some() && !std::mem::replace(&mut *lock(&ended), true) {
+                end_behind(pad);
+            }
+            if *lock(&ended) { refuse(info) } else { gst::PadProbeReturn::Ok }
+        });
+        let segment = || gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new());
+        source.push_event(gst::event::StreamStart::new("a"));
+        source.push_event(segment());
+        assert_eq!(source.push(gst::Buffer::new()), Err(gst::FlowError::Eos));
+        // What a demuxer says in the middle of a stream.
+        assert!(source.push_event(segment()));
+        assert!(source.push_event(gst::event::Tag::new(gst::TagList::new())));
+        assert_eq!(source.push(gst::Buffer::new()), Err(gst::FlowError::Eos));
+    }
 }
