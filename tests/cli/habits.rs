@@ -1,7 +1,11 @@
 //! What people type for ffmpeg: done with ffmpeg's meaning, or refused with the reason.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
+use divien_testbed::fidelity::picture_hashes;
+use divien_testbed::run::{LIMIT, Running};
 use divien_testbed::{Clip, divien, gst, place, probe, run};
 
 use crate::encode;
@@ -160,4 +164,59 @@ fn a_run_that_fails_ends_its_progress_too() {
     let outcome = run(&mut divien!("-i", &film, "-progress", "-", "-c:v", "libx264", &output)).failure();
     let text = String::from_utf8(outcome.stdout).unwrap();
     assert!(text.ends_with("progress=end\n"), "{text}");
+}
+
+#[test]
+fn a_part_of_the_input_is_the_part_that_ffmpeg_takes() {
+    let folder = place::temporary();
+    let film = Clip::film(150).size(96, 64).path();
+    let cases = [
+        ("-ss 1 -to 2", ""),
+        ("-ss 1", "-to 2"),
+        ("", "-ss 1 -to 2"),
+        ("-t 3", "-ss 1"),
+        ("-ss 1", "-ss 1.5 -t 1"),
+        ("-ss 1 -t 3", "-ss 2"),
+        ("-ss 1", "-ss 1 -to 2"),
+        ("-t 3", "-ss 1 -t 1"),
+        ("-ss 1 -t 1", "-t 2"),
+        ("-ss 1 -to 4", "-to 1"),
+        ("-ss 1 -t 3", "-ss 1 -to 2 -frames:v 9"),
+    ];
+    for (before, after) in cases {
+        let [theirs, ours] = ["ffmpeg.mkv", "divien.mkv"].map(|name| folder.path().join(name));
+        for (mut command, output) in [(Command::new("ffmpeg"), &theirs), (divien!(), &ours)] {
+            command.args(["-y", "-nostdin", "-v", "error"]).args(before.split_whitespace()).arg("-i").arg(&film);
+            run(command.args(after.split_whitespace()).args(["-an", "-c:v", "ffv1"]).arg(output)).success();
+        }
+        let [theirs, ours] = [theirs, ours].map(|file| (picture_hashes(&file, "yuv420p"), probe::frame_times(&file)));
+        assert_eq!(ours, theirs, "{before} -i … {after}");
+    }
+}
+
+#[test]
+fn a_few_frames_are_not_waited_for_until_the_input_ends() {
+    let folder = place::temporary();
+    let (cues, input, output) = (folder.path().join("c.srt"), folder.path().join("i.mkv"), folder.path().join("o.mkv"));
+    // Between the two nothing is said of the texts.
+    std::fs::write(&cues, "1\n00:00:00,100 --> 00:00:00,200\na\n\n2\n00:01:00,000 --> 00:01:01,000\nb\n").unwrap();
+    let mut add = Command::new("ffmpeg");
+    add.args(["-v", "error", "-i"]).arg(Clip::film(300).path()).arg("-i").arg(&cues);
+    run(add.args(["-map", "0", "-map", "1", "-c", "copy"]).arg(&input)).success();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut line = divien!("-v", "warning", "-i", "-", "-preset", "ultrafast", "-frames:v", "10", &output);
+    let running = Running::start(line.stdin(reader));
+    drop(line);
+    let bytes = std::fs::read(&input).unwrap();
+    // Without its last packets and its index, and the pipe stays open.
+    let fed = std::thread::spawn(move || {
+        let most = bytes.len() * 9 / 10;
+        let _ = writer.write_all(&bytes[..most]);
+        writer
+    });
+    let outcome = running.wait(LIMIT).success();
+    assert_eq!(outcome.stderr, "");
+    drop(fed.join().unwrap());
+    assert_eq!(probe::codecs(&output), ["video h264", "audio aac", "subtitle subrip"]);
+    assert_eq!(probe::frame_times(&output).len(), 10);
 }

@@ -148,19 +148,10 @@ pub enum SubtitleCodec {
 pub struct Range {
     /// `-ss`: where it starts, counted from the input's first time stamp.
     pub start: Option<Duration>,
-    /// `-t`: how long it is, or `-to`: where it ends.
-    pub end: Option<End>,
+    /// `-t`, `-to`: where it ends, counted from there too.
+    pub end: Option<Duration>,
     /// `-frames:v`: how many frames at most.
     pub frames: Option<u64>,
-}
-
-/// Where a range ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// `-t`: so long after its start.
-    After(Duration),
-    /// `-to`: at this time of the input.
-    At(Duration),
 }
 
 /// How the run is told about.

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::{UsageError, nearest_names};
 use super::table::{self, Group, Id, Kind, OptionDef};
 use super::{
-    AudioArgs, AudioCodec, Carry, Command, End, Input, Job, LogLevel, Output, Overwrite, Range, Report, SubtitleCodec,
+    AudioArgs, AudioCodec, Carry, Command, Input, Job, LogLevel, Output, Overwrite, Range, Report, SubtitleCodec,
     Topic, VideoArgs, not_yet, same, value,
 };
 use crate::codec;
@@ -100,9 +101,28 @@ struct EncoderOption {
 /// `-ss`, `-t` and `-to` of one side of `-i`.
 #[derive(Default, Clone, Copy)]
 struct Times {
-    start: Option<std::time::Duration>,
-    duration: Option<std::time::Duration>,
-    until: Option<std::time::Duration>,
+    start: Option<Duration>,
+    duration: Option<Duration>,
+    until: Option<Duration>,
+}
+
+impl Times {
+    /// Where this side ends, in the input's time, if it starts at `start` and its own time begins at `origin`. `-t` wins
+    /// over `-to`.
+    fn end(&self, start: Duration, origin: Duration) -> Result<Option<Duration>, UsageError> {
+        if let Some(length) = self.duration {
+            return Ok(Some(start.saturating_add(length)));
+        }
+        let end = self.until.map(|until| (until, origin.saturating_add(until)));
+        if let (Some(from), Some((until, _))) = (self.start, end.filter(|(_, end)| *end <= start)) {
+            return Err(UsageError::OutOfRange {
+                name: "to".into(),
+                value: format!("{}", until.as_secs_f64()),
+                range: format!("after -ss {}", from.as_secs_f64()),
+            });
+        }
+        Ok(end.map(|(_, end)| end))
+    }
 }
 
 impl Parser {
@@ -243,7 +263,7 @@ impl Said<'_> {
         fits.then_some(Some(number as u32).filter(|n| *n > 0)).ok_or_else(|| self.out_of_range(kind))
     }
 
-    fn time(&self) -> Result<std::time::Duration, UsageError> {
+    fn time(&self) -> Result<Duration, UsageError> {
         value::time(self.text)
             .ok_or_else(|| self.bad("a time is wanted: seconds (12.5), h:m:s (1:02:03.5), 250ms or 40us, not negative"))
     }
@@ -464,37 +484,15 @@ fn refusal(encoder: &str, option: &EncoderOption, name: &str) -> UsageError {
     UsageError::Unknown { name: typed.into(), near }
 }
 
-/// ffmpeg's rules: `-to` after `-i` counts from where an `-ss` before `-i` put the start, and `-t` wins over `-to`.
+/// ffmpeg's rules: before `-i` they limit what is read, after it what is written, whose time begins where reading does.
 fn range(input: Times, output: Times, frames: Option<u64>) -> Result<Range, UsageError> {
-    if input.start.is_some() && output.start.is_some() {
-        return Err(UsageError::NotYet {
-            name: "ss".into(),
-            reason: "it stands on both sides of -i; give the sum once",
-        });
-    }
-    let limits_both = |t: Times| t.duration.is_some() || t.until.is_some();
-    if limits_both(input) && limits_both(output) {
-        return Err(UsageError::NotYet {
-            name: "t".into(),
-            reason: "-t or -to stand on both sides of -i; give the shorter once",
-        });
-    }
-    let end = match (input.duration.or(output.duration), input.until, output.until) {
-        (Some(duration), _, _) => Some(End::After(duration)),
-        (None, Some(until), _) => Some(End::At(until)),
-        (None, None, Some(until)) if input.start.is_some() => Some(End::After(until)),
-        (None, None, until) => until.map(End::At),
-    };
-    let start = input.start.or(output.start);
-    if let (Some(start), Some(End::At(at))) = (start, end)
-        && at <= start
-    {
-        return Err(UsageError::OutOfRange {
-            name: "to".into(),
-            value: format!("{}", at.as_secs_f64()),
-            range: format!("after -ss {}", start.as_secs_f64()),
-        });
-    }
+    let read_from = input.start.unwrap_or_default();
+    let from = |time: Duration| read_from.saturating_add(time);
+    let written_from = from(output.start.unwrap_or_default());
+    let read_to = input.end(read_from, Duration::ZERO)?;
+    let written_to = output.end(written_from, read_from)?;
+    let end = read_to.into_iter().chain(written_to).min();
+    let start = (input.start.is_some() || output.start.is_some()).then_some(written_from);
     Ok(Range { start, end, frames })
 }
 

@@ -228,16 +228,12 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     def(Id::Input, "i", Kind::Text("INPUT"), Group::Input, "the input, recognised by its content; - is stdin")
         .ffmpeg("one only")
         .basic(),
-    def(Id::Start, "ss", Kind::Time, Group::Input, "start at this time of the input").basic(),
-    def(Id::Duration, "t", Kind::Time, Group::Input, "encode so much time").ffmpeg("wins over -to, as there").basic(),
-    def(
-        Id::Until,
-        "to",
-        Kind::Time,
-        Group::Input,
-        "stop at this time; counted from -ss where -ss alone stands before -i",
-    )
-    .basic(),
+    def(Id::Start, "ss", Kind::Time, Group::Input, "start at this time; after -i, of the part that is read").basic(),
+    def(Id::Duration, "t", Kind::Time, Group::Input, "read (before -i) or write (after it) so much time")
+        .ffmpeg("wins over -to, as there")
+        .basic(),
+    def(Id::Until, "to", Kind::Time, Group::Input, "stop at this time; after -i it counts from an -ss before -i")
+        .basic(),
     def(Id::Frames, "frames:v", FRAMES, Group::Output, "stop after so many frames of video").or(&["vframes", "frames"]),
     def(
         Id::Format,

@@ -67,7 +67,7 @@ fn every_option_reaches_the_job() {
     );
     assert!(!job.subtitles && job.faststart);
     assert_eq!(job.range.start, Some(Duration::from_secs(62)));
-    assert_eq!(job.range.end, Some(End::After(Duration::from_secs(90))));
+    assert_eq!(job.range.end, Some(Duration::from_secs(62 + 90)));
     assert_eq!(job.range.frames, Some(10));
     assert_eq!(job.metadata, [("title".into(), "a".into()), ("artist".into(), "b=c".into())]);
     assert_eq!(job.format.as_deref(), Some("mp4"));
@@ -106,19 +106,25 @@ fn stream_specifiers_of_the_one_video_stream_are_taken() {
 fn times_on_each_side_of_the_input_mean_what_they_mean_to_ffmpeg() {
     let seconds = Duration::from_secs;
     let cases = [
-        ("-ss 5 -i a -t 10 o", Some(5), Some(End::After(seconds(10)))),
-        ("-i a -ss 5 -to 10 o", Some(5), Some(End::At(seconds(10)))),
-        ("-ss 5 -i a -to 10 o", Some(5), Some(End::After(seconds(10)))),
-        ("-ss 5 -to 10 -i a o", Some(5), Some(End::At(seconds(10)))),
-        ("-i a -to 10 o", None, Some(End::At(seconds(10)))),
-        ("-i a -t 3 -to 10 o", None, Some(End::After(seconds(3)))),
+        ("-ss 5 -i a -t 10 o", Some(5), Some(15)),
+        ("-i a -ss 5 -to 10 o", Some(5), Some(10)),
+        ("-ss 5 -i a -to 10 o", Some(5), Some(15)),
+        ("-ss 5 -to 10 -i a o", Some(5), Some(10)),
+        ("-i a -to 10 o", None, Some(10)),
+        ("-i a -t 3 -to 10 o", None, Some(3)),
+        ("-t 7 -i a -ss 5 o", Some(5), Some(7)),
+        ("-to 7 -i a -ss 5 -t 1 o", Some(5), Some(6)),
+        ("-ss 5 -t 3 -i a -ss 2 o", Some(7), Some(8)),
+        ("-ss 5 -i a -ss 2 -to 3 o", Some(7), Some(8)),
+        ("-ss 5 -t 2 -i a -t 3 o", Some(5), Some(7)),
+        ("-ss 5 -i a -ss 2 o", Some(7), None),
     ];
     for (line, start, end) in cases {
         let range = job(line).range;
-        assert_eq!((range.start, range.end), (start.map(seconds), end), "{line}");
+        assert_eq!((range.start, range.end), (start.map(seconds), end.map(seconds)), "{line}");
     }
     assert!(error("-i a -ss 10 -to 5 o").contains("after -ss 10"));
-    assert!(error("-ss 1 -i a -ss 2 o").contains("both sides"));
+    assert!(error("-ss 10 -to 5 -i a o").contains("after -ss 10"));
 }
 
 #[test]

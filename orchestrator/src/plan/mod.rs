@@ -5,7 +5,7 @@ mod sound;
 
 use std::path::PathBuf;
 
-use crate::cli::{AudioCodec, End, Input, Job, Output};
+use crate::cli::{AudioCodec, Input, Job, Output};
 use crate::error::Error;
 use crate::mux::{Chapter, Codec, Container, Kind};
 use crate::probe::{Facts, Orientation, Pace, Stream};
@@ -334,14 +334,11 @@ fn subtitle(stream: &Stream, container: Container) -> sound::Decision {
 fn window(job: &Job) -> Result<Window, Error> {
     let ns = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
     let start = job.range.start.map_or(0, ns);
-    let end = job.range.end.map(|end| match end {
-        End::After(length) => start.saturating_add(ns(length)),
-        End::At(time) => ns(time),
-    });
+    let end = job.range.end.map(ns);
     if end.is_some_and(|end| end <= start) {
         return Err(Error::Plan {
             what: "the range ends before it starts".into(),
-            hint: "-to is a time of the input, -t a length; both have to lie after -ss".into(),
+            hint: "before -i, -ss, -t and -to name the part that is read; after it, a part of that".into(),
         });
     }
     if job.range.frames == Some(0) {

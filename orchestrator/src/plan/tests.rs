@@ -113,9 +113,9 @@ fn neither_workers_nor_names_change_the_ids_in_the_file() {
 fn an_empty_range_is_refused() {
     let mut job = job("o.mkv");
     job.range.start = Some(std::time::Duration::from_secs(5));
-    job.range.end = Some(End::At(std::time::Duration::from_secs(5)));
+    job.range.end = Some(std::time::Duration::from_secs(5));
     assert!(matches!(plan(&job), Err(Error::Plan { .. })));
-    job.range.end = Some(End::After(std::time::Duration::from_secs(1)));
+    job.range.end = Some(std::time::Duration::from_secs(6));
     assert_eq!(plan(&job).unwrap().range.end, Some(6_000_000_000));
 }
 

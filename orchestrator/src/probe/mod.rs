@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use crate::cli::{End, Input, Range};
+use crate::cli::{Input, Range};
 use crate::error::Error;
 use crate::mux::{Codec, Kind};
 use crate::sync::lock;
@@ -182,13 +182,9 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
     }
     let Some(id) = source.outlets.get(index).and_then(|o| o.id.clone()) else { return };
     let ns = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
-    let start = range.start.map_or(0, ns);
     let part = pace::Part {
-        start,
-        end: range.end.map_or(i64::MAX, |end| match end {
-            End::After(length) => start.saturating_add(ns(length)),
-            End::At(time) => ns(time),
-        }),
+        start: range.start.map_or(0, ns),
+        end: range.end.map_or(i64::MAX, ns),
         frames: range.frames.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
     };
     if let Some(stream) = source.facts.streams.get_mut(index) {
