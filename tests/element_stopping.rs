@@ -138,12 +138,17 @@ fn stop(case: &Case) {
     src.set_active(true).unwrap();
     element.set_state(gst::State::Playing).unwrap();
 
-    let (frames, eos, source) = (case.frames, case.eos, src.clone());
+    let (frames, eos, whole, source) = (case.frames, case.eos, case.whole, src.clone());
     let feeder = thread::spawn(move || {
         source.push_event(gst::event::StreamStart::new("s"));
         source.push_event(gst::event::Caps::new(&CAPS.parse().unwrap()));
         source.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
-        let all = (0..frames).try_for_each(|n| source.push(frame(n)).map(drop));
+        let all = (0..frames).try_for_each(|n| {
+            source.push(frame(n))?;
+            // What is encoded whole is the first chunk, which is due first.
+            assert!(n > 0 || STARTED.wait_for(whole), "no encoder started with the first frame");
+            Ok::<_, gst::FlowError>(())
+        });
         if eos && all.is_ok() {
             source.push_event(gst::event::Eos::new());
         }
