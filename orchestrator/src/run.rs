@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::cli::{Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
@@ -13,7 +12,7 @@ use crate::error::Error;
 use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
-use crate::probe::{self, Facts, Stream};
+use crate::probe::{self, Facts, Messages, Stream, said};
 use crate::report::{Report, Snapshot, Summary, tell};
 use crate::signals::Signals;
 
@@ -23,8 +22,6 @@ const TICK: Duration = Duration::from_millis(250);
 const LONG: Duration = Duration::from_secs(10);
 /// How long the elements get to stop on their own before the process ends over them.
 const STOP: Duration = Duration::from_millis(1000);
-/// How long a broken input may take to come to its own end.
-const DRAIN: Duration = Duration::from_millis(700);
 
 /// Encodes what `job` asks for.
 pub fn run(job: &Job) -> Result<Summary, Error> {
@@ -47,13 +44,9 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
     plan.notes.iter().for_each(|n| report.note(n));
-    if let Some(complaint) = &source.facts.complaint {
-        report.warn(&format!("{}: {complaint}", plan.input));
-    }
     let (output, sink) = signals
         .make_output(|| Output::create(plan.output.as_deref(), plan.container.flows()))
         .inspect_err(|_| probe::close(&source.pipeline))?;
-    let messages = listen(&source.pipeline)?;
     let running = pipeline::build(&source, &plan, sink).inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -61,20 +54,18 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         .build()
         .map_err(|e| Error::Fault { what: format!("no runtime: {e}") })?;
     let mut watch = Watch {
-        input: plan.input.clone(),
         total: plan.frames,
         chunk_frames: plan.video.chunk_frames,
         frame_time: source.facts.streams.iter().find_map(Stream::rate).map(|(n, d)| f64::from(d) * 1e9 / f64::from(n)),
         started,
         lost: source.facts.complaint.clone(),
         moved: Movement { at: started, mark: (0, 0), said: false },
-        draining: None,
         tally: Tally::default(),
     };
     signals.follow(true);
-    let outcome = running
-        .start()
-        .and_then(|()| runtime.block_on(watch.follow(&running, messages, &mut report, &signals, &output.if_stopped())));
+    let outcome = running.start().and_then(|()| {
+        runtime.block_on(watch.follow(&running, &mut source.messages, &mut report, &signals, &output.if_stopped()))
+    });
     let last = watch.snapshot(&running);
     report.stop(&last);
     stop(&source.pipeline);
@@ -191,23 +182,6 @@ fn made_by(factory: &str) -> Option<Codec> {
     caps.structure(0).map(Codec::from_caps)
 }
 
-/// Messages the loop has to know of; the rest stays on the bus's own thread.
-fn listen(pipeline: &gst::Pipeline) -> Result<UnboundedReceiver<gst::Message>, Error> {
-    let Some(bus) = pipeline.bus() else {
-        return Err(Error::Fault { what: "a pipeline without a bus".into() });
-    };
-    let (sender, receiver) = unbounded_channel();
-    bus.set_sync_handler(move |_, message| {
-        use gst::MessageType as T;
-        if matches!(message.type_(), T::Error | T::Warning | T::Eos | T::Application | T::Element) {
-            // The receiver is gone only when the run is over.
-            let _ = sender.send(message.clone());
-        }
-        gst::BusSyncReply::Drop
-    });
-    Ok(receiver)
-}
-
 /// Stops a pipeline; encoders that take too long are left to the end of the process.
 fn stop(pipeline: &gst::Pipeline) {
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -278,7 +252,6 @@ impl Tally {
 
 /// The loop and what it remembers.
 struct Watch {
-    input: String,
     total: Option<u64>,
     chunk_frames: u32,
     /// ns, where the input says.
@@ -286,7 +259,6 @@ struct Watch {
     started: Instant,
     lost: Option<String>,
     moved: Movement,
-    draining: Option<Instant>,
     tally: Tally,
 }
 
@@ -314,7 +286,7 @@ impl Watch {
     async fn follow(
         &mut self,
         running: &Running,
-        mut messages: UnboundedReceiver<gst::Message>,
+        messages: &mut Messages,
         report: &mut Report,
         signals: &Signals,
         left: &str,
@@ -339,10 +311,15 @@ impl Watch {
                     let now = self.snapshot(running);
                     if self.moved.stands((now.started, now.frames)) {
                         let who = if running.input_waits() { "the encoders" } else { "the input" };
-                        report.note(&format!("nothing has come from {who} for {} s; waiting", LONG.as_secs()));
+                        // After an error the input's end comes by itself, unless what carries it hangs.
+                        let hangs = self.lost.is_some() && !running.input_waits();
+                        let then = if hangs { "the input ends here" } else { "waiting" };
+                        report.note(&format!("nothing has come from {who} for {} s; {then}", LONG.as_secs()));
+                        if hangs {
+                            running.end_input();
+                        }
                     }
                     report.update(&now);
-                    self.drain(running);
                 }
             }
         }
@@ -386,22 +363,10 @@ impl Watch {
                 if from_encoder {
                     return Err(Error::Encoder { element: of(message), message: text });
                 }
-                if running.decoded() == 0 {
-                    return Err(Error::Broken { input: self.input.clone(), message: text });
-                }
                 self.lost.get_or_insert(text);
-                self.draining.get_or_insert_with(Instant::now);
                 Ok(false)
             }
             _ => Ok(false),
-        }
-    }
-
-    /// A source that broke off does not always say that it has ended: then it is said for it.
-    fn drain(&mut self, running: &Running) {
-        if self.draining.is_some_and(|since| since.elapsed() > DRAIN) && !running.input_waits() {
-            self.draining = None;
-            running.end_input();
         }
     }
 
@@ -424,12 +389,6 @@ impl Watch {
             lanes: work.lanes,
         }
     }
-}
-
-/// What an element says is wrong: its own words follow its general ones in the part meant for debugging.
-fn said(error: &glib::Error, debug: Option<&str>) -> String {
-    let own = debug.and_then(|d| d.split_once('\n')).map(|(_, text)| text.trim().replace('\n', "; "));
-    own.filter(|t| !t.is_empty()).unwrap_or_else(|| error.to_string())
 }
 
 /// The element a message is from, by its kind.

@@ -292,3 +292,40 @@ fn inputs_that_are_not_there_yet_and_empty_parts_are_told_as_such() {
     refused(Path::new("picture%03d.png"), &[], "out.mp4").says(&["series of pictures", "not supported yet"]);
     refused(&film, &["-ss", "100"], "out.mp4").says(&["no frame lies", "1.0", "-ss"]);
 }
+
+#[test]
+fn a_broken_input_gives_the_same_bytes_in_every_run() {
+    let folder = place::temporary();
+    for kind in ["mp4", "mkv", "flv", "ts", "avi"] {
+        let whole = folder.path().join(format!("whole.{kind}"));
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(Clip::film(120).path());
+        run(ffmpeg.args(["-c", "copy"]).arg(&whole)).success();
+        let whole = std::fs::read(&whole).unwrap();
+        let third = whole.len() / 3;
+        let mut spoilt = whole.clone();
+        for spot in 1..9 {
+            let at = whole.len() * spot / 10;
+            spoilt[at..at + 700].iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * i * 7 + spot) as u8);
+        }
+        let gap = [&whole[..third], &whole[third + 5000..]].concat();
+        for (damage, bytes) in [("spoilt", spoilt), ("gap", gap), ("cut", whole[..2 * third].to_vec())] {
+            let input = folder.path().join(format!("{damage}.{kind}"));
+            std::fs::write(&input, bytes).unwrap();
+            let output = folder.path().join("out.mkv");
+            let attempt = |workers: &str| {
+                let options = ["-preset", "ultrafast", "-bsize", "30", "-w", workers];
+                let outcome = run(divien!("-y", "-i", &input).args(options).arg(&output));
+                (outcome.status.code(), std::fs::read(&output).ok(), outcome.to_string())
+            };
+            let first = attempt("1");
+            // Whatever is wrong, no option is to blame for it.
+            assert!([Some(0), Some(65), Some(75)].contains(&first.0), "{}", first.2);
+            for workers in ["2", "5", "3"] {
+                let next = attempt(workers);
+                assert!(first.0 == next.0 && first.1 == next.1, "{damage}.{kind}:\n{}\n{}", first.2, next.2);
+            }
+            let _ = std::fs::remove_file(&output);
+        }
+    }
+}

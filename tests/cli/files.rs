@@ -271,3 +271,25 @@ fn named_pipes_and_numbered_ones_are_read() {
         Fidelity::of(&output, &film).assert();
     }
 }
+
+#[test]
+fn a_pipe_that_pauses_before_a_stream_speaks_changes_no_byte() {
+    let folder = place::temporary();
+    let film = folder.path().join("film.ts");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(Clip::film(60).path());
+    run(ffmpeg.args(["-c", "copy"]).arg(&film)).success();
+    let sound = probe::rows(&film, "packet", Some("a:0"), "pos")[0].text("pos").unwrap().parse::<u64>().unwrap();
+    let written = |pause: &str, name: &str| {
+        let output = folder.path().join(name);
+        let line =
+            "{ head -c $0 \"$1\"; sleep $2; tail -c +$(($0 + 1)) \"$1\"; } | \"$3\" -i - -preset ultrafast \"$4\"";
+        let mut shell = divien_testbed::gst::command("sh");
+        shell.args(["-c", line]).arg(sound.to_string()).arg(&film).arg(pause);
+        run(shell.arg(divien!().get_program()).arg(&output)).success();
+        std::fs::read(&output).unwrap()
+    };
+    let at_once = written("0", "at-once.mkv");
+    assert!(written("7", "paused.mkv") == at_once);
+    assert_eq!(probe::codecs(&folder.path().join("paused.mkv")).len(), 2);
+}

@@ -21,6 +21,7 @@ const MOST_PENDING: usize = 4096;
 enum Fault {
     Lost,
     Damaged,
+    NoTime,
 }
 
 /// What became of the packets so far.
@@ -34,6 +35,8 @@ pub(super) struct Losses {
     gone: u64,
     lost: u64,
     damaged: u64,
+    /// Pictures left out, as their time was that of one before.
+    untimed: u64,
     /// Number and time of the first ones.
     named: Vec<(Fault, u64, i64)>,
     /// The decoder gives its pictures times of its own, or packets have none: nothing can be told.
@@ -69,7 +72,7 @@ impl Losses {
         }
         if damaged && self.window.contains(&time) {
             self.damaged += 1;
-            self.name(Fault::Damaged, time);
+            self.name(Fault::Damaged, self.shown + self.gone, time);
         }
         self.shown += 1;
     }
@@ -77,15 +80,21 @@ impl Losses {
     fn miss(&mut self, time: i64) {
         if self.window.contains(&time) {
             self.lost += 1;
-            self.name(Fault::Lost, time);
+            self.name(Fault::Lost, self.shown + self.gone, time);
         }
         self.gone += 1;
     }
 
-    fn name(&mut self, fault: Fault, time: i64) {
+    fn name(&mut self, fault: Fault, number: u64, time: i64) {
         if self.named.iter().filter(|(named, ..)| *named == fault).count() < NAMED {
-            self.named.push((fault, self.shown + self.gone, time));
+            self.named.push((fault, number, time));
         }
+    }
+
+    /// The picture of this number has no time, or not one of its own.
+    pub(super) fn has_no_time(&mut self, number: u64, time: i64) {
+        self.untimed += 1;
+        self.name(Fault::NoTime, number, time);
     }
 
     /// `near` is the number of the picture that came last; decoders work on some that follow it. Before the first one
@@ -104,7 +113,7 @@ impl Losses {
         }
     }
 
-    /// In words, if pictures were lost or damaged.
+    /// In words, if pictures were lost, damaged or left out.
     pub(super) fn told(&self) -> Option<String> {
         let lost = if self.lost_track { 0 } else { self.lost };
         let told = |fault: Fault, count: u64, what: &str| {
@@ -116,8 +125,9 @@ impl Losses {
         };
         let lost = told(Fault::Lost, lost, "missing");
         let damaged = told(Fault::Damaged, self.damaged, "damaged");
-        let both: Vec<String> = lost.into_iter().chain(damaged).collect();
-        (!both.is_empty()).then(|| both.join("; "))
+        let untimed = told(Fault::NoTime, self.untimed, "left out, with no time of their own");
+        let all: Vec<String> = lost.into_iter().chain(damaged).chain(untimed).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// What libav complained of, which may be of any stream and shows in the pictures or does not.

@@ -12,7 +12,7 @@ use super::{Shared, attach, caps_filter, lock, loss, retime, track};
 use crate::error::Error;
 use crate::mux::{Codec, Kind};
 use crate::plan::Plan;
-use crate::probe::{self, Source, make, nanoseconds};
+use crate::probe::{self, Outlet, Source, make, nanoseconds};
 
 /// Builds the branch; gives the encoder, and the pad that frames pass on their way into it.
 pub(super) fn branch(
@@ -32,7 +32,7 @@ pub(super) fn branch(
     let mut honest = true;
     let gate = Gate::new(&plan.range, first);
     if !probe::is_raw_video(&stream.caps) {
-        let decoder = decoder(source, &stream.caps)?;
+        let decoder = decoder(source, &stream.caps, outlet)?;
         // Those of libav write what the stream says, and a JPEG's colours are always the same; others guess.
         loss::follow(&decoder, &stream.codec, gate.window(), shared).ok_or_else(missing)?;
         honest = decoder.factory().is_some_and(|f| f.name().starts_with("avdec_") || f.name() == "jpegdec");
@@ -89,7 +89,7 @@ pub(super) fn branch(
     Ok((encoder, entry))
 }
 
-fn decoder(source: &Source, caps: &gst::Caps) -> Result<gst::Element, Error> {
+fn decoder(source: &Source, caps: &gst::Caps, outlet: &Outlet) -> Result<gst::Element, Error> {
     let missing = |element: String| Error::NoElement { element, package: probe::PACKAGES };
     let factory = probe::decoder(caps).ok_or_else(|| missing(format!("a decoder of {}", source.facts.name)))?;
     let decoder = factory.create().build().map_err(|_| missing(factory.name().to_string()))?;
@@ -98,7 +98,22 @@ fn decoder(source: &Source, caps: &gst::Caps) -> Result<gst::Element, Error> {
             decoder.set_property_from_str(name, value);
         }
     }
+    if hides_damage(&factory.name(), outlet.is_idr()) && decoder.has_property("max-threads") {
+        decoder.set_property("max-threads", 1i32);
+    }
     Ok(decoder)
+}
+
+/// Decoders that hide what is damaged by the pictures around it: with several threads, by as much of them as happened to
+/// be there. H.264 that begins within a GOP needs the threads all the same: with one of them avdec_h264 of 1.22 loses
+/// the pictures around each gap in the frame numbers.
+fn hides_damage(factory: &str, is_idr: bool) -> bool {
+    let kinds = ["mpeg4", "msmpeg4", "mpeg2video", "mpegvideo", "h263", "flv", "wmv", "vc1"];
+    match factory.strip_prefix("avdec_") {
+        Some("h264") => is_idr,
+        Some(kind) => kinds.iter().any(|k| kind.starts_with(k)),
+        None => false,
+    }
 }
 
 /// What decodes tells the form of the pictures, and with it what the encoder has to know. The first ones' size is that
@@ -171,7 +186,9 @@ fn flip_direction(method: &str) -> &'static str {
 
 /// Counts frames, keeps those outside the window away from the encoder, and remembers the pictures' form.
 fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder>) {
+    let start = gate.window().start;
     let gate = Mutex::new((gate, false));
+    let last = Mutex::new(None::<i64>);
     let encoder = Arc::clone(encoder);
     let shared = Arc::clone(shared);
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
@@ -192,15 +209,20 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder
             .zip(buffer.pts())
             .and_then(|(s, pts)| s.to_running_time_full(pts))
             .map(nanoseconds);
-        let Some(time) = time else {
-            // The element behind refuses such a frame by its number.
-            return gst::PadProbeReturn::Ok;
+        // Containers that are damaged, or tell no times, give the time of one picture to the next.
+        let Some(time) = time.filter(|time| lock(&last).is_none_or(|last| *time > last)) else {
+            if time.is_none_or(|time| time >= start) {
+                let number = shared.decoded.load(Ordering::Relaxed);
+                lock(&shared.losses).has_no_time(number, time.or(*lock(&last)).unwrap_or_default());
+            }
+            return gst::PadProbeReturn::Drop;
         };
         let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
         let mut state = lock(&gate);
         let verdict = state.0.judge(time, duration);
         match verdict {
             Verdict::Pass => {
+                *lock(&last) = Some(time);
                 shared.decoded.fetch_add(1, Ordering::Relaxed);
                 if state.0.is_used_up() {
                     shared.end_sound_at(state.0.end_of_sound());

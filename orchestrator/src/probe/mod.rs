@@ -6,14 +6,17 @@
 mod codec_delay;
 mod facts;
 mod input;
+mod messages;
 mod pace;
 mod priming;
+mod settle;
+mod start;
 mod tags;
 mod whole;
 mod y4m;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gst::prelude::*;
 
@@ -22,12 +25,9 @@ use crate::error::Error;
 use crate::mux::{Codec, Kind};
 use crate::sync::lock;
 pub use facts::{Facts, Orientation, Stream};
+pub use messages::{Messages, said};
 pub use pace::Pace;
 
-/// A file that says nothing for this long is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Once the streams are known, how long to wait for those that may stay silent (subtitles).
-const SETTLE: Duration = Duration::from_secs(5);
 /// What a stream may hold between demuxer and decoder.
 const QUEUE_BYTES: u32 = 32 << 20;
 
@@ -35,6 +35,8 @@ const QUEUE_BYTES: u32 = 32 << 20;
 pub struct Source {
     /// The pipeline, paused.
     pub pipeline: gst::Pipeline,
+    /// What it says from now on.
+    pub messages: Messages,
     /// What is in it.
     pub facts: Facts,
     /// For each stream of the facts, where its packets come out once it is released.
@@ -52,9 +54,15 @@ pub struct Outlet {
 #[derive(Debug, Default)]
 struct OutletState {
     hold: Option<gst::PadProbeId>,
+    /// The first packet, or what takes its place, is in the queue.
+    arrived: bool,
+    ended: bool,
+    /// It stands at the queue's end, and all that was said before it has come through.
     ready: bool,
     full: bool,
     first: Option<i64>,
+    /// The first packet is an IDR picture of H.264.
+    is_idr: bool,
 }
 
 impl Outlet {
@@ -70,6 +78,12 @@ impl Outlet {
         &self.queue
     }
 
+    /// True for H.264 that begins with an IDR picture.
+    #[must_use]
+    pub fn is_idr(&self) -> bool {
+        lock(&self.state).is_idr
+    }
+
     /// Lets packets go.
     pub fn release(&self) {
         let hold = lock(&self.state).hold.take();
@@ -83,12 +97,15 @@ impl Outlet {
 struct Found {
     outlets: Vec<(gst::Pad, Outlet)>,
     unknown: Vec<String>,
+    /// The innermost demuxer, and whether it has said that it has all its pads.
+    demuxer: Option<(gst::Element, bool)>,
 }
 
 /// Opens the input and finds out what is in it.
 pub fn open(input: &Input) -> Result<Source, Error> {
     let input::Entry { element, name, is_raw, waits } = input::open(input)?;
     let pipeline = gst::Pipeline::new();
+    let mut messages = messages::listen(&pipeline)?;
     let found = Arc::new(Mutex::new(Found::default()));
     let fault = |e: &dyn std::fmt::Display| Error::Fault { what: format!("cannot build the source: {e}") };
     pipeline.add(&element).map_err(|e| fault(&e))?;
@@ -101,16 +118,10 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         watch(&pipeline, &parse, &found);
         pipeline.add(&parse).and_then(|()| element.link(&parse)).map_err(|e| fault(&e))?;
     }
-    // A failed change of state is explained by a message on the bus, read below.
+    // A failed change of state is explained by a message, read below.
     let _ = pipeline.set_state(gst::State::Paused);
-    let outcome = settle(&pipeline, &found, &name, is_raw, waits);
-    let (complaint, missing) = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            let _ = pipeline.set_state(gst::State::Null);
-            return Err(error);
-        }
-    };
+    let heard = settle::settle(&pipeline, &mut messages, &found, &name, is_raw, waits);
+    let settle::Heard { complaint, missing, .. } = heard.inspect_err(|_| close(&pipeline))?;
     let (mut early, delays) = match input {
         // A pipe cannot be read twice.
         Input::File(path) if path.is_file() => (priming::read(path), codec_delay::read(path)),
@@ -167,7 +178,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     {
         facts.cut = whole::missing(path);
     }
-    let source = Source { pipeline, facts, outlets };
+    let source = Source { pipeline, messages, facts, outlets };
     check(&source).inspect_err(|_| close(&source.pipeline))?;
     Ok(source)
 }
@@ -233,6 +244,22 @@ fn package_of(factory: &str) -> &'static str {
 }
 
 fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found>>) {
+    let list = Arc::clone(found);
+    let added = move |_: &gst::Bin, _: &gst::Bin, element: &gst::Element| {
+        if !splits(element) {
+            return;
+        }
+        lock(&list).demuxer = Some((element.clone(), false));
+        let list = Arc::clone(&list);
+        element.connect_no_more_pads(move |element| {
+            if let Some((_, complete)) = lock(&list).demuxer.as_mut().filter(|(demuxer, _)| demuxer == element) {
+                *complete = true;
+            }
+        });
+    };
+    if let Some(bin) = parse.downcast_ref::<gst::Bin>() {
+        bin.connect_deep_element_added(added);
+    }
     let weak = pipeline.downgrade();
     let list = Arc::clone(found);
     parse.connect_pad_added(move |parse, pad| {
@@ -249,6 +276,15 @@ fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found
         lock(&list).unknown.push(name.unwrap_or_else(|| "an unknown stream".into()));
         None
     });
+}
+
+/// True for what adds a pad for each stream as it meets them.
+fn splits(element: &gst::Element) -> bool {
+    let Some(factory) = element.factory() else { return false };
+    let opens = |t: &gst::StaticPadTemplate| {
+        t.direction() == gst::PadDirection::Src && t.presence() == gst::PadPresence::Sometimes
+    };
+    factory.has_type(gst::ElementFactoryType::DEMUXER) && factory.static_pad_templates().iter().any(opens)
 }
 
 /// True when the demuxer's segments say more than that time goes on: MP4's edit lists.
@@ -282,20 +318,25 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         | gst::PadProbeType::BUFFER_LIST
         | gst::PadProbeType::EVENT_DOWNSTREAM;
     let id = out.add_probe(block, move |pad, info| {
-        // The end of a stream without packets has to be there for whoever is linked behind. A stream of texts
-        // has said all about itself before the gap that takes the place of its first packet.
-        let holds = |event: &gst::EventRef| match event.type_() {
-            gst::EventType::Eos => true,
-            gst::EventType::Gap => pad.current_caps().is_some_and(|caps| is_sparse(&caps)),
-            _ => false,
-        };
-        if info.event().is_some_and(|event| !holds(event)) {
+        if info.event().is_some_and(|event| !begins(pad, event)) {
             return gst::PadProbeReturn::Pass;
         }
         let first = info.buffer().and_then(|b| running_time(pad, b.pts().or(b.dts())?));
         let mut state = lock(&ready);
         state.ready = true;
         state.first = state.first.or(first);
+        state.is_idr |= info.buffer().is_some_and(|b| begins_with_idr(pad, b));
+        gst::PadProbeReturn::Ok
+    });
+    let arriving = Arc::clone(&state);
+    let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
+    sink.add_probe(data, move |pad, info| {
+        if info.event().is_some_and(|event| !begins(pad, event)) {
+            return gst::PadProbeReturn::Ok;
+        }
+        let mut state = lock(&arriving);
+        state.arrived = true;
+        state.ended |= info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
         gst::PadProbeReturn::Ok
     });
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -306,10 +347,42 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         gst::PadProbeReturn::Ok
     });
     lock(&state).hold = id;
-    pipeline.add(&queue).map_err(|e| fault(e.to_string()))?;
-    queue.sync_state_with_parent().map_err(|e| fault(e.to_string()))?;
-    pad.link(&sink).map_err(|e| fault(format!("cannot link a stream: {e}")))?;
+    let shield = shield()?;
+    let entry = shield.static_pad("sink").ok_or_else(|| fault("a shield without a pad".into()))?;
+    let fails = |e: glib::BoolError| fault(e.to_string());
+    pipeline.add_many([&shield, &queue]).and_then(|()| shield.link(&queue)).map_err(fails)?;
+    queue.sync_state_with_parent().and_then(|()| shield.sync_state_with_parent()).map_err(fails)?;
+    pad.link(&entry).map_err(|e| fault(format!("cannot link a stream: {e}")))?;
     Ok(Outlet { queue, id: None, state })
+}
+
+/// The end of a stream without packets has to be there for whoever is linked behind. A stream of texts has said all about
+/// itself before the gap that takes the place of its first packet.
+fn begins(pad: &gst::Pad, event: &gst::EventRef) -> bool {
+    match event.type_() {
+        gst::EventType::Eos => true,
+        gst::EventType::Gap => pad.current_caps().is_some_and(|caps| is_sparse(&caps)),
+        _ => false,
+    }
+}
+
+/// A stream that cannot be followed further must not end the others: its error would reach the demuxer at any moment,
+/// as that is ahead by as much as the queue holds. The queue itself tells of it at the stream's end.
+fn shield() -> Result<gst::Element, Error> {
+    let element = make("errorignore")?;
+    element.set_property("ignore-error", true);
+    element.set_property("ignore-notnegotiated", true);
+    element.set_property_from_str("convert-to", "ok");
+    Ok(element)
+}
+
+fn begins_with_idr(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let Some(caps) = pad.current_caps().filter(|c| c.structure(0).is_some_and(|s| s.name() == "video/x-h264")) else {
+        return false;
+    };
+    let private = caps.structure(0).and_then(|s| s.get::<gst::Buffer>("codec_data").ok());
+    let private = private.as_ref().and_then(|b| b.map_readable().ok());
+    buffer.map_readable().is_ok_and(|data| start::is_idr(&data, private.as_deref()))
 }
 
 /// The container's own number of a stream, from the end of its id.
@@ -330,74 +403,6 @@ pub(crate) fn nanoseconds(time: gst::Signed<gst::ClockTime>) -> i64 {
     match time {
         gst::Signed::Positive(t) => number(t),
         gst::Signed::Negative(t) => -number(t),
-    }
-}
-
-/// Waits until every stream is known and has its first packet.
-fn settle(
-    pipeline: &gst::Pipeline,
-    found: &Arc<Mutex<Found>>,
-    name: &str,
-    is_raw: bool,
-    waits: bool,
-) -> Result<(Option<String>, Vec<String>), Error> {
-    let Some(bus) = pipeline.bus() else {
-        return Err(Error::Fault { what: "a pipeline without a bus".into() });
-    };
-    let started = Instant::now();
-    // parsebin of 1.22 never says no-more-pads; it says beforehand how many streams there will be.
-    let mut announced = is_raw.then_some(1);
-    let mut all_since = None;
-    let mut complaint = None;
-    let mut missing = Vec::new();
-    loop {
-        let message = bus.timed_pop(gst::ClockTime::from_mseconds(10));
-        match message.as_ref().map(|m| m.view()) {
-            Some(gst::MessageView::Error(e)) => {
-                complaint.get_or_insert(e.error().to_string());
-            }
-            Some(gst::MessageView::StreamCollection(c)) => {
-                announced = Some(c.stream_collection().len());
-            }
-            Some(gst::MessageView::Element(_)) => {
-                if let Some(m) = message.as_ref().and_then(|m| gst_pbutils::MissingPluginMessage::parse(m).ok()) {
-                    missing.push(m.description().to_string());
-                }
-            }
-            _ => {}
-        }
-        let (all, waiting, any_video) = {
-            let found = lock(found);
-            let ready = |o: &Outlet| lock(&o.state).ready;
-            // A demuxer that waits for room in one queue has no packet for another.
-            let full = found.outlets.iter().any(|(_, o)| lock(&o.state).full);
-            let waiting = !full && found.outlets.iter().any(|(_, o)| !ready(o));
-            let sparse = |pad: &gst::Pad| pad.current_caps().is_some_and(|caps| is_sparse(&caps));
-            let videos = found.outlets.iter().any(|(pad, o)| ready(o) && !sparse(pad));
-            let known = found.outlets.len() + found.unknown.len();
-            (announced.is_some_and(|n| known >= n), waiting, videos)
-        };
-        if announced.is_some() {
-            let since: &mut Instant = all_since.get_or_insert_with(Instant::now);
-            if (all && !waiting) || since.elapsed() > SETTLE {
-                return Ok((complaint, missing));
-            }
-        }
-        if let Some(message) = &complaint {
-            if any_video {
-                return Ok((complaint, missing));
-            }
-            return Err(match missing.first() {
-                Some(format) => Error::NoDecoder { input: name.to_owned(), format: format.clone(), package: PACKAGES },
-                None => Error::NotAVideo { input: name.to_owned(), reason: message.clone() },
-            });
-        }
-        if !waits && started.elapsed() > PATIENCE {
-            return Err(Error::NotAVideo {
-                input: name.to_owned(),
-                reason: format!("no stream found within {} s", PATIENCE.as_secs()),
-            });
-        }
     }
 }
 
