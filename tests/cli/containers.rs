@@ -77,6 +77,29 @@ fn chapters_keep_their_times_and_names_in_mp4_even_when_the_first_starts_late() 
 }
 
 #[test]
+fn short_tracks_of_an_mp4_and_its_last_packet_of_sound_are_kept() {
+    let folder = place::temporary();
+    let picture = |seconds: u32| format!("testsrc2=size=64x48:rate=25:duration={seconds}");
+    let sound = |seconds: u32| format!("sine=duration={seconds}");
+    // Pictures and sound in seconds. Of 6 s the last packet starts within what an edit list has not moved.
+    for (pictures, tones) in [(30, 4), (2, 15), (6, 6)] {
+        let input = folder.path().join("in.mp4");
+        let mut make = Command::new("ffmpeg");
+        make.args(["-v", "error", "-y", "-f", "lavfi", "-i", &picture(pictures), "-f", "lavfi", "-i", &sound(tones)]);
+        make.args(["-c:v", "mpeg4", "-c:a", "aac", "-movflags", "+faststart"]).arg(&input);
+        run(&mut make).success();
+        let count = |file: &Path| ["v:0", "a:0"].map(|stream| probe::packet_times(file, stream).len());
+        let all = count(&input);
+        let output = encode(&input, &["-preset", "ultrafast"], folder.path(), "out.mp4");
+        assert_eq!(count(&output), all, "{pictures} s of pictures, {tones} s of sound");
+        let mut piped = divien!("-y", "-i", "-", "-preset", "ultrafast", &output);
+        run(piped.stdin(Stdio::from(std::fs::File::open(&input).unwrap()))).success();
+        // What an edit list puts before the start is not in what comes from a pipe.
+        assert_eq!(count(&output), [all[0], all[1] - 1], "{pictures} s of pictures, {tones} s of sound, from a pipe");
+    }
+}
+
+#[test]
 fn opus_keeps_its_lead_in_and_its_place_from_copy_to_copy() {
     let folder = place::temporary();
     let made = encode(&Clip::film(60).path(), &["-preset", "ultrafast", "-c:a", "libopus"], folder.path(), "1.mkv");

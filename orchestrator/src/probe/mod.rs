@@ -7,6 +7,7 @@ mod codec_delay;
 mod facts;
 mod input;
 mod messages;
+mod movie;
 mod pace;
 mod priming;
 mod settle;
@@ -109,12 +110,18 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let found = Arc::new(Mutex::new(Found::default()));
     let fault = |e: &dyn std::fmt::Display| Error::Fault { what: format!("cannot build the source: {e}") };
     pipeline.add(&element).map_err(|e| fault(&e))?;
+    let path = match input {
+        Input::File(path) => Some(path.as_path()).filter(|p| p.is_file()),
+        Input::Stdin => None,
+    };
+    let mut movie = None;
     if is_raw {
         let pad = element.static_pad("src").ok_or_else(|| fault(&"no pad"))?;
         let outlet = hold(&pipeline, &pad, true)?;
         lock(&found).outlets.push((pad, outlet));
     } else {
         let parse = parser()?;
+        movie = Some(movie::hide(&parse, path));
         watch(&pipeline, &parse, &found);
         pipeline.add(&parse).and_then(|()| element.link(&parse)).map_err(|e| fault(&e))?;
     }
@@ -122,12 +129,10 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let _ = pipeline.set_state(gst::State::Paused);
     let heard = settle::settle(&pipeline, &mut messages, &found, &name, is_raw, waits);
     let settle::Heard { complaint, missing, .. } = heard.inspect_err(|_| close(&pipeline))?;
-    let (mut early, delays) = match input {
-        // A pipe cannot be read twice.
-        Input::File(path) if path.is_file() => (priming::read(path), codec_delay::read(path)),
-        Input::File(_) | Input::Stdin => Default::default(),
-    };
-    let mut facts = Facts { name, complaint, ..Facts::default() };
+    // A pipe cannot be read twice.
+    let (mut early, delays) = path.map(|p| (priming::read(p), codec_delay::read(p))).unwrap_or_default();
+    let duration = movie.and_then(|movie| lock(&movie).duration());
+    let mut facts = Facts { name, complaint, duration, ..Facts::default() };
     let mut outlets = Vec::new();
     let found = std::mem::take(&mut *lock(&found));
     facts.unknown = found.unknown.into_iter().chain(missing).collect();
@@ -173,11 +178,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         }
     }
     tags::close_chapters(&mut facts);
-    if let Input::File(path) = input
-        && path.is_file()
-    {
-        facts.cut = whole::missing(path);
-    }
+    facts.cut = path.and_then(whole::missing);
     let source = Source { pipeline, messages, facts, outlets };
     check(&source).inspect_err(|_| close(&source.pipeline))?;
     Ok(source)
