@@ -293,3 +293,18 @@ fn a_pipe_that_pauses_before_a_stream_speaks_changes_no_byte() {
     assert!(written("7", "paused.mkv") == at_once);
     assert_eq!(probe::codecs(&folder.path().join("paused.mkv")).len(), 2);
 }
+
+#[test]
+fn pictures_that_are_never_shown_leave_the_rate_as_it_is() {
+    let folder = place::temporary();
+    let input = folder.path().join("hidden.webm");
+    for pass in ["1", "2"] {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(Clip::film(90).path()).args(["-an", "-c:v", "libvpx"]);
+        ffmpeg.args(["-b:v", "300k", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-cpu-used", "4", "-pass", pass]);
+        run(ffmpeg.arg("-passlogfile").arg(folder.path().join("log")).arg(&input)).success();
+    }
+    assert!(probe::rows(&input, "packet", Some("v:0"), "pts").len() > 90, "every packet is shown");
+    let output = encode(&input, &["-preset", "ultrafast"], folder.path(), "out.mkv");
+    assert!(run(Command::new("mkvmerge").arg("-J").arg(&output)).success().said().contains("default_duration"));
+}

@@ -114,6 +114,9 @@ fn read(pipeline: &gst::Pipeline, path: &Path, id: &str, part: Part) -> Option<V
 fn watch(entry: &gst::Pad, parse: &gst::Element, times: &Times, part: Part) {
     let (times, parse) = (Arc::clone(times), parse.downgrade());
     entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if info.buffer().is_some_and(|buffer| is_hidden(pad, buffer)) {
+            return gst::PadProbeReturn::Ok;
+        }
         let edited = parse.upgrade().is_some_and(|p| has_edits(&p));
         let time = info
             .buffer()
@@ -139,6 +142,18 @@ fn watch(entry: &gst::Pad, parse: &gst::Element, times: &Times, part: Part) {
         info.flow_res = Err(gst::FlowError::Eos);
         gst::PadProbeReturn::Handled
     });
+}
+
+/// VP8 keeps pictures that are never shown in packets of their own, with a time between those of two others.
+fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let vp8 = pad.current_caps().is_some_and(|caps| caps.structure(0).is_some_and(|s| s.name() == "video/x-vp8"));
+    let mut tag = [0u8];
+    vp8 && buffer.copy_to_slice(0, &mut tag).is_ok() && !tag.first().is_some_and(|t| shows(*t))
+}
+
+/// The bit `show_frame` of a VP8 frame's first byte.
+fn shows(tag: u8) -> bool {
+    tag & 0x10 != 0
 }
 
 #[cfg(test)]
