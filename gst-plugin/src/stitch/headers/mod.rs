@@ -301,6 +301,15 @@ mod tests {
     }
 
     #[test]
+    fn only_vp8_has_units_that_show_nothing() {
+        // The lowest bits of a frame tag: inter or key, three of version, show_frame.
+        let (shown, hidden) = ([0b1_0001], [0b0_0001]);
+        assert!(Codec::Vp8.shows(&shown));
+        assert!(!Codec::Vp8.shows(&hidden));
+        assert!(Codec::Other.shows(&hidden));
+    }
+
+    #[test]
     fn sequence_headers_must_agree() {
         let mut joiner = Joiner::new(Codec::Av1);
         let unit = |byte| vec![0x12, 0x00, 0x0a, 0x02, byte, 0x00, 0x32, 0x01, 0xff];
