@@ -392,6 +392,12 @@ mod tests {
     }
 
     #[test]
+    fn no_look_ahead_that_aborts_the_process_is_taken() {
+        assert!(error("av1enc end-usage=q lag-in-frames=19").contains("at most 18"));
+        assert!(parse("av1enc end-usage=q lag-in-frames=18").is_ok());
+    }
+
+    #[test]
     fn only_video_encoders_whose_chunks_join_are_taken() {
         assert!(error("y4menc").contains("file header"));
         assert!(error("lamemp3enc").contains("no video encoder"));

@@ -61,6 +61,10 @@ pub(super) const UNKNOWN: Known = Known {
 const A_PASS_FILE: &str = "a pass over the whole file needs one encoder for all of it";
 const A_FRAME_LOST: &str = "it lets the encoder drop frames";
 
+/// Up to 18, with which libaom 3.6 was never seen to abort.
+const SHORT_LAG: &[&str] =
+    &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18"];
+
 const fn refused(property: &'static str, unless: &'static [&'static str], why: &'static str) -> Refused {
     Refused { property, unless, why }
 }
@@ -117,7 +121,11 @@ pub(super) const KNOWN: &[Known] = &[
         default_threads: 1,
         defaults: &[],
         options: None,
-        refused: &[refused("drop-frame", &["0"], A_FRAME_LOST)],
+        refused: &[
+            refused("drop-frame", &["0"], A_FRAME_LOST),
+            // av1_twopass_postencode_update asserts that the look-ahead's statistics are not used up, and they can be.
+            refused("lag-in-frames", SHORT_LAG, "from 19 on libaom 3.6 may abort the whole process, so at most 18"),
+        ],
     },
     Known {
         factory: "vp8enc",

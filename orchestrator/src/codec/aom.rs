@@ -31,6 +31,9 @@ pub(super) const OPTIONS: &[Opt] = &[
 /// av1enc always asks for error resilience, and the limits of its look-ahead's rate control are 0.
 const RESILIENT: &str = "-error-resilience default";
 const NO_LAG: &str = "-lag-in-frames 0";
+/// With more, libaom 3.6 may abort the process.
+const LONGEST_LAG: i64 = 18;
+const SHORT_LAG: &str = "-lag-in-frames 18";
 
 pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     let mut spec = Spec::new(args.factory);
@@ -39,6 +42,8 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     let mut missing = Vec::new();
     if rate.is_some() && args.int("lag-in-frames") != Some(0) {
         missing.push(NO_LAG);
+    } else if rate.is_none() && args.int("lag-in-frames").unwrap_or(35) > LONGEST_LAG {
+        missing.push(SHORT_LAG);
     }
     if args.int("error-resilience") != Some(1) {
         missing.push(RESILIENT);
@@ -72,7 +77,7 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
         };
         return Err(args.cannot(
             what,
-            format!("the element is without look-ahead in its rate control and always error-resilient, which costs size; to have that, add {}", missing.join(" ")),
+            format!("the element is without look-ahead in its rate control and always error-resilient, which costs size, and libaom 3.6 may abort with 19 frames of look-ahead or more; to have what is left, add {}", missing.join(" ")),
         ));
     }
     spec.set("usage-profile", "good-quality");
