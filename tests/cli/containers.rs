@@ -74,6 +74,29 @@ fn chapters_keep_their_times_and_names_in_mp4_even_when_the_first_starts_late() 
         let read = run(Command::new("ffprobe").args(["-v", "warning"]).arg(&output)).success();
         assert!(!read.stderr.contains("chapters"), "{name}: {}", read.stderr);
     }
+    // As in ffmpeg the times are kept, and no name is not an empty one.
+    let nameless = encode(&input, &["-preset", "ultrafast", "-map_metadata", "-1"], folder.path(), "nameless.mkv");
+    let info = run(Command::new("mkvinfo").arg(&nameless)).success();
+    assert!(!info.said().contains("Chapter display"), "{info}");
+    let nameless = probe::rows(&nameless, "chapter", None, "start_time");
+    assert_eq!(nameless.iter().map(|c| c.number("start_time")).collect::<Vec<_>>(), [Some(1.0), Some(2.5)]);
+}
+
+#[test]
+fn a_transport_stream_holds_a_dozen_tracks_of_sound() {
+    let folder = place::temporary();
+    let (film, many) = (Clip::film(30).path(), folder.path().join("many.mkv"));
+    let mut copy = Command::new("ffmpeg");
+    copy.args(["-v", "error", "-i"]).arg(&film).args(["-map", "0:v"]).args(["-map", "0:a"].repeat(12));
+    run(copy.args(["-c", "copy", "-metadata:s:a", "language=deu"]).arg(&many)).success();
+    let output = encode(&many, &["-preset", "ultrafast"], folder.path(), "o.ts");
+    let read = run(Command::new("ffprobe").args(["-v", "warning", "-show_packets"]).arg(&output)).success();
+    assert_eq!(read.stderr, "");
+    let languages = probe::rows(&output, "stream", Some("a"), "index:stream_tags=language");
+    assert_eq!(languages.iter().filter(|row| row.text("tag:language") == Some("deu")).count(), 12);
+    for track in 0..12 {
+        assert!(probe::packet_times(&output, &format!("a:{track}")).len() > 40, "track {track}");
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Output {
         let existing = fs::metadata(&path).ok();
         match &existing {
             Some(m) if m.is_dir() => return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"))),
-            Some(m) if !m.is_file() => return unnamed(Some(path)),
+            Some(m) if !m.is_file() => return unnamed(Some(typed.to_owned())),
             // A file that must not be written to must not be replaced either.
             Some(_) => drop(File::options().write(true).open(&path).map_err(failed)?),
             None => {}
@@ -61,7 +61,7 @@ impl Output {
             .map_err(failed)?;
         let (file, part) = part.keep().map_err(|e| failed(e.error))?;
         let output =
-            Self { name: path.display().to_string(), target: Target::File { path: path.clone(), part: Some(part) } };
+            Self { name: typed.display().to_string(), target: Target::File { path: path.clone(), part: Some(part) } };
         if let Some(existing) = existing {
             // Only root may give files away; anybody else's stays their own, as a new file would be.
             let _ = fchown(&file, Some(existing.uid()), Some(existing.gid()));

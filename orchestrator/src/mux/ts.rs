@@ -5,7 +5,7 @@ use std::io;
 use mpeg2ts::es::{StreamId, StreamType};
 use mpeg2ts::pes::PesHeader;
 use mpeg2ts::time::{ClockReference, Timestamp};
-use mpeg2ts::ts::payload::{Bytes, Pat, Pes, Pmt};
+use mpeg2ts::ts::payload::{Bytes, Pat, Pes, Section};
 use mpeg2ts::ts::{
     AdaptationField, ContinuityCounter, Descriptor, EsInfo, Pid, ProgramAssociation, TransportScramblingControl,
     TsHeader, TsPacket, TsPacketWriter, TsPayload, VersionNumber, WriteTsPacket as _,
@@ -77,17 +77,17 @@ impl Ts {
             table: vec![ProgramAssociation { program_num: 1, program_map_pid: map }],
         };
         let streams = self.header.tracks.iter().enumerate();
-        let pmt = Pmt {
-            program_num: 1,
-            pcr_pid: Some(Self::pid(self.clock_track)?),
-            version_number: VersionNumber::new(),
-            program_info: Vec::new(),
-            es_info: streams.map(|(i, t)| Ok(stream(t, Self::pid(i)?))).collect::<io::Result<_>>()?,
-        };
-        let tables = [(Pid::from(0), TsPayload::Pat(pat)), (map, TsPayload::Pmt(pmt))];
-        for (counter, (pid, table)) in self.table_counters.iter_mut().zip(tables) {
-            write(sink, pid, *counter, None, Some(table))?;
-            counter.increment();
+        let streams = streams.map(|(i, t)| Ok(stream(t, Self::pid(i)?))).collect::<io::Result<Vec<_>>>()?;
+        let [of_pat, of_map] = &mut self.table_counters;
+        write(sink, Pid::from(0), *of_pat, None, Some(TsPayload::Pat(pat)))?;
+        of_pat.increment();
+        let section = program_map(Self::pid(self.clock_track)?, &streams)?;
+        let (start, rest) = section.split_at(section.len().min(Bytes::MAX_SIZE - 1));
+        let start = Section { pointer_field: 0, data: Bytes::new(start).map_err(fault)? };
+        let rest = rest.chunks(Bytes::MAX_SIZE).map(|piece| Bytes::new(piece).map(TsPayload::Raw).map_err(fault));
+        for payload in std::iter::once(Ok(TsPayload::Section(start))).chain(rest) {
+            write(sink, map, *of_map, None, Some(payload?))?;
+            of_map.increment();
         }
         Ok(())
     }
@@ -159,6 +159,49 @@ impl Writer for Ts {
     fn finish(&mut self, _sink: &mut Sink) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The program's table (2.4.4.9). The crate's own ends with a packet: at nine tracks of sound.
+fn program_map(clock: Pid, streams: &[EsInfo]) -> io::Result<Vec<u8>> {
+    const VERSION_0_NOW: u8 = 0xC1;
+    let of = |pid: Pid| (0xE000 | pid.as_u16()).to_be_bytes();
+    let sized = |mark: u16, length: usize| {
+        let length = u16::try_from(length).ok().filter(|length| *length <= 1021);
+        let what = "the table of a transport stream has no room for so many tracks";
+        length.map(|n| (mark | n).to_be_bytes()).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, what))
+    };
+    let mut body = vec![0, 1, VERSION_0_NOW, 0, 0];
+    body.extend(of(clock));
+    body.extend(sized(0xF000, 0)?);
+    for stream in streams {
+        let mut descriptors = Vec::new();
+        for descriptor in &stream.descriptors {
+            descriptors.extend([descriptor.tag, u8::try_from(descriptor.data.len()).unwrap_or(u8::MAX)]);
+            descriptors.extend(descriptor.data.iter().take(u8::MAX.into()));
+        }
+        body.push(stream.stream_type as u8);
+        body.extend(of(stream.elementary_pid));
+        body.extend(sized(0xF000, descriptors.len())?);
+        body.extend(descriptors);
+    }
+    let mut section = vec![2];
+    section.extend(sized(0xB000, body.len() + 4)?);
+    section.extend(body);
+    let check = checksum(&section);
+    section.extend(check.to_be_bytes());
+    Ok(section)
+}
+
+/// CRC-32 as tables have it (annex A).
+fn checksum(data: &[u8]) -> u32 {
+    data.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(
+            crc ^ u32::from(*byte) << 24,
+            |crc, _| {
+                if crc >> 31 == 1 { crc << 1 ^ 0x04C1_1DB7 } else { crc << 1 }
+            },
+        )
+    })
 }
 
 fn write(
@@ -292,6 +335,24 @@ mod tests {
             assert_eq!((packet[0], number), (0x47, expected));
             last = Some(number);
         }
+    }
+
+    #[test]
+    fn the_table_names_every_track_however_many_packets_it_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("o.ts");
+        let (output, mut sink) = crate::mux::Output::create(Some(&path), false).unwrap();
+        let tracks = ["deu", "und", "fra"].map(|l| Track { language: Some(l.into()), ..video() });
+        let named: Vec<_> = tracks.iter().enumerate().map(|(i, t)| stream(t, Ts::pid(i).unwrap())).collect();
+        Ts::begin(Header { tracks: tracks.into(), ..Header::default() }).tables(&mut sink).unwrap();
+        output.commit(sink);
+        let mut reader = mpeg2ts::ts::TsPacketReader::new(std::fs::File::open(&path).unwrap());
+        let mut read = || mpeg2ts::ts::ReadTsPacket::read_ts_packet(&mut reader).unwrap().and_then(|p| p.payload);
+        assert!(matches!(read(), Some(TsPayload::Pat(_))));
+        assert!(matches!(read(), Some(TsPayload::Pmt(map)) if map.es_info == named));
+        let section = |count| program_map(Ts::pid(0).unwrap(), &vec![named[0].clone(); count]);
+        assert!(section(60).is_ok_and(|section| section.len() > 3 * TsPacket::SIZE));
+        assert!(section(100).is_err_and(|e| e.to_string().contains("so many tracks")));
     }
 
     #[test]

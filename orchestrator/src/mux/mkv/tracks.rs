@@ -165,15 +165,18 @@ fn gcd(a: u64, b: u64) -> u64 {
 pub(super) fn chapters(header: &Header) -> M {
     let mut edition = vec![M::EditionUID(uid(&header.seed, "edition", 0))];
     edition.extend(header.chapters.iter().enumerate().map(|(i, chapter)| {
-        M::ChapterAtom(Master::Full(vec![
+        let mut atom = vec![
             M::ChapterUID(uid(&header.seed, "chapter", i)),
             M::ChapterTimeStart(chapter.start),
             M::ChapterTimeEnd(chapter.end),
-            M::ChapterDisplay(Master::Full(vec![
+        ];
+        if !chapter.title.is_empty() {
+            atom.push(M::ChapterDisplay(Master::Full(vec![
                 M::ChapString(chapter.title.clone()),
                 M::ChapLanguage(chapter.language.as_deref().unwrap_or("und").into()),
-            ])),
-        ]))
+            ])));
+        }
+        M::ChapterAtom(Master::Full(atom))
     }));
     M::Chapters(Master::Full(vec![M::EditionEntry(Master::Full(edition))]))
 }
