@@ -27,10 +27,13 @@ pub(super) enum Decision {
     Unwanted,
 }
 
+/// What AAC is made with where nobody named ffmpeg's own.
+const BEST_AAC: &str = "fdkaacenc";
+
 /// ffmpeg's names, what they make, and the elements that make it: for a library's name its own element alone.
 const ENCODERS: &[(&[&str], Codec, &[&str])] = &[
-    (&["aac"], Codec::Aac, &["avenc_aac", "fdkaacenc", "voaacenc", "faac"]),
-    (&["libfdk_aac"], Codec::Aac, &["fdkaacenc"]),
+    (&["aac"], Codec::Aac, &["avenc_aac", BEST_AAC, "voaacenc", "faac"]),
+    (&["libfdk_aac"], Codec::Aac, &[BEST_AAC]),
     (&["libopus", "opus"], Codec::Opus, &["opusenc"]),
     (&["libvorbis", "vorbis"], Codec::Vorbis, &["vorbisenc"]),
     (&["flac"], Codec::Flac, &["flacenc"]),
@@ -56,11 +59,11 @@ const PCM: &[(&str, &str)] = &[
 ];
 
 /// Where the codec alone is asked for, the best for it, the first that is installed.
-fn usual_elements(codec: &Codec) -> &'static [&'static str] {
-    match codec {
-        Codec::Aac => &["fdkaacenc", "avenc_aac", "voaacenc", "faac"],
-        _ => ENCODERS.iter().find(|(_, c, _)| c == codec).map_or(&[], |(.., elements)| *elements),
-    }
+fn usual_elements(codec: &Codec) -> Vec<&'static str> {
+    let listed = ENCODERS.iter().find(|(_, c, _)| c == codec).map_or(&[][..], |(.., elements)| *elements);
+    let mut elements = listed.to_vec();
+    elements.sort_by_key(|element| *element != BEST_AAC);
+    elements
 }
 
 /// The codec and the elements that a name after `-c:a` stands for.
@@ -102,7 +105,7 @@ pub(super) fn decide(
             });
         }
         AudioCodec::Auto => {
-            let elements = usual_elements(&usual).to_vec();
+            let elements = usual_elements(&usual);
             (usual, elements)
         }
         AudioCodec::Encoder(name) => {
@@ -124,7 +127,7 @@ pub(super) fn decide(
     let Some(factory) = elements.iter().find(|e| installed(e)) else {
         let element = elements.first().map(|e| (*e).to_owned()).unwrap_or_default();
         let package = match element.as_str() {
-            "fdkaacenc" => "gstreamer1.0-libav, and take -c:a aac: Debian's main section has no fdkaacenc",
+            BEST_AAC => "gstreamer1.0-libav, and take -c:a aac: Debian's main section has no fdkaacenc",
             _ => "gstreamer1.0-libav gstreamer1.0-plugins-good gstreamer1.0-plugins-bad",
         };
         return Err(Error::NoElement { element, package });
