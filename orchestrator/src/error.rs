@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::report::counted;
+
 /// The run did what it was asked.
 pub const EXIT_OK: u8 = 0;
 /// Anything that has no code of its own, a fault of the program among them.
@@ -130,7 +132,7 @@ pub enum Error {
         message: String,
     },
     /// The output is there, but the input was not whole.
-    #[error("{input}: {reason}; the output holds what could be read ({frames} frames)")]
+    #[error("{input}: {reason}; the output holds what could be read ({})", counted(*.frames, "frame"))]
     Incomplete {
         /// Name of the input.
         input: String,

@@ -124,6 +124,10 @@ fn an_existing_output_is_explained_by_what_was_typed() {
     run(&mut divien!("-nostdin", "-i", &film, &output)).failure().says(&["-y replaces it"]);
     run(&mut divien!("-y", "-n", "-i", &film, &output)).failure().says(&["contradict"]);
     assert_eq!(std::fs::read(&output).unwrap(), b"precious");
+    // Replaced it is called what was typed too, wherever that leads.
+    let mut line = divien!("-y", "-i", &film, "-preset", "ultrafast", "-frames:v", "3", "./out.mp4");
+    let replaced = run(line.current_dir(&folder)).success();
+    assert!(replaced.stderr.starts_with("./out.mp4: 3 frames"), "{replaced}");
 }
 
 #[test]
@@ -136,23 +140,37 @@ fn an_encoder_of_still_pictures_is_refused_with_what_to_take() {
 }
 
 #[test]
-fn the_last_report_of_progress_is_the_files_own_size_and_length() {
+fn the_summary_and_the_last_report_of_progress_are_the_files_own_figures() {
     let folder = place::temporary();
     let film = Clip::film(60).path();
-    for name in ["out.mp4", "out.mkv"] {
+    for (name, encoder) in [("o.mp4", "libx264"), ("o.mkv", "libx264"), ("o.ts", "libx264"), ("o.webm", "libvpx")] {
         let output = folder.path().join(name);
-        let mut line = divien!("-y", "-i", &film, "-preset", "ultrafast", "-stats_period", "0.1", "-progress", "-");
+        let mut line = divien!("-y", "-i", &film, "-c:v", encoder, "-stats_period", "0.1", "-progress", "-");
+        line.args(if encoder == "libx264" { ["-preset", "ultrafast"] } else { ["-b:v", "500k"] });
         let outcome = run(line.arg(&output)).success();
         let text = String::from_utf8(outcome.stdout).unwrap();
         let last = |key: &str| {
             let mut values = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-            values.next_back().and_then(|value| value.parse::<f64>().ok()).unwrap_or(f64::NAN)
+            let value = values.next_back().map(|value| value.trim_end_matches("kbits/s"));
+            value.and_then(|value| value.parse::<f64>().ok()).unwrap_or(f64::NAN)
         };
-        assert_eq!(last("total_size"), std::fs::metadata(&output).unwrap().len() as f64, "{name}: {text}");
+        let size = std::fs::metadata(&output).unwrap().len() as f64;
+        assert_eq!((last("total_size"), last("frame")), (size, 60.0), "{name}: {text}");
         let length = probe::rows(&output, "format", None, "duration").first().and_then(|row| row.number("duration"));
-        let told = last("out_time_us") / 1e6;
+        let length = length.unwrap_or(f64::NAN);
         // A container may count the last packet of sound whole.
-        assert!(length.is_some_and(|length| (length - told).abs() < 0.022), "{name}: {told} s, file {length:?}");
+        let told = last("out_time_us") / 1e6;
+        assert!((length - told).abs() < 0.022, "{name}: {told} s, file {length} s");
+        let rate = size * 8.0 / length / 1000.0;
+        assert!((last("bitrate") / rate - 1.0).abs() < 0.015, "{name}: {} kbit/s, file {rate}", last("bitrate"));
+        let summary = outcome.stderr.lines().next_back().unwrap_or_default();
+        let figure = |unit: &str| {
+            let (before, _) = summary.split_once(unit).unwrap_or_default();
+            before.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(f64::NAN)
+        };
+        assert_eq!(figure(" frames"), 60.0, "{summary}");
+        assert!((figure(" kB") * 1000.0 - size).abs() <= 50.0, "{name}: {size}, {summary}");
+        assert!((figure(" kbit/s") / rate - 1.0).abs() < 0.015, "{name}: {rate} kbit/s, {summary}");
     }
 }
 

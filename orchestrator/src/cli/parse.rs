@@ -398,7 +398,8 @@ impl Typed {
     fn into_job(self) -> Result<Job, UsageError> {
         let encoder = self.encoder.unwrap_or_else(|| DEFAULT_ENCODER.into());
         let options = encoder_options(&encoder, self.options, self.input.is_some())?;
-        if let Some(extra) = self.extra_output {
+        // Two names and no -i: it is the -i that was forgotten.
+        if let Some(extra) = self.extra_output.filter(|_| self.input.is_some()) {
             return Err(UsageError::Second { what: "output", extra });
         }
         let overwrite = match (self.yes, self.no) {

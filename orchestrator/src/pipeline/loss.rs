@@ -10,6 +10,7 @@ use gst::prelude::*;
 use super::{Shared, lock};
 use crate::mux::Codec;
 use crate::probe::nanoseconds;
+use crate::report::counted;
 
 /// So many are named one by one.
 const NAMED: usize = 8;
@@ -120,8 +121,7 @@ impl Losses {
             let named = self.named.iter().filter(|(named, ..)| *named == fault);
             let named: Vec<String> = named.map(|(_, n, time)| format!("{n} at {:.3} s", *time as f64 / 1e9)).collect();
             let more = if named.len() as u64 == count { "" } else { " …" };
-            let frames = if count == 1 { "frame" } else { "frames" };
-            (count > 0).then(|| format!("{count} {frames} {what}: {}{more}", named.join(", ")))
+            (count > 0).then(|| format!("{} {what}: {}{more}", counted(count, "frame"), named.join(", ")))
         };
         let lost = told(Fault::Lost, lost, "missing");
         let damaged = told(Fault::Damaged, self.damaged, "damaged");

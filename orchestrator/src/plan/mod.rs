@@ -9,6 +9,7 @@ use crate::cli::{AudioCodec, Input, Job, Output};
 use crate::error::Error;
 use crate::mux::{Chapter, Codec, Container, Kind};
 use crate::probe::{Facts, Orientation, Pace, Stream};
+use crate::report::counted;
 pub use sound::SoundEncoder;
 
 /// The video encoder that was chosen.
@@ -356,7 +357,11 @@ fn described(
 ) -> (Vec<Chapter>, Vec<(String, String)>) {
     let mut chapters = if job.carry.chapters { facts.chapters.clone() } else { Vec::new() };
     if !chapters.is_empty() && !container.has_chapters() {
-        notes.push(format!("{} chapters: dropped, {} has no room for them", chapters.len(), container.name()));
+        notes.push(format!(
+            "{}: dropped, {} has no room for chapters",
+            counted(chapters.len() as u64, "chapter"),
+            container.name()
+        ));
         chapters.clear();
     }
     chapters.retain_mut(|c| {

@@ -14,6 +14,7 @@ use crate::cli::{LogLevel, UsageError};
 use crate::error::{EXIT_OK, EXIT_USAGE, Error};
 use keyvalue::KeyValue;
 use line::Line;
+pub(crate) use text::counted;
 
 /// How often plain lines come when nobody watches a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);

@@ -41,7 +41,7 @@ fn bar(share: Option<f64>, cells: usize) -> String {
 }
 
 /// `1 chunk`, `2 chunks`.
-fn counted(n: u64, what: &str) -> String {
+pub(crate) fn counted(n: u64, what: &str) -> String {
     if n == 1 { format!("{n} {what}") } else { format!("{n} {what}s") }
 }
 
@@ -49,7 +49,8 @@ fn counted(n: u64, what: &str) -> String {
 pub(super) fn summary(s: &Summary) -> String {
     let seconds = s.elapsed.as_secs_f64().max(1e-9);
     let video = s.duration as f64 / 1e9;
-    let rate = if video > 0.0 { s.size as f64 * 8.0 / video / 1000.0 } else { 0.0 };
+    let length = s.end as f64 / 1e9;
+    let rate = if length > 0.0 { s.size as f64 * 8.0 / length / 1000.0 } else { 0.0 };
     let busy = s
         .busy
         .map_or_else(String::new, |(share, n)| format!(", {} busy {:.0}%", counted(n.into(), "worker"), share * 100.0));
