@@ -238,3 +238,22 @@ fn a_few_frames_are_not_waited_for_until_the_input_ends() {
     assert_eq!(probe::codecs(&output), ["video h264", "audio aac", "subtitle subrip"]);
     assert_eq!(probe::frame_times(&output).len(), 10);
 }
+
+#[test]
+fn a_quiet_run_says_nothing_whatever_the_encoder() {
+    let folder = place::temporary();
+    let film = Clip::film(60).path();
+    let cases: [(&str, &[&str]); 4] = [
+        ("libopenh264", &["-b:v", "1M"]),
+        ("libx264", &["-preset", "ultrafast"]),
+        ("libx265", &["-preset", "ultrafast"]),
+        ("libvpx", &["-b:v", "1M", "-cpu-used", "8"]),
+    ];
+    for (encoder, options) in cases {
+        let output = folder.path().join("o.mkv");
+        let mut line = divien!("-y", "-loglevel", "quiet", "-i", &film, "-bsize", "20", "-c:v", encoder);
+        let outcome = run(line.args(options).arg(&output)).success();
+        assert_eq!(outcome.said(), "", "{encoder}");
+        assert_eq!(probe::packet_times(&output, "v:0").len(), 60, "{encoder}");
+    }
+}

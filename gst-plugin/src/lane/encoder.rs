@@ -4,7 +4,7 @@ use glib::prelude::*;
 use gst::prelude::*;
 use thiserror::Error;
 
-use super::known::{KNOWN, Known, OptionString, Threads, UNJOINABLE, UNKNOWN};
+use super::known::{Ending, KNOWN, Known, OptionString, Threads, UNJOINABLE, UNKNOWN};
 
 /// Why an encoder cannot be used as asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -58,7 +58,7 @@ fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) -> Vec<String
 #[derive(Debug, Clone)]
 pub struct EncoderSpec {
     factory: gst::ElementFactory,
-    ends_in_parts: bool,
+    ending: Ending,
     /// Name and value as text, already checked.
     properties: Vec<(String, String)>,
 }
@@ -104,7 +104,7 @@ impl EncoderSpec {
             let text = options.iter().map(|(k, v)| if v.is_empty() { k.clone() } else { format!("{k}={v}") });
             properties.push(checker.value(o.property, &text.collect::<Vec<_>>().join(":"))?);
         }
-        Ok(Self { factory, ends_in_parts: known.ends_in_parts, properties })
+        Ok(Self { factory, ending: known.ending, properties })
     }
 
     /// A property that was set, as text.
@@ -112,9 +112,9 @@ impl EncoderSpec {
         self.properties.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// Must it be told more than once that there are no more frames, until it gives nothing more?
-    pub fn ends_in_parts(&self) -> bool {
-        self.ends_in_parts
+    /// What it does when it is told that there are no more frames.
+    pub(super) fn ending(&self) -> Ending {
+        self.ending
     }
 
     /// The factory's name.

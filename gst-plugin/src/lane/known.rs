@@ -42,15 +42,25 @@ pub(super) struct Known {
     pub(super) defaults: &'static [(&'static str, &'static str)],
     pub(super) options: Option<OptionString>,
     pub(super) refused: &'static [Refused],
-    /// At the end it gives only as many frames as fit its buffer, and the rest when it is asked again. GStreamer's
-    /// element asks libvpx once.
-    pub(super) ends_in_parts: bool,
+    pub(super) ending: Ending,
+}
+
+/// What an encoder does when it is told that there are no more frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It gives what it holds.
+    Whole,
+    /// It gives only as many frames as fit its buffer, and the rest when it is asked again. GStreamer's element asks
+    /// libvpx once.
+    InParts,
+    /// It holds nothing, and libopenh264 writes a complaint to standard error when it is asked.
+    Unasked,
 }
 
 /// What holds for an encoder that has no entry.
 pub(super) const UNKNOWN: Known = Known {
     factory: "",
-    ends_in_parts: false,
+    ending: Ending::Whole,
     threads: Threads::Always(0),
     default_threads: 0,
     defaults: &[],
@@ -86,7 +96,7 @@ pub(super) const UNJOINABLE: &[(&str, &str)] = &[
 pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "x264enc",
-        ends_in_parts: false,
+        ending: Ending::Whole,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -100,7 +110,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "x265enc",
-        ends_in_parts: false,
+        ending: Ending::Whole,
         threads: Threads::X265,
         default_threads: 1,
         defaults: &[],
@@ -116,7 +126,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "av1enc",
-        ends_in_parts: false,
+        ending: Ending::Whole,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -129,7 +139,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "vp8enc",
-        ends_in_parts: true,
+        ending: Ending::InParts,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -142,7 +152,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "vp9enc",
-        ends_in_parts: true,
+        ending: Ending::InParts,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -151,7 +161,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "openh264enc",
-        ends_in_parts: false,
+        ending: Ending::Unasked,
         threads: Threads::Property("multi-thread"),
         default_threads: 1,
         defaults: &[],
@@ -160,7 +170,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "theoraenc",
-        ends_in_parts: false,
+        ending: Ending::Whole,
         threads: Threads::Always(1),
         default_threads: 1,
         defaults: &[("drop-frames", "false")],
@@ -172,7 +182,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "jpegenc",
-        ends_in_parts: false,
+        ending: Ending::Whole,
         threads: Threads::Always(1),
         default_threads: 1,
         defaults: &[],
@@ -181,7 +191,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "svtav1enc",
-        ends_in_parts: false,
+        ending: Ending::Whole,
         threads: Threads::Property("logical-processors"),
         default_threads: 1,
         defaults: &[],
@@ -190,7 +200,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         factory: "rav1enc",
-        ends_in_parts: false,
+        ending: Ending::Whole,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use glib::object::Cast as _;
 use gst::prelude::*;
 
+use super::known::Ending;
 use super::{Attempt, Encoded, Lane, LaneError, Next, Progress};
 
 /// A lane in this process.
@@ -29,8 +30,10 @@ impl Lane for LocalLane {
         let collected = Arc::<Mutex<Collected>>::default();
         let (pipeline, encoder) = build(attempt, &collected)?;
         let bus = pipeline.bus().ok_or_else(|| LaneError::Start("its pipeline has no bus".into()))?;
-        if attempt.format.encoder.ends_in_parts() {
-            keep_eos(&encoder, &bus);
+        match attempt.format.encoder.ending() {
+            Ending::Whole => {}
+            Ending::InParts => keep_eos(&encoder, &bus),
+            Ending::Unasked => pass_eos_by(&encoder),
         }
         attempt.cancel.on_cancel({
             let (input, bus) = (attempt.input.clone(), bus.downgrade());
@@ -116,6 +119,22 @@ fn keep_eos(encoder: &gst::Element, bus: &gst::Bus) {
         {
             // Fails only when the bus is flushing, which means that the attempt is over.
             let _ = bus.post(gst::message::Application::new(gst::Structure::new_empty(ENDED)));
+        }
+        info.data = None;
+        gst::PadProbeReturn::Handled
+    });
+}
+
+/// Hands EOS on behind an encoder that has nothing left to give.
+fn pass_eos_by(encoder: &gst::Element) {
+    let (Some(sink), Some(src)) = (encoder.static_pad("sink"), encoder.static_pad("src")) else { return };
+    let src = src.downgrade();
+    sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let Some(event) = info.event().filter(|event| event.type_() == gst::EventType::Eos) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        if let Some(src) = src.upgrade() {
+            src.push_event(event.to_owned());
         }
         info.data = None;
         gst::PadProbeReturn::Handled
