@@ -160,6 +160,7 @@ fn errors_say_what_is_wrong_and_what_there_is() {
         ("-i a -metadata title o", "KEY=VALUE is wanted"),
         ("-i a -i b o", "'b' is a second input"),
         ("-i a o p", "'p' is a second output"),
+        ("a o", "-i INPUT is missing"),
         ("-crf 20 -i a o", "'-crf' stands before -i"),
         ("-c:v libx264 -i a o", "'-c:v' stands before -i"),
         ("-h filters", "no help about 'filters'"),
