@@ -117,8 +117,10 @@ fn short_tracks_of_an_mp4_and_its_last_packet_of_sound_are_kept() {
         assert_eq!(count(&output), all, "{pictures} s of pictures, {tones} s of sound");
         let mut piped = divien!("-y", "-i", "-", "-preset", "ultrafast", &output);
         run(piped.stdin(Stdio::from(std::fs::File::open(&input).unwrap()))).success();
-        // What an edit list puts before the start is not in what comes from a pipe.
-        assert_eq!(count(&output), [all[0], all[1] - 1], "{pictures} s of pictures, {tones} s of sound, from a pipe");
+        // From a pipe the packets at a track's ends may be missing: an edit list puts the first before the start.
+        let piped = count(&output);
+        let message = format!("{piped:?} of {all:?} from a pipe");
+        assert!(piped[0] == all[0] && piped[1] < all[1] && piped[1] + 3 >= all[1], "{message}");
     }
 }
 
