@@ -40,6 +40,8 @@ impl Encoder {
             .name(ENCODER)
             .build()
             .map_err(|e| Error::Fault { what: format!("divienenc cannot be made: {e}") })?;
+        // The elements after it are linked by what this encoder gives; [`Self::begin`] adds what the pictures need.
+        element.set_property("encoder", &video.encoder.spec);
         element.set_property("workers", video.workers);
         element.set_property("threads", video.threads);
         element.set_property("chunk-frames", video.chunk_frames);
