@@ -6,7 +6,7 @@ use std::process::Command;
 
 use divien_testbed::fidelity::picture_hashes;
 use divien_testbed::run::{LIMIT, Running};
-use divien_testbed::{Clip, divien, gst, place, probe, run};
+use divien_testbed::{Clip, Fidelity, divien, gst, place, probe, run};
 
 use crate::encode;
 
@@ -128,6 +128,21 @@ fn an_existing_output_is_explained_by_what_was_typed() {
     let mut line = divien!("-y", "-i", &film, "-preset", "ultrafast", "-frames:v", "3", "./out.mp4");
     let replaced = run(line.current_dir(&folder)).success();
     assert!(replaced.stderr.starts_with("./out.mp4: 3 frames"), "{replaced}");
+}
+
+#[test]
+fn motion_jpeg_shows_the_pictures_that_ffmpeg_shows() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    for format in ["yuvj420p", "yuvj422p", "yuvj444p"] {
+        let input = folder.path().join(format!("{format}.avi"));
+        let mut make = Command::new("ffmpeg");
+        make.args(["-v", "error", "-i"]).arg(&film).args(["-an", "-c:v", "mjpeg", "-pix_fmt", format]);
+        run(make.arg(&input)).success();
+        let output = encode(&input, &["-c:v", "ffv1"], folder.path(), &format!("{format}.mkv"));
+        Fidelity::of(&output, &input).lossless().assert();
+        assert_eq!(probe::video(&output, "color_range"), "pc", "{format}");
+    }
 }
 
 #[test]

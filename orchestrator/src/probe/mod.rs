@@ -452,7 +452,11 @@ pub fn decoder(caps: &gst::Caps) -> Option<gst::ElementFactory> {
     let all = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL);
     let mut fit: Vec<gst::ElementFactory> =
         all.into_iter().filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps)).collect();
-    fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
+    // The other decoder of Motion JPEG rounds and upsamples as the library of still pictures does, not as ffmpeg.
+    let is_ffmpegs = |f: &gst::ElementFactory| f.name() == "avdec_mjpeg";
+    fit.sort_by(|a, b| {
+        is_ffmpegs(b).cmp(&is_ffmpegs(a)).then(b.rank().cmp(&a.rank())).then_with(|| a.name().cmp(&b.name()))
+    });
     fit.into_iter().next()
 }
 
