@@ -191,7 +191,7 @@ impl Error {
             Self::Exists { kept: true, .. } => "-n keeps it; -y in its place replaces it".into(),
             Self::Exists { .. } => "-y replaces it".into(),
             Self::Create { source, .. } | Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "make room, or write elsewhere; the partial output was removed".into()
+                "make room, or write elsewhere".into()
             }
             Self::Create { .. } => "choose a folder that exists and that you may write to".into(),
             Self::Broken { .. } => "the file is damaged; a copy from its origin may help".into(),

@@ -44,17 +44,19 @@ impl Signals {
         let fault = |e: std::io::Error| Error::Fault { what: format!("cannot listen for signals: {e}") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
         let this = Self::default();
-        let (interrupt, terminate, hangup) = {
+        let signals = {
             let _inside = runtime.enter();
             let listen = |kind| signal(kind).map_err(fault);
             // nohup has it ignored, and means it.
             let hangup = if ignores_hangup() { None } else { Some(listen(SignalKind::hangup())?) };
-            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, hangup)
+            let ends = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
+            let [interrupt, terminate, quit] = ends.map(listen);
+            ([interrupt?, terminate?, quit?], hangup)
         };
         let listener = this.clone();
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || runtime.block_on(listener.hear((interrupt, terminate, hangup), quiet)))
+            .spawn(move || runtime.block_on(listener.hear(signals, quiet)))
             .map_err(fault)?;
         Ok(this)
     }
@@ -126,12 +128,13 @@ impl Signals {
     }
 }
 
-type Listened = (Signal, Signal, Option<Signal>);
+type Listened = ([Signal; 3], Option<Signal>);
 
-async fn any((interrupt, terminate, hangup): &mut Listened) {
+async fn any(([interrupt, terminate, quit], hangup): &mut Listened) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = quit.recv() => {}
         () = async {
             match hangup {
                 Some(hangup) => drop(hangup.recv().await),

@@ -180,6 +180,14 @@ fn a_full_disk_is_said_and_leaves_nothing() {
 }
 
 #[test]
+fn a_full_device_is_said_and_no_file_is_told_of_that_never_was() {
+    let film = Clip::film(30).path();
+    let line = ["-preset", "ultrafast", "-f", "matroska", "/dev/full"];
+    let outcome = run(divien!("-y", "-i", &film).args(line)).failure().says(&["/dev/full", "space", "make room"]);
+    assert!(!outcome.said().contains("removed"), "{outcome}");
+}
+
+#[test]
 fn a_faulty_command_line_is_an_error_with_a_hint() {
     run(&mut divien!()).failure().says(&["-i"]);
     run(&mut divien!("-i")).failure().says(&["-i"]);
@@ -199,7 +207,7 @@ fn help_lists_what_there_is() {
 #[test]
 fn a_signal_at_any_moment_ends_the_run_and_leaves_no_part_of_a_file() {
     let film = Clip::film(600).path();
-    let signals = [Signal::INT, Signal::TERM, Signal::HUP];
+    let signals = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
     for round in 0..24u32 {
         let folder = place::temporary();
         let (progress, output) = (folder.path().join("progress"), folder.path().join("out.mp4"));
@@ -209,7 +217,7 @@ fn a_signal_at_any_moment_ends_the_run_and_leaves_no_part_of_a_file() {
         while !progress.exists() {
             std::thread::yield_now();
         }
-        let (signal, moment) = (signals[round as usize % 3], Duration::from_millis(u64::from(round * round)));
+        let (signal, moment) = (signals[round as usize % 4], Duration::from_millis(u64::from(round * round)));
         std::thread::sleep(moment);
         let begun = Instant::now();
         running.signal(signal);

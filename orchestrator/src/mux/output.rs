@@ -22,7 +22,7 @@ enum Target {
     /// Standard output, a device or a pipe: it cannot be replaced.
     Forward(Forward),
     /// A regular file, under the name it will have, links followed.
-    File { path: PathBuf, part: Option<PathBuf> },
+    File { path: PathBuf, part: Option<PathBuf>, replaces: bool },
 }
 
 impl Output {
@@ -40,7 +40,7 @@ impl Output {
         };
         let Some(typed) = target else { return unnamed(None) };
         let failed = |source| Error::Create { path: typed.to_owned(), source };
-        let path = typed.canonicalize().unwrap_or_else(|_| typed.to_owned());
+        let path = followed(typed).map_err(failed)?;
         let existing = fs::metadata(&path).ok();
         match &existing {
             Some(m) if m.is_dir() => return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"))),
@@ -60,8 +60,8 @@ impl Output {
             .tempfile_in(folder)
             .map_err(failed)?;
         let (file, part) = part.keep().map_err(|e| failed(e.error))?;
-        let output =
-            Self { name: typed.display().to_string(), target: Target::File { path: path.clone(), part: Some(part) } };
+        let name = typed.display().to_string();
+        let output = Self { name, target: Target::File { path, part: Some(part), replaces: existing.is_some() } };
         if let Some(existing) = existing {
             // Only root may give files away; anybody else's stays their own, as a new file would be.
             let _ = fchown(&file, Some(existing.uid()), Some(existing.gid()));
@@ -82,7 +82,8 @@ impl Output {
     pub fn if_stopped(&self) -> String {
         match &self.target {
             Target::Forward(_) => format!("{} did not get all of it", self.name),
-            Target::File { .. } => format!("nothing was left at {}", self.name),
+            Target::File { replaces: true, .. } => format!("{} is what it was before", self.name),
+            Target::File { replaces: false, .. } => format!("nothing was left at {}", self.name),
         }
     }
 
@@ -111,7 +112,7 @@ impl Output {
 
     /// Gives the complete file its name.
     pub fn rename(&mut self) -> Result<(), Error> {
-        let Target::File { path, part } = &mut self.target else { return Ok(()) };
+        let Target::File { path, part, .. } = &mut self.target else { return Ok(()) };
         let Some(from) = part.as_ref() else { return Ok(()) };
         fs::rename(from, &*path).map_err(|source| Error::Write { path: path.clone(), source })?;
         *part = None;
@@ -142,6 +143,25 @@ impl Drop for Output {
             let _ = fs::remove_file(part);
         }
     }
+}
+
+/// As many links as Linux itself follows.
+const MOST_LINKS: usize = 40;
+
+/// Where the links lead, to a file that is yet to be made as well: [`Path::canonicalize`] knows only what is there.
+fn followed(typed: &Path) -> io::Result<PathBuf> {
+    let mut path = typed.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::metadata(&path) {
+            // A pipe that standard output is has no path of its own.
+            Ok(_) => return Ok(path.canonicalize().unwrap_or(path)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        let Ok(next) = fs::read_link(&path) else { return Ok(path) };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    Err(io::Error::other("too many links, one to the next"))
 }
 
 /// A buffered file that knows where it is.
@@ -257,6 +277,38 @@ mod tests {
         output.commit(sink);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&real).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_link_to_what_is_not_there_yet_has_it_made() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("elsewhere")).unwrap();
+        symlink("elsewhere/second", at("first")).unwrap();
+        symlink("real", at("elsewhere/second")).unwrap();
+        let (output, mut sink) = Output::create(Some(&at("first")), true).unwrap();
+        sink.write(b"new").unwrap();
+        output.commit(sink);
+        assert_eq!(fs::read(at("elsewhere/real")).unwrap(), b"new");
+        assert!(fs::symlink_metadata(at("first")).unwrap().is_symlink());
+
+        symlink("nowhere/real", at("astray")).unwrap();
+        symlink("ring", at("ring")).unwrap();
+        for name in ["astray", "ring"] {
+            assert!(Output::create(Some(&at(name)), true).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_stopped_run_leaves_is_told_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        fs::write(&old, b"precious").unwrap();
+        let told = |path: &Path| Output::create(Some(path), true).unwrap().0.if_stopped();
+        assert!(told(&old).ends_with("old is what it was before"));
+        assert!(told(&new).starts_with("nothing was left at"));
+        assert!(told(Path::new("/dev/null")).contains("did not get all"));
     }
 
     #[test]
