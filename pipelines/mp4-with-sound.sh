@@ -1,9 +1,16 @@
 #!/bin/sh
-# mp4-with-sound.sh IN.mp4 OUT.mp4: the picture encoded anew, AAC sound copied. It arrives long before
+# mp4-with-sound.sh IN.mp4 OUT.mp4: the picture encoded anew, its AAC sound copied. That arrives long before
 # the picture that belongs to it is encoded, so its queue is a large one.
 set -eu
 in=${1:?"usage: mp4-with-sound.sh IN.mp4 OUT.mp4"}
 out=${2:?"usage: mp4-with-sound.sh IN.mp4 OUT.mp4"}
+
+# The muxer would wait for a track of sound that never comes.
+gst-launch-1.0 -q filesrc location="$in" ! qtdemux name=demux \
+    demux.audio_0 ! queue ! aacparse ! fakesink num-buffers=1 || {
+    echo "mp4-with-sound.sh: no AAC sound could be read from $in; divien -i IN OUT takes files without sound" >&2
+    exit 1
+}
 
 exec gst-launch-1.0 -e \
     filesrc location="$in" ! qtdemux name=demux \

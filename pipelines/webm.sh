@@ -1,9 +1,16 @@
 #!/bin/sh
-# webm.sh IN OUT.webm: VP9 of constant quality, with Opus. Sound arrives long before the picture that
+# webm.sh IN OUT.webm: VP9 of constant quality, with Opus; IN has sound. Sound arrives long before the picture that
 # belongs to it is encoded, so its queue is a large one.
 set -eu
 in=${1:?"usage: webm.sh IN OUT.webm"}
 out=${2:?"usage: webm.sh IN OUT.webm"}
+
+# The muxer would wait for a track of sound that never comes.
+gst-launch-1.0 -q filesrc location="$in" ! decodebin caps=audio/x-raw expose-all-streams=false ! \
+    fakesink num-buffers=1 || {
+    echo "webm.sh: no sound could be read from $in; divien -i IN OUT takes files without sound" >&2
+    exit 1
+}
 
 exec gst-launch-1.0 -e \
     filesrc location="$in" ! decodebin name=decode \

@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use divien_testbed::{Clip, Fidelity, Running, gst, place, probe, run};
+use divien_testbed::{Clip, Fidelity, Running, divien, gst, place, probe, run};
 
 /// A script with its arguments, in a folder that has `clip.mp4`.
 #[track_caller]
@@ -43,6 +44,16 @@ fn every_pipeline_gives_the_video_it_promises() {
     assert_eq!(probe::codecs(&at("vp9.webm")), ["video vp9", "audio opus"]);
     Fidelity::of(at("vp9.webm"), &clip).assert();
 
+    let silent = at("silent.mp4");
+    let mut strip = Command::new("ffmpeg");
+    run(strip.args(["-v", "error", "-i"]).arg(&clip).args(["-an", "-c", "copy"]).arg(&silent)).success();
+    for name in ["mp4-with-sound.sh", "webm.sh"] {
+        let mut command = gst::command(place::repository().join("pipelines").join(name));
+        let outcome = run(command.arg(&silent).arg(at("none"))).failure();
+        outcome.says(&[name, "sound could be read from", "silent.mp4"]);
+        assert!(!at("none").exists(), "{name}");
+    }
+
     script("lossless.sh", &["clip.mp4", "lossless.mkv"], folder.path());
     Fidelity::of(at("lossless.mkv"), &clip).lossless().assert();
 
@@ -76,6 +87,44 @@ fn blocks(text: &str) -> Vec<Block> {
         blocks.push(Block { commands: commands.join("\n"), skipped });
     }
     blocks
+}
+
+/// The name of each encoder in the table of them, and its command.
+fn encoders(text: &str) -> Vec<(&str, &str)> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | `target/release/divien "));
+    rows.filter_map(|(name, rest)| Some((name, rest.split_once("` |")?.0))).collect()
+}
+
+#[test]
+fn every_encoder_in_the_readme_encodes_as_it_says() {
+    let text = std::fs::read_to_string(place::repository().join("README.md")).unwrap();
+    let folder = place::temporary();
+    let clip = Clip::film(30).path();
+    symlink(&clip, folder.path().join("clip.mp4")).unwrap();
+    let mut made = Vec::new();
+    for (name, arguments) in encoders(&text) {
+        let (_, output) = arguments.rsplit_once(' ').unwrap();
+        let mut command = divien!("-v", "warning");
+        run(command.args(arguments.split(' ')).current_dir(folder.path())).success();
+        let output = folder.path().join(output);
+        let codec = probe::video(&output, "codec_name");
+        assert_eq!(probe::frame_times(&output).len(), 30, "{name}");
+        made.push(format!("{name} {codec}"));
+    }
+    let all = [
+        "libx264 h264",
+        "libx265 hevc",
+        "libvpx-vp9 vp9",
+        "libvpx vp8",
+        "libaom-av1 av1",
+        "mpeg4 mpeg4",
+        "mjpeg mjpeg",
+        "ffv1 ffv1",
+        "prores_ks prores",
+        "libtheora theora",
+        "libopenh264 h264",
+    ];
+    assert_eq!(made, all);
 }
 
 #[test]
