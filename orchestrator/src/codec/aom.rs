@@ -13,7 +13,11 @@ pub(super) const OPTIONS: &[Opt] = &[
     own("b", Kind::Rate(0, 2_000_000_000), "average bit rate"),
     pass("cpu-used", Kind::Int(0, 8), "cpu-used", "speed against size; the default is 1"),
     own("g", Kind::Int(0, INT_MAX), "largest distance of key frames; the default is 9999"),
-    own("lag-in-frames", Kind::Int(0, 48), "frames to look ahead; the default is 35"),
+    own(
+        "lag-in-frames",
+        Kind::Int(0, 48),
+        "frames to look ahead; from 19 on, and so with the default of 35, libaom 3.6 may abort: refused",
+    ),
     pass("qmin", Kind::Int(0, 63), "min-quantizer", "smallest quantizer"),
     own("qmax", Kind::Int(0, 63), "largest quantizer; the default is 63"),
     pass("undershoot-pct", Kind::Int(0, 100), "undershoot-pct", "how far below the rate, in percent"),
