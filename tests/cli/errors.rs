@@ -212,7 +212,10 @@ fn a_signal_at_any_moment_ends_the_run_and_leaves_no_part_of_a_file() {
         let folder = place::temporary();
         let (progress, output) = (folder.path().join("progress"), folder.path().join("out.mp4"));
         let options = ["-preset", "medium", "-bsize", "100", "-progress"];
-        let running = Running::start(divien!("-i", &film).args(options).args([&progress, &output]));
+        // The tests may run under nohup, and what that has ignored stays ignored.
+        let mut command = gst::command("env");
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_divien"), "-i"]).arg(&film);
+        let running = Running::start(command.args(options).args([&progress, &output]));
         // The file is there as soon as the command does anything at all.
         while !progress.exists() {
             std::thread::yield_now();
