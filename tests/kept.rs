@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,10 +13,14 @@ use divien_testbed::{Running, divien, media, place, run};
 /// Set to write the page anew instead of comparing it.
 const BLESS: &str = "DIVIEN_BLESS";
 
+/// Made of the one before it: its second sound is in French and the default, and there is a font.
+const MADE: &str = "multi_fre.mkv";
+
 /// A clip, and how many seconds of it are encoded.
-const CLIPS: [(&str, &str); 9] = [
+const CLIPS: [(&str, &str); 10] = [
     ("bigbuckbunny_720p25_51.mp4", "1.6"),
     ("multi.mkv", "1.6"),
+    (MADE, "1.6"),
     ("tc_nasa_13013.mp4", "1.6"),
     ("ax_sample_with_chapters.mkv", "6"),
     ("ax_sample_with_ass_subtitles.mkv", "1.6"),
@@ -74,13 +78,18 @@ impl Facts {
 
 type Row = (&'static str, fn(&Facts) -> String);
 
-const DATA: [Row; 9] = [
+const DATA: [Row; 11] = [
     ("sound", |f| f.of_streams("audio", "codec_name")),
     ("subtitles", |f| f.of_streams("subtitle", "codec_name")),
     ("languages", |f| {
         let both = [f.of_streams("audio", "tags.language"), f.of_streams("subtitle", "tags.language")];
         both.into_iter().filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
     }),
+    ("default", |f| {
+        let kinds = [f.of_streams("audio", "disposition.default"), f.of_streams("subtitle", "disposition.default")];
+        kinds.into_iter().filter(|d| !d.is_empty()).collect::<Vec<_>>().join(" ")
+    }),
+    ("attachments", |f| f.of_streams("attachment", "tags.filename")),
     ("chapters", |f| {
         let chapters = f.0.keys().filter(|k| k.starts_with("chapters.") && k.ends_with(".start_time")).count();
         if chapters == 0 { String::new() } else { chapters.to_string() }
@@ -110,6 +119,16 @@ fn verdict(was: &str, is: &str) -> String {
     }
 }
 
+fn made(folder: &Path) -> Option<PathBuf> {
+    let (font, clip) = (folder.join("font.ttf"), folder.join(MADE));
+    std::fs::write(&font, [7; 1000]).unwrap();
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-i"]).arg(media("multi.mkv")?).args(["-map", "0", "-c", "copy", "-attach"]).arg(&font);
+    make.args(["-metadata:s:t", "mimetype=font/ttf", "-metadata:s:a:1", "language=fre"]);
+    run(make.args(["-disposition:a:0", "0", "-disposition:a:1", "default"]).arg(&clip)).success();
+    Some(clip)
+}
+
 fn page() -> Option<String> {
     let folder = place::temporary();
     let mut page = String::from(
@@ -119,7 +138,7 @@ fn page() -> Option<String> {
          cargo test --test kept`.\n",
     );
     for (name, seconds) in CLIPS {
-        let clip = media(name)?;
+        let clip = if name == MADE { made(folder.path())? } else { media(name)? };
         let source = Facts::of(&clip);
         let outputs: Vec<_> = CONTAINERS
             .iter()

@@ -1,7 +1,7 @@
 //! Containers as other programs read them.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
@@ -142,6 +142,99 @@ fn opus_keeps_its_lead_in_and_its_place_from_copy_to_copy() {
             assert!((a - b).abs() <= 0.001, "{}: packet {i}: {a} {b}", file.display());
         }
     }
+}
+
+/// A film with a French and a German track of sound, the second the default, Dutch subtitles that are forced, and a font.
+fn with_everything(folder: &Path) -> PathBuf {
+    let (texts, font, film) = (folder.join("in.srt"), folder.join("Fänzy.ttf"), folder.join("in.mkv"));
+    std::fs::write(&texts, "1\n00:00:00,200 --> 00:00:00,900\n<i>Tom</i> & Jerry, 1 < 2\n").unwrap();
+    std::fs::write(&font, [7, 0, 255, 8].repeat(40_000)).unwrap();
+    let sound = Clip::film(50).path();
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-i"]).arg(&sound).arg("-i").arg(&texts).args(["-map", "0:v", "-map", "0:a"]);
+    make.args(["-map", "0:a", "-map", "1:s", "-c", "copy", "-c:s", "srt", "-metadata:s:a:0", "language=fre"]);
+    make.args(["-metadata:s:a:1", "language=ger", "-metadata:s:s:0", "language=dut", "-disposition:a:0", "0"]);
+    make.args(["-disposition:a:1", "default", "-disposition:s:0", "forced", "-attach"]).arg(&font);
+    run(make.args(["-metadata:s:t", "mimetype=font/ttf"]).arg(&film)).success();
+    film
+}
+
+/// Language, default flag and forced flag of each track of sound and text.
+fn said_of_tracks(file: &Path) -> Vec<String> {
+    let fields = "index:stream_tags=language:stream_disposition=default,forced";
+    let rows = ["a", "s"].map(|kind| probe::rows(file, "stream", Some(kind), fields));
+    let word = |row: &probe::Row, key| row.text(key).unwrap_or("-").to_owned();
+    let keys = ["tag:language", "disposition:default", "disposition:forced"];
+    rows.iter().flatten().map(|row| keys.map(|key| word(row, key)).join(" ")).collect()
+}
+
+#[test]
+fn tracks_keep_their_languages_letters_and_what_is_shown_first() {
+    let folder = place::temporary();
+    let film = with_everything(folder.path());
+    let options = ["-preset", "ultrafast"];
+    let mkv = encode(&film, &options, folder.path(), "out.mkv");
+    assert_eq!(said_of_tracks(&mkv), ["fre 0 0", "ger 1 0", "dut 0 1"]);
+    let none = folder.path().join("none.mkv");
+    let mut copy = Command::new("ffmpeg");
+    copy.args(["-v", "error", "-i"]).arg(&mkv).args(["-map", "0:v", "-map", "0:a", "-c", "copy", "-disposition", "0"]);
+    run(copy.arg(&none)).success();
+    assert_eq!(said_of_tracks(&encode(&none, &options, folder.path(), "still.mkv")), ["fre 0 0", "ger 0 0"]);
+    // As ffmpeg does: the letters are the source's, in Matroska the ones its standard asks for.
+    let mp4 = encode(&film, &options, folder.path(), "out.mp4");
+    assert_eq!(said_of_tracks(&mp4), ["fre 0 0", "ger 1 0", "dut 0 0"]);
+    let terminological = folder.path().join("t.mp4");
+    let mut copy = Command::new("ffmpeg");
+    copy.args(["-v", "error", "-i"]).arg(&mp4).args(["-map", "0:v", "-map", "0:a", "-c", "copy"]);
+    run(copy.args(["-metadata:s:a:0", "language=fra", "-metadata:s:a:1", "language=deu"]).arg(&terminological))
+        .success();
+    let again = encode(&terminological, &options, folder.path(), "again.mp4");
+    assert_eq!(said_of_tracks(&again), ["fra 0 0", "deu 1 0"]);
+    let again = encode(&terminological, &options, folder.path(), "again.mkv");
+    assert_eq!(said_of_tracks(&again), ["fre 0 0", "ger 1 0"]);
+}
+
+#[test]
+fn fonts_stay_in_matroska_and_are_named_where_they_are_dropped() {
+    let folder = place::temporary();
+    let film = with_everything(folder.path());
+    let mkv = encode(&film, &["-preset", "ultrafast"], folder.path(), "out.mkv");
+    let font = folder.path().join("font");
+    run(Command::new("mkvextract").arg(&mkv).arg("attachments").arg(format!("1:{}", font.display()))).success();
+    assert_eq!(std::fs::read(&font).unwrap(), [7, 0, 255, 8].repeat(40_000));
+    let kept = probe::rows(&mkv, "stream", Some("t"), "index:stream_tags=filename,mimetype");
+    let words: Vec<_> = kept.iter().map(|r| (r.text("tag:filename"), r.text("tag:mimetype"))).collect();
+    assert_eq!(words, [(Some("Fänzy.ttf"), Some("font/ttf"))]);
+    let again = encode(&film, &["-preset", "ultrafast"], folder.path(), "again.mkv");
+    assert!(std::fs::read(&mkv).unwrap() == std::fs::read(&again).unwrap());
+    let mp4 = run(&mut divien!("-y", "-i", &film, "-preset", "ultrafast", folder.path().join("out.mp4"))).success();
+    assert!(mp4.stderr.contains("attachment Fänzy.ttf: dropped, MP4"), "{mp4}");
+}
+
+#[test]
+fn what_the_demuxer_of_mp4_passes_over_is_told() {
+    let folder = place::temporary();
+    let film = with_everything(folder.path());
+    let mp4 = encode(&film, &["-preset", "ultrafast"], folder.path(), "out.mp4");
+    let texts = |file: &Path| {
+        let read =
+            run(Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(file).args(["-map", "0:s", "-f", "srt", "-"]));
+        String::from_utf8(read.success().stdout).unwrap()
+    };
+    assert!(texts(&mp4).contains("<i>Tom</i> & Jerry, 1 < 2"), "{}", texts(&mp4));
+    let literal = folder.path().join("literal.srt");
+    std::fs::write(&literal, "1\n00:00:00,200 --> 00:00:00,900\na &amp; b <c d> e\n").unwrap();
+    let coded = folder.path().join("in.mov");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-i"]).arg(Clip::film(50).path()).arg("-i").arg(&literal);
+    make.args(["-map", "0:v", "-map", "1:s", "-c", "copy", "-c:s", "mov_text", "-timecode", "01:00:00:00"]);
+    run(make.arg(&coded)).success();
+    let output = folder.path().join("out.mkv");
+    let said = run(&mut divien!("-y", "-i", &coded, "-preset", "ultrafast", &output)).success();
+    for line in ["time codes (tmcd): dropped", "its text is kept; bold, italic"] {
+        assert!(said.stderr.contains(line), "{line}: {said}");
+    }
+    assert_eq!(texts(&output).lines().nth(2), texts(&coded).lines().nth(2), "no character is taken for a mark");
 }
 
 /// Runs a command whose first bytes of output are waited for; a run that gives none is ended.

@@ -27,7 +27,7 @@ pub(crate) use mkv::xiph_lace;
 pub use output::{Output, Sink};
 pub use session::{Session, Written};
 pub(crate) use text::{plain_from_ass, plain_from_pango};
-pub use track::{Audio, Chapter, Colour, Header, LightLevel, Mastering, Sample, Track, Video};
+pub use track::{Attachment, Audio, Chapter, Colour, Flags, Header, LightLevel, Mastering, Sample, Track, Video};
 
 use std::io;
 

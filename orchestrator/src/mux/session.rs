@@ -338,7 +338,7 @@ impl Spill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mux::track::{Audio, Video};
+    use crate::mux::track::{Audio, Flags, Video};
     use crate::mux::{Output, Sink};
 
     fn track(codec: Codec) -> Track {
@@ -349,7 +349,7 @@ mod tests {
             ..Video::default()
         });
         let audio = (codec.kind() == Kind::Audio).then_some(Audio { rate: 48_000, channels: 2, bits: 0 });
-        Track { codec, private: vec![1, 2, 3], language: None, title: None, video, audio }
+        Track { codec, private: vec![1, 2, 3], language: None, title: None, flags: Flags::default(), video, audio }
     }
 
     fn sample(ms: i64, length: u64, size: usize) -> Sample {

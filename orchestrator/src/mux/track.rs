@@ -11,6 +11,8 @@ pub struct Header {
     pub chapters: Vec<Chapter>,
     /// Container tags by ffmpeg's names: `title`, `artist`, …
     pub tags: Vec<(String, String)>,
+    /// Files within the file.
+    pub attachments: Vec<Attachment>,
     /// Where all ids in the file come from.
     pub seed: [u8; 32],
     /// Times are counted from here: the first time of any sound or video, ns.
@@ -30,10 +32,31 @@ pub struct Track {
     pub language: Option<String>,
     /// The track's own title.
     pub title: Option<String>,
+    /// What players are told of it.
+    pub flags: Flags,
     /// Set for video.
     pub video: Option<Video>,
     /// Set for sound.
     pub audio: Option<Audio>,
+}
+
+/// What tells players which of a kind's tracks to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags {
+    /// Chosen where the viewer has chosen nothing; `None` where the input does not say.
+    pub default: Option<bool>,
+    /// Shown whatever the viewer has chosen.
+    pub forced: bool,
+}
+
+/// A file within the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named by their types")]
+pub struct Attachment {
+    pub name: String,
+    pub media_type: String,
+    pub description: Option<String>,
+    pub data: Vec<u8>,
 }
 
 /// A picture's geometry and colour.

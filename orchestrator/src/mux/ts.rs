@@ -307,6 +307,7 @@ mod tests {
             private: Vec::new(),
             language: None,
             title: None,
+            flags: crate::mux::Flags::default(),
             video: Some(crate::mux::Video::default()),
             audio: None,
         }

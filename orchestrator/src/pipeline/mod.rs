@@ -232,6 +232,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
     let header = Header {
         chapters: moved(plan, first),
         tags: plan.tags.clone(),
+        attachments: plan.attachments.clone(),
         seed: plan.seed,
         faststart: plan.faststart,
         ..Header::default()
@@ -261,6 +262,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         };
         let lane = i + 1;
         let (codec, language, title) = (track.codec.clone(), track.language.clone(), track.title.clone());
+        let flags = track.flags;
         let described = codec.clone();
         let describe: Describe = Box::new(move |caps| {
             // Parsers know more than demuxers: the layer of MPEG sound, for one.
@@ -268,13 +270,13 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
                 Some(codec) if codec.kind() == Kind::Audio => codec,
                 _ => described.clone(),
             };
-            track::describe(caps, codec, language.clone(), title.clone())
+            let track = track::describe(caps, codec, language.clone(), title.clone())?;
+            Some(Track { flags, ..track })
         });
         let form = match (&track.action, &stream.codec) {
             (Action::Text, Codec::Ass) => Form::FromAss,
-            (Action::Text, _) => Form::FromPango,
-            // GStreamer escapes plain subtitle texts; files keep them as they were.
-            (Action::Copy, Codec::Text) => Form::FromPango,
+            // GStreamer escapes subtitle texts that have marks; files keep them as they were.
+            (Action::Text, _) | (Action::Copy, Codec::Text) if stream.has_marks() => Form::FromPango,
             _ => Form::Same,
         };
         if track.kind == Kind::Subtitle

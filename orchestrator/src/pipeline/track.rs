@@ -2,7 +2,7 @@
 
 use gst_video::VideoColorRange;
 
-use crate::mux::{Audio, Codec, Colour, Kind, LightLevel, Mastering, Track, Video, xiph_lace};
+use crate::mux::{Audio, Codec, Colour, Flags, Kind, LightLevel, Mastering, Track, Video, xiph_lace};
 
 /// A track as its caps describe it.
 pub(super) fn describe(
@@ -26,7 +26,7 @@ pub(super) fn describe(
         bits: uint("depth").and_then(|c| u16::try_from(c).ok()).unwrap_or(0),
     });
     let private = private(s, &codec, audio);
-    Some(Track { codec, private, language, title, video, audio })
+    Some(Track { codec, private, language, title, flags: Flags::default(), video, audio })
 }
 
 /// Adds what only the pictures themselves (`raw`) and the source's own header (`coded`) know.

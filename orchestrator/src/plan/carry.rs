@@ -3,7 +3,7 @@
 use super::{Action, TrackPlan};
 use crate::cli::{Carry, SubtitleCodec};
 use crate::error::Error;
-use crate::mux::{Codec, Container, Kind};
+use crate::mux::{Attachment, Codec, Container, Kind};
 use crate::probe::Stream;
 
 /// `-tag:v` in mp4 and mov; elsewhere the codec has one name, and ffmpeg's option does nothing either.
@@ -55,6 +55,17 @@ pub(super) fn subtitle(
         what: format!("-c:s asks for what {} subtitles do not become in {}", stream.codec.name(), container.name()),
         hint: "Matroska keeps them as they are, text becomes mov_text in MP4 and QuickTime; -sn leaves them out".into(),
     })
+}
+
+/// The files within the input that the output has room for.
+pub(super) fn attachments(all: &[Attachment], container: Container, notes: &mut Vec<String>) -> Vec<Attachment> {
+    if container == Container::Matroska {
+        return all.to_vec();
+    }
+    for file in all {
+        notes.push(format!("attachment {}: dropped, {} has no room for it", file.name, container.name()));
+    }
+    Vec::new()
 }
 
 /// `-map_metadata -1`, as ffmpeg does it: names and languages of tracks go too.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::cli::{AudioCodec, Input, Job, Output};
 use crate::error::Error;
-use crate::mux::{Chapter, Codec, Container, Kind};
+use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
 use crate::probe::{Facts, Orientation, Pace, Stream};
 use crate::report::counted;
 pub use sound::SoundEncoder;
@@ -46,6 +46,8 @@ pub struct Plan {
     pub chapters: Vec<Chapter>,
     /// Title and the like.
     pub tags: Vec<(String, String)>,
+    /// Files within the file.
+    pub attachments: Vec<Attachment>,
     /// The index goes to the front.
     pub faststart: bool,
     /// How many frames there will be, about.
@@ -98,6 +100,8 @@ pub struct TrackPlan {
     pub language: Option<String>,
     /// The stream's title.
     pub title: Option<String>,
+    /// What players are told of it.
+    pub flags: Flags,
 }
 
 /// How a stream gets into the output.
@@ -143,6 +147,7 @@ pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str)
     }
     let range = window(job)?;
     let (chapters, tags) = described(job, facts, container, &range, &mut notes);
+    let attachments = carry::attachments(&facts.attachments, container, &mut notes);
     let frames = expected(facts, video.stream, &range);
     let output = match &job.output {
         Output::File(path) => Some(path.clone()),
@@ -157,6 +162,7 @@ pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str)
         range,
         chapters,
         tags,
+        attachments,
         faststart: job.faststart,
         frames,
         seed: [0; 32],
@@ -289,7 +295,6 @@ fn others(
             }
         };
         match &action {
-            Action::Copy => {}
             Action::Encode(encoder) => notes.push(format!(
                 "stream {index} ({}): encoded to {} with {}",
                 stream.named(),
@@ -299,7 +304,11 @@ fn others(
             Action::Text if stream.codec == Codec::Ass => {
                 notes.push(format!("stream {index} ({}): its text is kept, its styles are not", stream.named()));
             }
-            Action::Text => {}
+            Action::Text | Action::Copy => {}
+        }
+        if stream.codec == Codec::Text && !stream.has_marks() {
+            let lost = "bold, italic and the like, if it has any, are not: the demuxer passes them over";
+            notes.push(format!("stream {index} ({}): its text is kept; {lost}", stream.named()));
         }
         out.push(TrackPlan {
             stream: index,
@@ -308,6 +317,7 @@ fn others(
             action,
             language: stream.language.clone(),
             title: stream.title.clone(),
+            flags: stream.flags,
         });
     }
     for name in &facts.unknown {
@@ -419,6 +429,9 @@ fn seed(plan: &Plan, facts: &Facts) -> [u8; 32] {
     add(&format!("{} {}", plan.video.chunk_frames, plan.video.threads));
     add(&format!("{:?}", plan.range));
     add(&format!("{:?} {:?}", plan.others, plan.tags));
+    for file in &plan.attachments {
+        add(&format!("{} {}", file.name, blake3::hash(&file.data)));
+    }
     for stream in &facts.streams {
         add(&stream.caps.to_string());
     }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::cli::{AudioArgs, Carry, Overwrite, Range, Report, VideoArgs};
+use crate::mux::Flags;
 
 fn job(output: &str) -> Job {
     Job {
@@ -38,6 +39,7 @@ fn stream(caps: &str) -> Stream {
         early: Vec::new(),
         delay: 0,
         pace: None,
+        flags: Flags::default(),
     }
 }
 

@@ -17,22 +17,26 @@ const DELAY: u64 = 0x56AA;
 
 /// For each track's number, its delay in ns. Empty for anything that is no Matroska.
 pub(super) fn read(path: &Path) -> BTreeMap<u32, u64> {
+    matroska(path).map(|head| delays(&head)).unwrap_or_default()
+}
+
+/// The start of a Matroska file.
+pub(super) fn matroska(path: &Path) -> Option<Vec<u8>> {
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut head));
-    if read.is_err() || !head.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]) {
-        return BTreeMap::new();
-    }
-    delays(&head)
+    File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut head)).ok()?;
+    head.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]).then_some(head)
+}
+
+/// What is said of each track.
+pub(super) fn track_entries(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let segment = elements(head).filter(|(id, _)| *id == SEGMENT).flat_map(|(_, body)| elements(body));
+    let tracks = segment.filter(|(id, _)| *id == TRACKS).flat_map(|(_, body)| elements(body));
+    tracks.filter(|(id, _)| *id == ENTRY).map(|(_, body)| body)
 }
 
 fn delays(head: &[u8]) -> BTreeMap<u32, u64> {
     let mut out = BTreeMap::new();
-    let tracks = elements(head)
-        .filter(|(id, _)| *id == SEGMENT)
-        .flat_map(|(_, body)| elements(body))
-        .filter(|(id, _)| *id == TRACKS)
-        .flat_map(|(_, body)| elements(body));
-    for (_, entry) in tracks.filter(|(id, _)| *id == ENTRY) {
+    for entry in track_entries(head) {
         let field = |wanted| elements(entry).find(|(id, _)| *id == wanted).map(|(_, body)| number(body));
         if let (Some(track), Some(delay)) = (field(NUMBER), field(DELAY))
             && let Ok(track) = u32::try_from(track)
@@ -43,12 +47,12 @@ fn delays(head: &[u8]) -> BTreeMap<u32, u64> {
     out
 }
 
-fn number(body: &[u8]) -> u64 {
+pub(super) fn number(body: &[u8]) -> u64 {
     body.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b))
 }
 
 /// The elements of a master; the last may be cut short, or of unknown size: it has what is left.
-fn elements(mut data: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+pub(super) fn elements(mut data: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     std::iter::from_fn(move || {
         let (id, id_length) = variable(data, true)?;
         let (size, size_length) = variable(data.get(id_length..)?, false)?;

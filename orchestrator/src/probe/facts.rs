@@ -1,7 +1,7 @@
 //! What an input turned out to be.
 
 use super::pace::Pace;
-use crate::mux::{Chapter, Codec, Kind, Sample};
+use crate::mux::{Attachment, Chapter, Codec, Flags, Kind, Sample};
 
 /// Everything known about an input before it is decoded.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,8 @@ pub struct Facts {
     pub chapters: Vec<Chapter>,
     /// Title and the like, by ffmpeg's names.
     pub tags: Vec<(String, String)>,
+    /// Files within the file: fonts, covers.
+    pub attachments: Vec<Attachment>,
     /// Streams that no installed element understands.
     pub unknown: Vec<String>,
     /// Bytes that the file's own header promises and that are not there.
@@ -49,6 +51,8 @@ pub struct Stream {
     pub delay: u64,
     /// How its pictures follow one another; `None` where their times were not read.
     pub pace: Option<Pace>,
+    /// What players are told of it.
+    pub flags: Flags,
 }
 
 /// Clockwise by so many degrees, then mirrored left to right or not.
@@ -124,6 +128,13 @@ impl Stream {
         let rate = self.caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
         let (n, d) = (u32::try_from(rate.numer()).ok()?, u32::try_from(rate.denom()).ok()?);
         (n > 0 && d > 0).then_some((n, d))
+    }
+
+    /// True for texts with marks as HTML has them; the demuxer of MP4 leaves the marks out.
+    #[must_use]
+    pub fn has_marks(&self) -> bool {
+        self.codec == Codec::Text
+            && self.caps.structure(0).is_some_and(|s| s.get::<&str>("format").is_ok_and(|f| f == "pango-markup"))
     }
 
     /// A word for messages: codec and language.

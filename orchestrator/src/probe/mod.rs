@@ -13,6 +13,7 @@ mod priming;
 mod settle;
 mod start;
 mod tags;
+mod told;
 mod whole;
 mod y4m;
 
@@ -23,7 +24,7 @@ use gst::prelude::*;
 
 use crate::cli::{Input, Range};
 use crate::error::Error;
-use crate::mux::{Codec, Kind};
+use crate::mux::{Codec, Flags, Kind};
 use crate::sync::lock;
 pub use facts::{Facts, Orientation, Stream};
 pub use messages::{Messages, said};
@@ -131,11 +132,12 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let settle::Heard { complaint, missing, .. } = heard.inspect_err(|_| close(&pipeline))?;
     // A pipe cannot be read twice.
     let (mut early, delays) = path.map(|p| (priming::read(p), codec_delay::read(p))).unwrap_or_default();
+    let mut told = path.map(told::read).unwrap_or_default();
     let duration = movie.and_then(|movie| lock(&movie).duration());
     let mut facts = Facts { name, complaint, duration, ..Facts::default() };
     let mut outlets = Vec::new();
     let found = std::mem::take(&mut *lock(&found));
-    facts.unknown = found.unknown.into_iter().chain(missing).collect();
+    facts.unknown = found.unknown.into_iter().chain(missing).chain(told.hidden).collect();
     facts.unknown.sort();
     facts.unknown.dedup();
     for (pad, outlet) in found.outlets {
@@ -156,6 +158,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             early: Vec::new(),
             delay: 0,
             pace: None,
+            flags: Flags::default(),
         };
         if let Some(packets) = stream_number(&pad).and_then(|n| early.remove(&n))
             && stream.kind == Kind::Audio
@@ -166,6 +169,10 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             stream.delay = stream_number(&pad).and_then(|n| delays.get(&n).copied()).unwrap_or(0);
         }
         tags::read(said, &mut stream, &mut facts);
+        if let Some(track) = stream_number(&pad).and_then(|n| told.tracks.remove(&n)) {
+            stream.flags = Flags { default: track.default.or(stream.flags.default), forced: track.forced };
+            stream.language = track.language.filter(|_| stream.language.is_some()).or(stream.language);
+        }
         if matches!(stream.kind, Kind::Video | Kind::Audio)
             && let Some(first) = lock(&outlet.state).first
         {
@@ -178,6 +185,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         }
     }
     tags::close_chapters(&mut facts);
+    tags::settle_defaults(&mut facts);
     facts.cut = path.and_then(whole::missing);
     let source = Source { pipeline, messages, facts, outlets };
     check(&source).inspect_err(|_| close(&source.pipeline))?;

@@ -37,7 +37,7 @@ fn index_version(index: &[u8]) -> Option<u8> {
 }
 
 /// The content of `moov`, when the file is made of boxes.
-fn index(file: &mut File) -> Option<Vec<u8>> {
+pub(super) fn index(file: &mut File) -> Option<Vec<u8>> {
     let length = file.metadata().ok()?.len();
     let mut at = 0;
     while at + 8 <= length {
@@ -175,11 +175,11 @@ fn place(table: &[u8], stsz: &[u8], number: usize) -> Option<u64> {
     (0..length).try_fold(start, |at, i| at.checked_add(u64::from(size_of(stsz, first + i)?)))
 }
 
-fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     data.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_be_bytes)
 }
 
-fn children(mut data: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub(super) fn children(mut data: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let size = usize::try_from(u32_at(data, 0)?).ok()?;
         let kind = data.get(4..8)?.try_into().ok()?;
@@ -189,7 +189,7 @@ fn children(mut data: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     })
 }
 
-fn child<'a>(data: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+pub(super) fn child<'a>(data: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     children(data).find(|(k, _)| k == kind).map(|(_, b)| b)
 }
 

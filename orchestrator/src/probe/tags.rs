@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use gst::prelude::*;
 
 use super::facts::{Facts, Orientation, Stream};
-use crate::mux::Chapter;
+use crate::mux::{Attachment, Chapter};
 
 /// GStreamer's tags that containers have a name for, and ffmpeg's names.
 const NAMES: &[(&str, &str)] = &[
@@ -28,13 +28,20 @@ pub(super) fn read(pad: &gst::Pad, stream: &mut Stream, facts: &mut Facts) {
             gst::EventView::Tag(tag) => {
                 let list = tag.tag();
                 match list.scope() {
-                    gst::TagScope::Global => container(list, facts),
+                    gst::TagScope::Global => {
+                        container(list, facts);
+                        attached(list, facts);
+                    }
                     _ => of_stream(list, stream),
                 }
             }
             gst::EventView::StreamStart(start) => {
                 if let Some(list) = start.stream().and_then(|s| s.tags()) {
                     of_stream(&list, stream);
+                }
+                let flags = start.stream_flags();
+                if flags.intersects(gst::StreamFlags::SELECT | gst::StreamFlags::UNSELECT) {
+                    stream.flags.default = Some(flags.contains(gst::StreamFlags::SELECT));
                 }
                 stream.still |=
                     start.stream_flags().contains(gst::StreamFlags::SPARSE) && stream.kind == crate::mux::Kind::Video;
@@ -85,6 +92,27 @@ fn container(list: &gst::TagListRef, facts: &mut Facts) {
     }
 }
 
+/// Files that are part of a Matroska file, covers of other films among them.
+fn attached(list: &gst::TagListRef, facts: &mut Facts) {
+    let names = ["attachment", "image", "preview-image"];
+    let all = names
+        .into_iter()
+        .flat_map(|name| (0..).map_while(move |i| list.index_generic(name, i)?.get::<gst::Sample>().ok()));
+    for sample in all {
+        let Some(data) = sample.buffer().and_then(|b| b.map_readable().ok()) else { continue };
+        let word = |name| sample.info().and_then(|i| i.get::<String>(name).ok()).filter(|w| !w.is_empty());
+        let guessed =
+            sample.caps().and_then(|c| c.structure(0)).map_or("application/octet-stream", |s| s.name().as_str());
+        let media_type = word("mimetype").unwrap_or_else(|| guessed.to_owned());
+        let usual = || format!("cover.{}", media_type.rsplit('/').next().unwrap_or("jpg").replace("jpeg", "jpg"));
+        let (name, description) = (word("filename").unwrap_or_else(usual), word("description"));
+        let attachment = Attachment { name, media_type, description, data: data.to_vec() };
+        if !facts.attachments.contains(&attachment) {
+            facts.attachments.push(attachment);
+        }
+    }
+}
+
 fn chapters(entries: &[gst::TocEntry], out: &mut Vec<Chapter>) {
     for entry in entries {
         if entry.entry_type() == gst::TocEntryType::Chapter {
@@ -98,6 +126,15 @@ fn chapters(entries: &[gst::TocEntry], out: &mut Vec<Chapter>) {
             });
         }
         chapters(&entry.sub_entries(), out);
+    }
+}
+
+/// Matroska marks what is a default, MP4 what is not to be played; where no stream is marked the input does not say.
+pub(super) fn settle_defaults(facts: &mut Facts) {
+    let marked = facts.streams.iter().any(|s| s.flags.default == Some(true));
+    let unmarked = facts.streams.iter().any(|s| s.flags.default == Some(false));
+    for stream in facts.streams.iter_mut().filter(|_| marked || unmarked) {
+        stream.flags.default.get_or_insert(!marked);
     }
 }
 

@@ -22,7 +22,7 @@ const CLUSTER_MS: i64 = 5_000;
 const CLUSTER_BYTES: usize = 5 << 20;
 const CLUSTER: u32 = 0x1F43_B675;
 /// Room for what only the end knows: the `SeekHead`, and a frame time for the video.
-const ROOM: usize = 256;
+const ROOM: usize = 320;
 
 /// The writer.
 pub(crate) struct Mkv {
@@ -136,6 +136,10 @@ impl Mkv {
         if !header.chapters.is_empty() {
             places.push((0x1043_A770, elements.bytes().len()));
             elements.put(&tracks::chapters(header))?;
+        }
+        if !header.attachments.is_empty() {
+            places.push((0x1941_A469, elements.bytes().len()));
+            elements.put(&tracks::attachments(header))?;
         }
         if let Some(tags) = tracks::tags(header) {
             places.push((0x1254_C367, elements.bytes().len()));
@@ -296,7 +300,7 @@ impl RateCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mux::{Chapter, Output, Video};
+    use crate::mux::{Attachment, Chapter, Flags, Output, Video};
 
     #[test]
     fn the_room_at_the_start_takes_the_largest_index_there_can_be() {
@@ -309,6 +313,7 @@ mod tests {
             private: Vec::new(),
             language: None,
             title: None,
+            flags: Flags::default(),
             video: Some(video),
             audio: None,
         };
@@ -316,6 +321,12 @@ mod tests {
             tracks: vec![track],
             chapters: vec![Chapter { start: 0, end: 1, title: "one".into(), language: None }],
             tags: vec![("artist".into(), "someone".into())],
+            attachments: vec![Attachment {
+                name: "a.ttf".into(),
+                media_type: "font/ttf".into(),
+                description: None,
+                data: vec![7; 300],
+            }],
             ..Header::default()
         };
         let mut mkv = Mkv::begin(&mut sink, Container::Matroska, header).unwrap();

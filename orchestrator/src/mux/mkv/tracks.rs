@@ -20,7 +20,7 @@ pub(super) fn uid(seed: &[u8; 32], what: &str, index: usize) -> u64 {
 pub(super) fn entry(header: &Header, index: usize, track: &Track, frame_time: Option<u64>) -> M {
     let kind = track.codec.kind();
     let first = header.tracks.iter().position(|t| t.codec.kind() == kind);
-    let default = first == Some(index) && kind != Kind::Subtitle;
+    let default = track.flags.default.unwrap_or(first == Some(index) && kind != Kind::Subtitle);
     let mut e = vec![
         M::TrackNumber(index as u64 + 1),
         M::TrackUID(uid(&header.seed, "track", index)),
@@ -31,8 +31,11 @@ pub(super) fn entry(header: &Header, index: usize, track: &Track, frame_time: Op
         }),
         M::FlagLacing(0),
         M::FlagDefault(default.into()),
-        M::Language(track.language.as_deref().unwrap_or("und").into()),
+        M::Language(language(track.language.as_deref())),
     ];
+    if track.flags.forced {
+        e.push(M::FlagForced(1));
+    }
     e.extend(track.title.clone().map(M::Name));
     e.push(M::CodecID(codec_id(&track.codec)));
     let private = match &track.codec {
@@ -53,6 +56,12 @@ pub(super) fn entry(header: &Header, index: usize, track: &Track, frame_time: Op
     }
     e.extend(track.audio.as_ref().map(|audio| M::Audio(Master::Full(sound(&track.codec, audio)))));
     M::TrackEntry(Master::Full(e))
+}
+
+/// The bibliographic form of ISO 639-2, which is Matroska's: `fre`, where `fra` is the other.
+fn language(code: Option<&str>) -> String {
+    let code = code.unwrap_or("und");
+    gst_tag::language_codes::language_code_iso_639_2b(code).map_or(code, |b| b.as_str()).to_owned()
 }
 
 /// Opus's pre-skip in ns.
@@ -173,12 +182,27 @@ pub(super) fn chapters(header: &Header) -> M {
         if !chapter.title.is_empty() {
             atom.push(M::ChapterDisplay(Master::Full(vec![
                 M::ChapString(chapter.title.clone()),
-                M::ChapLanguage(chapter.language.as_deref().unwrap_or("und").into()),
+                M::ChapLanguage(language(chapter.language.as_deref())),
             ])));
         }
         M::ChapterAtom(Master::Full(atom))
     }));
     M::Chapters(Master::Full(vec![M::EditionEntry(Master::Full(edition))]))
+}
+
+/// Fonts and covers.
+pub(super) fn attachments(header: &Header) -> M {
+    let files = header.attachments.iter().enumerate().map(|(i, file)| {
+        let mut e: Vec<M> = file.description.clone().map(M::FileDescription).into_iter().collect();
+        e.extend([
+            M::FileName(file.name.clone()),
+            M::FileMimeType(file.media_type.clone()),
+            M::FileData(file.data.clone()),
+            M::FileUID(uid(&header.seed, "attachment", i)),
+        ]);
+        M::AttachedFile(Master::Full(e))
+    });
+    M::Attachments(Master::Full(files.collect()))
 }
 
 /// The tags of the whole film, if there are any but its title.
@@ -189,4 +213,17 @@ pub(super) fn tags(header: &Header) -> Option<M> {
     let mut tag = vec![M::Targets(Master::Full(Vec::new()))];
     tag.extend(named);
     (tag.len() > 1).then(|| M::Tags(Master::Full(vec![M::Tag(Master::Full(tag))])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_is_written_in_matroskas_own_form() {
+        let written =
+            ["fra", "fre", "deu", "nld", "ces", "ron", "slk", "eng", "und", "pt-x"].map(|l| language(Some(l)));
+        assert_eq!(written, ["fre", "fre", "ger", "dut", "cze", "rum", "slo", "eng", "und", "pt-x"]);
+        assert_eq!(language(None), "und");
+    }
 }

@@ -17,7 +17,7 @@ use super::codec::Codec;
 use super::container::Container;
 use super::output::Sink;
 use super::text;
-use super::track::{Header, Sample, Track};
+use super::track::{Flags, Header, Sample, Track};
 pub(crate) use moov::tag_box;
 pub(crate) use timing::scale;
 
@@ -82,6 +82,7 @@ fn chapter_track(header: &Header) -> Track {
         private: Vec::new(),
         language: header.chapters.first().and_then(|c| c.language.clone()),
         title: None,
+        flags: Flags::default(),
         video: None,
         audio: None,
     }

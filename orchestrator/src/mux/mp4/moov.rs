@@ -42,8 +42,7 @@ pub(super) fn moov(mp4: &Mp4, shift: u64, wide: bool) -> mp4_atom::Result<Vec<u8
     let mut laid: Vec<Laid<'_>> = Vec::new();
     for (track, state) in header.tracks.iter().zip(&mp4.tracks).filter(|(_, s)| !s.samples.is_empty()) {
         let kind = track.codec.kind();
-        let is_first = !laid.iter().any(|l| l.track.codec.kind() == kind);
-        let enabled = is_first && matches!(kind, Kind::Video | Kind::Audio);
+        let enabled = enabled(header, &mp4.tracks, track);
         let id = laid.len() as u32 + 1;
         let mut timing = Timing::new(track, state, header.base);
         if kind == Kind::Other {
@@ -68,6 +67,15 @@ pub(super) fn moov(mp4: &Mp4, shift: u64, wide: bool) -> mp4_atom::Result<Vec<u8
         user_data(b, header)
     })?;
     Ok(out)
+}
+
+/// One track of a kind: the first that is a default, else the first; subtitles only when they are told to be.
+fn enabled(header: &Header, states: &[TrackState], track: &Track) -> bool {
+    let kind = track.codec.kind();
+    let written = header.tracks.iter().zip(states).filter(|(_, s)| !s.samples.is_empty()).map(|(t, _)| t);
+    let mut alike = written.filter(|t| t.codec.kind() == kind);
+    let first = alike.clone().next().filter(|_| matches!(kind, Kind::Video | Kind::Audio));
+    alike.find(|t| t.flags.default == Some(true)).or(first).is_some_and(|chosen| std::ptr::eq(chosen, track))
 }
 
 /// A clock on which video and sound both start where they should.
@@ -332,12 +340,21 @@ mod tests {
     use super::*;
     use crate::mux::codec::Codec;
     use crate::mux::mp4::Entry;
+    use crate::mux::track::Flags;
 
     #[test]
     fn samples_beyond_4_gib_are_found_by_64_bits_and_never_by_fewer() {
         let video = Video { rate: Some((25, 1)), ..Video::default() };
         let (codec, private) = (Codec::H264, vec![1]);
-        let track = Track { codec, private, language: None, title: None, video: Some(video), audio: None };
+        let track = Track {
+            codec,
+            private,
+            language: None,
+            title: None,
+            flags: Flags::default(),
+            video: Some(video),
+            audio: None,
+        };
         let header = Header { tracks: vec![track], ..Header::default() };
         let sample =
             |i: i64| Entry { pts: i * 40_000_000, dts: i * 40_000_000, duration: 40_000_000, size: 1, key: true };
