@@ -237,6 +237,23 @@ fn what_the_demuxer_of_mp4_passes_over_is_told() {
     assert_eq!(texts(&output).lines().nth(2), texts(&coded).lines().nth(2), "no character is taken for a mark");
 }
 
+#[test]
+fn pictures_an_encoder_does_not_take_are_told_to_be_converted() {
+    let folder = place::temporary();
+    let (deep, output) = (folder.path().join("in.mkv"), folder.path().join("out.mkv"));
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:d=1", "-pix_fmt", "yuv420p12le"]);
+    run(make.args(["-c:v", "ffv1"]).arg(&deep)).success();
+    let encode = |options: &[&str]| {
+        let mut command = divien!("-y", "-i", &deep, "-preset", "ultrafast");
+        run(command.args(options).arg(&output)).success().stderr
+    };
+    let said = encode(&[]);
+    assert!(said.contains("converted from I420_12LE to I420_10LE: x264enc takes no I420_12LE"), "{said}");
+    let asked = encode(&["-pix_fmt", "yuv420p"]);
+    assert!(!asked.contains("converted"), "{asked}");
+}
+
 /// Runs a command whose first bytes of output are waited for; a run that gives none is ended.
 fn first_bytes(command: &mut Command, feed: impl FnOnce(&mut Child)) -> (Child, Vec<u8>) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -25,6 +25,9 @@ pub(super) struct Encoder {
     coded: gst::Caps,
     honest: bool,
     pace: Option<Pace>,
+    /// The raw format was chosen, by the user or the plan, which has said so.
+    chosen: bool,
+    decoded: Mutex<Option<gst_video::VideoFormat>>,
     said: Mutex<Option<Said>>,
     begun: Once,
 }
@@ -53,6 +56,8 @@ impl Encoder {
             coded: coded.clone(),
             honest,
             pace: video.pace,
+            chosen: !video.encoder.raw_formats.is_empty(),
+            decoded: Mutex::new(None),
             said: Mutex::new(None),
             begun: Once::new(),
         })
@@ -67,6 +72,7 @@ impl Encoder {
     pub(super) fn begin(&self, decoded: Option<&gst::CapsRef>) {
         self.begun.call_once(|| {
             let said = decoded.and_then(|caps| Said::of(&self.coded, caps, self.honest));
+            *lock(&self.decoded) = decoded.and_then(format);
             let told = said.as_ref().map(|s| s.properties(&self.factory)).unwrap_or_default();
             *lock(&self.said) = said;
             self.element.set_property("encoder", with(&self.spec, &[told, self.rate()]));
@@ -92,6 +98,13 @@ impl Encoder {
             caps.make_mut().set("framerate", gst::Fraction::new(n, d));
         }
         caps
+    }
+
+    /// What is to be said of pictures that reach the encoder in another form than they were decoded in, once.
+    pub(super) fn conversion(&self, raw: &gst::CapsRef) -> Option<String> {
+        let (from, to) = (lock(&self.decoded).take()?, format(raw)?);
+        let differs = !self.chosen && holds(from) != holds(to);
+        differs.then(|| format!("video: pictures are converted from {from} to {to}: {} takes no {from}", self.factory))
     }
 
     /// The colours the container is told: those the input says, or those its conversion to `raw` made.
@@ -120,6 +133,19 @@ impl Encoder {
     }
 }
 
+fn format(caps: &gst::CapsRef) -> Option<gst_video::VideoFormat> {
+    gst_video::VideoInfo::from_caps(caps).ok().map(|info| info.format())
+}
+
+/// What a format can hold, however it is laid out in memory: bits, chroma, and kinds of samples.
+fn holds(format: gst_video::VideoFormat) -> (u32, Vec<(u32, u32)>, gst_video::VideoFormatFlags) {
+    use gst_video::VideoFormatFlags as F;
+    let info = gst_video::VideoFormatInfo::from_format(format);
+    let chroma = info.w_sub().iter().zip(info.h_sub()).map(|(w, h)| (*w, *h)).collect();
+    let bits = info.depth().first().copied().unwrap_or_default();
+    (bits, chroma, info.flags() & (F::YUV | F::RGB | F::GRAY | F::ALPHA))
+}
+
 /// Packets of single fields come twice as often as frames.
 fn is_by_fields(named: Option<gst::Fraction>, (n, d): (u32, u32)) -> bool {
     let Some(named) = named.filter(|f| f.numer() > 0 && f.denom() > 0) else { return false };
@@ -137,6 +163,16 @@ fn with(spec: &str, more: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_conversion_that_changes_what_pictures_can_hold_is_told() {
+        use gst_video::VideoFormat as F;
+        assert_eq!(holds(F::I420), holds(F::Nv12));
+        assert_eq!(holds(F::Bgra), holds(F::Rgba));
+        for (from, to) in [(F::I42012le, F::I42010le), (F::Y42b, F::I420), (F::Rgb, F::Y444), (F::Rgba, F::Rgb)] {
+            assert_ne!(holds(from), holds(to), "{from} {to}");
+        }
+    }
 
     #[test]
     fn what_was_typed_has_the_last_word() {

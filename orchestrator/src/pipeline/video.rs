@@ -198,6 +198,9 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder
         }
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
             let caps = encoder.caps(caps.caps());
+            if let Some(told) = encoder.conversion(&caps) {
+                shared.note(&told);
+            }
             lock(&shared.raw_caps).get_or_insert_with(|| caps.clone());
             info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
         }
