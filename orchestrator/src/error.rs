@@ -131,6 +131,12 @@ pub enum Error {
         /// The element's own words.
         message: String,
     },
+    /// Pictures before the time 0, of which GStreamer's demuxer does not tell the times.
+    #[error("{input}: its first pictures are before the time 0, and GStreamer's demuxer loses the times of those")]
+    EarlyPictures {
+        /// Name of the input.
+        input: String,
+    },
     /// The output is there, but the input was not whole.
     #[error("{input}: {reason}; the output holds what could be read ({})", counted(*.frames, "frame"))]
     Incomplete {
@@ -161,7 +167,9 @@ impl Error {
     pub fn code(&self) -> u8 {
         match self {
             Self::Input { .. } => EXIT_NO_INPUT,
-            Self::NotAVideo { .. } | Self::NoVideo { .. } | Self::Broken { .. } => EXIT_BAD_INPUT,
+            Self::NotAVideo { .. } | Self::NoVideo { .. } | Self::Broken { .. } | Self::EarlyPictures { .. } => {
+                EXIT_BAD_INPUT
+            }
             Self::NoDecoder { .. } | Self::NoElement { .. } => EXIT_NOT_INSTALLED,
             Self::Codec(crate::codec::Error::NotInstalled { .. }) => EXIT_NOT_INSTALLED,
             Self::Plan { .. } | Self::Codec(_) => EXIT_USAGE,
@@ -195,6 +203,7 @@ impl Error {
             }
             Self::Create { .. } => "choose a folder that exists and that you may write to".into(),
             Self::Broken { .. } => "the file is damaged; a copy from its origin may help".into(),
+            Self::EarlyPictures { .. } => "mkvmerge -o NEW.mkv OLD.mkv writes it anew from 0 on".into(),
             Self::Encoder { .. } => {
                 "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
             }

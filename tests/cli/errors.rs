@@ -23,6 +23,24 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn pictures_before_0_are_the_inputs_fault_and_never_moved() {
+    let folder = place::temporary();
+    let (early, output) = (folder.path().join("in.mkv"), folder.path().join("out.mkv"));
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", "-pix_fmt", "yuv420p"]);
+    make.args(["-c:v", "libx264", "-output_ts_offset", "-0.5", "-avoid_negative_ts", "disabled"]);
+    run(make.arg(&early)).success();
+    let outcome = run(&mut divien!("-y", "-i", &early, "-preset", "ultrafast", &output));
+    assert_eq!(outcome.status.code(), Some(65), "{outcome}");
+    assert!(outcome.stderr.contains("before the time 0") && outcome.stderr.contains("mkvmerge"), "{outcome}");
+    assert!(!output.exists());
+    let mended = folder.path().join("mended.mkv");
+    run(Command::new("mkvmerge").arg("-q").arg("-o").arg(&mended).arg(&early)).success();
+    run(&mut divien!("-y", "-i", &mended, "-preset", "ultrafast", &output)).success();
+    assert_eq!(probe::rows(&output, "packet", Some("v:0"), "pts_time").len(), 50);
+}
+
+#[test]
 fn each_cause_has_its_own_exit_code() {
     let folder = place::temporary();
     let film = Clip::film(30).path();

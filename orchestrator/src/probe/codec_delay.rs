@@ -27,10 +27,14 @@ pub(super) fn matroska(path: &Path) -> Option<Vec<u8>> {
     head.starts_with(&[0x1A, 0x45, 0xDF, 0xA3]).then_some(head)
 }
 
+/// What is in its segment, as far as it goes.
+pub(super) fn segment(head: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    elements(head).filter(|(id, _)| *id == SEGMENT).flat_map(|(_, body)| elements(body))
+}
+
 /// What is said of each track.
 pub(super) fn track_entries(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let segment = elements(head).filter(|(id, _)| *id == SEGMENT).flat_map(|(_, body)| elements(body));
-    let tracks = segment.filter(|(id, _)| *id == TRACKS).flat_map(|(_, body)| elements(body));
+    let tracks = segment(head).filter(|(id, _)| *id == TRACKS).flat_map(|(_, body)| elements(body));
     tracks.filter(|(id, _)| *id == ENTRY).map(|(_, body)| body)
 }
 
@@ -65,7 +69,7 @@ pub(super) fn elements(mut data: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     })
 }
 
-fn variable(data: &[u8], keep_mark: bool) -> Option<(u64, usize)> {
+pub(super) fn variable(data: &[u8], keep_mark: bool) -> Option<(u64, usize)> {
     let first = *data.first()?;
     let length = first.leading_zeros() as usize + 1;
     let value = number(data.get(..length).filter(|_| length <= 8)?);

@@ -136,6 +136,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let duration = movie.and_then(|movie| lock(&movie).duration());
     let mut facts = Facts { name, complaint, duration, ..Facts::default() };
     let mut outlets = Vec::new();
+    let mut early_pictures = false;
     let found = std::mem::take(&mut *lock(&found));
     facts.unknown = found.unknown.into_iter().chain(missing).chain(told.hidden).collect();
     facts.unknown.sort();
@@ -170,6 +171,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         }
         tags::read(said, &mut stream, &mut facts);
         if let Some(track) = stream_number(&pad).and_then(|n| told.tracks.remove(&n)) {
+            early_pictures |= track.is_early && stream.kind == Kind::Video && !stream.still && facts.video().is_none();
             stream.flags = Flags { default: track.default.or(stream.flags.default), forced: track.forced };
             stream.language = track.language.filter(|_| stream.language.is_some()).or(stream.language);
         }
@@ -188,6 +190,10 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     tags::settle_defaults(&mut facts);
     facts.cut = path.and_then(whole::missing);
     let source = Source { pipeline, messages, facts, outlets };
+    if early_pictures {
+        close(&source.pipeline);
+        return Err(Error::EarlyPictures { input: source.facts.name });
+    }
     check(&source).inspect_err(|_| close(&source.pipeline))?;
     Ok(source)
 }

@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use super::codec_delay::{elements, matroska, number, track_entries};
+use super::codec_delay::{elements, matroska, number, segment, track_entries, variable};
 use super::priming::{child, children, index, u32_at};
 
 const NUMBER: u64 = 0xD7;
+const CLUSTER: u64 = 0x1F43_B675;
+const TIMESTAMP: u64 = 0xE7;
+const SIMPLE_BLOCK: u64 = 0xA3;
+const BLOCK_GROUP: u64 = 0xA0;
+const BLOCK: u64 = 0xA1;
 const LANGUAGE: u64 = 0x0022_B59C;
 const DEFAULT: u64 = 0x88;
 const FORCED: u64 = 0x55AA;
@@ -31,6 +36,8 @@ pub(super) struct Track {
     pub default: Option<bool>,
     /// To be shown whatever the viewer has chosen.
     pub forced: bool,
+    /// It has packets before 0, all of which matroskademux puts at 0.
+    pub is_early: bool,
 }
 
 /// Reads the header of a Matroska or MP4 file; nothing is told of others.
@@ -49,10 +56,31 @@ fn of_matroska(head: &[u8]) -> Told {
         let language = field(LANGUAGE).and_then(|body| std::str::from_utf8(body).ok());
         let language = language.map(|l| l.trim_end_matches('\0')).and_then(three);
         let is_set = |id, unsaid| field(id).map_or(unsaid, |body| number(body) == 1);
-        told.tracks
-            .insert(track, Track { language, default: Some(is_set(DEFAULT, true)), forced: is_set(FORCED, false) });
+        let (default, forced) = (Some(is_set(DEFAULT, true)), is_set(FORCED, false));
+        told.tracks.insert(track, Track { language, default, forced, is_early: false });
+    }
+    for track in segment(head).filter(|(id, _)| *id == CLUSTER).flat_map(|(_, body)| early(body)) {
+        if let Some(track) = told.tracks.get_mut(&track) {
+            track.is_early = true;
+        }
     }
     told
+}
+
+/// The tracks of a cluster's blocks before 0.
+fn early(cluster: &[u8]) -> impl Iterator<Item = u32> {
+    let start = elements(cluster).find(|(id, _)| *id == TIMESTAMP).map_or(0, |(_, body)| number(body));
+    let blocks = elements(cluster).filter_map(|(id, body)| match id {
+        SIMPLE_BLOCK => Some(body),
+        BLOCK_GROUP => elements(body).find(|(id, _)| *id == BLOCK).map(|(_, body)| body),
+        _ => None,
+    });
+    blocks.filter_map(move |block| {
+        let (track, length) = variable(block, false)?;
+        let time = i16::from_be_bytes(block.get(length..length + 2)?.try_into().ok()?);
+        let is_early = time < 0 && u64::from(time.unsigned_abs()) > start;
+        u32::try_from(track).ok().filter(|_| is_early)
+    })
 }
 
 fn of_mp4(index: &[u8]) -> Told {
@@ -103,7 +131,17 @@ mod tests {
         let entry = [0xAE, 0x8E, 0xD7, 0x81, 3, 0x22, 0xB5, 0x9C, 0x83, b'g', b'e', b'r', 0x55, 0xAA, 0x81, 1];
         let mut file = vec![0x18, 0x53, 0x80, 0x67, 0x80 | 21, 0x16, 0x54, 0xAE, 0x6B, 0x80 | 16];
         file.extend(entry);
+        let with_block = |cluster: u8, time: u8| {
+            let block = [0x1F, 0x43, 0xB6, 0x75, 0x89, 0xE7, 0x81, cluster, 0xA3, 0x84, 0x83, 0xFF, time, 0x80];
+            let mut file = [file.as_slice(), &block].concat();
+            file[4] += block.len() as u8;
+            of_matroska(&file).tracks[&3].is_early
+        };
+        assert!(with_block(1, 0xFE) && !with_block(2, 0xFE), "2 before 1, and 2 before 2");
         let told = of_matroska(&file);
-        assert_eq!(told.tracks[&3], Track { language: Some("ger".into()), default: Some(true), forced: true });
+        assert_eq!(
+            told.tracks[&3],
+            Track { language: Some("ger".into()), default: Some(true), forced: true, is_early: false }
+        );
     }
 }
