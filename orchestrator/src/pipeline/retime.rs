@@ -36,10 +36,45 @@ fn is_b(data: &[u8]) -> bool {
     kind == Some(3)
 }
 
+/// More B pictures in a row than encoders make: their reference then waits no longer, and is shown after them.
+const MOST_WAITING: usize = 64;
+
+/// Packets that wait for the next picture's time, in decode order.
 #[derive(Default)]
-struct State {
-    held: Vec<(gst::Buffer, Packet)>,
+struct Waiting {
+    packets: Vec<(gst::Buffer, Packet)>,
     in_order: bool,
+}
+
+impl Waiting {
+    /// Takes a packet and returns those whose times are known now.
+    fn take(&mut self, buffer: gst::Buffer, packet: Packet) -> Vec<gst::Buffer> {
+        let mut ready = if packet.is_b { Vec::new() } else { self.release(packet.dts) };
+        self.in_order |= is_in_order(&packet);
+        self.packets.push((buffer, packet));
+        // A B picture waits for none but the picture before it.
+        let waits = self.packets.first().is_some_and(|(_, first)| !first.is_b);
+        if !waits || self.packets.len() >= MOST_WAITING {
+            ready.extend(self.release(None));
+        }
+        ready
+    }
+
+    /// All that wait, with the decode time of the picture they wait for, if one follows.
+    fn release(&mut self, next: Option<u64>) -> Vec<gst::Buffer> {
+        let after = |(buffer, packet): &(gst::Buffer, Packet)| {
+            packet.dts?.checked_add(buffer.duration().map_or(0, gst::ClockTime::nseconds))
+        };
+        let next = next.or_else(|| self.packets.last().and_then(after));
+        let in_order = self.in_order;
+        let timed = |(mut buffer, packet): (gst::Buffer, Packet)| {
+            if let Some(pts) = time(&packet, next, in_order) {
+                buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(pts));
+            }
+            buffer
+        };
+        std::mem::take(&mut self.packets).into_iter().map(timed).collect()
+    }
 }
 
 /// An element that gives every packet a presentation time.
@@ -49,14 +84,15 @@ pub(super) fn element() -> Result<gst::Element, Error> {
         return Err(Error::Fault { what: "identity without pads".into() });
     };
     let out = out.downgrade();
-    let state = Mutex::new(State::default());
+    let waiting = Mutex::new(Waiting::default());
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     sink.add_probe(mask, move |_, info| {
         let Some(out) = out.upgrade() else { return gst::PadProbeReturn::Ok };
         if let Some(event) = info.event() {
             if event.type_() == gst::EventType::Eos {
                 // What a refused packet means is told by the element that refused it.
-                let _ = send(&out, &mut lock(&state), None);
+                let last = lock(&waiting).release(None);
+                let _ = push(&out, last);
             }
             return gst::PadProbeReturn::Ok;
         }
@@ -66,30 +102,16 @@ pub(super) fn element() -> Result<gst::Element, Error> {
             dts: buffer.dts().map(gst::ClockTime::nseconds),
             is_b: buffer.map_readable().is_ok_and(|m| is_b(&m)),
         };
-        let mut state = lock(&state);
-        let result = if packet.is_b { Ok(gst::FlowSuccess::Ok) } else { send(&out, &mut state, packet.dts) };
-        state.in_order |= is_in_order(&packet);
-        state.held.push((buffer, packet));
+        let ready = lock(&waiting).take(buffer, packet);
         info.data = None;
-        info.flow_res = result;
+        info.flow_res = push(&out, ready);
         gst::PadProbeReturn::Handled
     });
     Ok(element)
 }
 
-/// Sends on what waited for the next picture's time. One thread only comes here, so its lock holds nobody up.
-fn send(out: &gst::Pad, state: &mut State, next: Option<u64>) -> Result<gst::FlowSuccess, gst::FlowError> {
-    let after = |(buffer, packet): &(gst::Buffer, Packet)| {
-        packet.dts.map(|dts| dts + buffer.duration().map_or(0, gst::ClockTime::nseconds))
-    };
-    let next = next.or_else(|| state.held.last().and_then(after));
-    for (mut buffer, packet) in std::mem::take(&mut state.held) {
-        if let Some(pts) = time(&packet, next, state.in_order) {
-            buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(pts));
-        }
-        out.push(buffer)?;
-    }
-    Ok(gst::FlowSuccess::Ok)
+fn push(out: &gst::Pad, buffers: Vec<gst::Buffer>) -> Result<gst::FlowSuccess, gst::FlowError> {
+    buffers.into_iter().try_fold(gst::FlowSuccess::Ok, |_, buffer| out.push(buffer))
 }
 
 #[cfg(test)]
@@ -105,6 +127,39 @@ mod tests {
         assert_eq!(time(&between, Some(160), false), Some(40));
         let told = Packet { pts: Some(7), ..reference };
         assert_eq!(time(&told, Some(160), false), Some(7));
+    }
+
+    fn taken(waiting: &mut Waiting, dts: u64, is_b: bool) -> Vec<Option<u64>> {
+        let ready = waiting.take(gst::Buffer::new(), Packet { pts: None, dts: Some(dts), is_b });
+        ready.iter().map(|buffer| buffer.pts().map(gst::ClockTime::nseconds)).collect()
+    }
+
+    #[test]
+    fn only_what_follows_a_reference_waits_and_never_without_end() {
+        gst::init().unwrap();
+        let mut waiting = Waiting::default();
+        for dts in 0..1000 {
+            assert_eq!(taken(&mut waiting, dts, true), [Some(dts)]);
+        }
+        assert_eq!(taken(&mut waiting, 1000, false), []);
+        assert_eq!(taken(&mut waiting, 1001, true), []);
+        assert_eq!(taken(&mut waiting, 1002, false), [Some(1002), Some(1001)]);
+        let most = (1003..9000).map(|dts| {
+            let _ = taken(&mut waiting, dts, true);
+            waiting.packets.len()
+        });
+        assert!(most.max() < Some(MOST_WAITING));
+    }
+
+    #[test]
+    fn a_time_past_all_times_is_none() {
+        gst::init().unwrap();
+        let mut waiting = Waiting::default();
+        let mut buffer = gst::Buffer::new();
+        buffer.make_mut().set_duration(gst::ClockTime::SECOND);
+        let late = Packet { pts: None, dts: Some(u64::MAX - 1), is_b: false };
+        assert!(waiting.take(buffer, late).is_empty());
+        assert_eq!(waiting.release(None).iter().map(|b| b.pts()).collect::<Vec<_>>(), [None]);
     }
 
     #[test]
