@@ -33,7 +33,16 @@ fn an_encoder_with_a_fault_is_an_error_that_names_the_chunk_and_the_fault() {
             }
         }
         h.push_event(gst::event::Eos::new());
-        let text = error_text(&bus);
+        let mut done = 0;
+        let text = loop {
+            let message = bus.timed_pop(gst::ClockTime::from_seconds(10)).expect("an error");
+            match message.view() {
+                gst::MessageView::Error(error) => break format!("{}", error.error()),
+                gst::MessageView::Element(_) => done += 1,
+                _ => {}
+            }
+        };
+        assert_eq!(done, 0, "no chunk was done, and {done} were told of: {says}");
         assert!(text.contains("chunk ") && text.contains("(frames ") && text.contains(says), "{says}: {text}");
     }
 }

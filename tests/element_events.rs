@@ -88,3 +88,61 @@ fn decode_times_rise_from_segment_to_segment() {
     let times = seen.lock().unwrap();
     assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
 }
+
+#[test]
+fn what_comes_before_the_first_frame_is_bounded() {
+    let (mut h, _) = element("vp8enc", 10);
+    for n in 0..5000 {
+        assert!(h.push_event(gst::event::Gap::builder(FRAME * n).duration(FRAME).build()));
+    }
+    for n in 0..3000u64 {
+        let structure = gst::Structure::builder("numbered").field("n", n).build();
+        assert!(h.push_event(gst::event::CustomDownstream::new(structure)));
+    }
+    assert!(h.push(frame(5000)).is_ok());
+    drain(&mut h);
+    let (mut gaps, mut numbers) = (Vec::new(), Vec::new());
+    while let Some(event) = h.try_pull_event() {
+        match event.view() {
+            gst::EventView::Gap(gap) => gaps.push(gap.get()),
+            gst::EventView::CustomDownstream(custom) => {
+                numbers.extend(custom.structure().and_then(|s| s.get::<u64>("n").ok()));
+            }
+            _ => {}
+        }
+    }
+    assert!(gaps.len() <= 1, "{} gaps", gaps.len());
+    assert!(numbers.len() <= 1024 && numbers.iter().copied().eq(3000 - numbers.len() as u64..3000), "{numbers:?}");
+}
+
+#[test]
+fn gaps_before_the_first_frame_are_one() {
+    let (mut h, _) = element("vp8enc", 10);
+    for n in 0..5000 {
+        assert!(h.push_event(gst::event::Gap::builder(FRAME * n).duration(FRAME).build()));
+    }
+    assert!(h.push(frame(5000)).is_ok());
+    drain(&mut h);
+    let mut gaps = Vec::new();
+    while let Some(event) = h.try_pull_event() {
+        if let gst::EventView::Gap(gap) = event.view() {
+            gaps.push(gap.get());
+        }
+    }
+    assert_eq!(gaps, [(gst::ClockTime::ZERO, Some(FRAME * 5000))]);
+}
+
+#[test]
+fn a_rate_learnt_from_the_frames_is_told_as_a_new_latency() {
+    let (mut h, bus) = element("vp8enc", 10);
+    let told = || std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Latency])).count();
+    h.set_src_caps_str("video/x-raw,format=I420,width=64,height=48,framerate=0/1");
+    told();
+    h.push(frame(0)).unwrap();
+    assert_eq!(told(), 0);
+    h.push(frame(1)).unwrap();
+    assert_eq!(told(), 1);
+    h.push(frame(2)).unwrap();
+    assert_eq!(told(), 0);
+    drain(&mut h);
+}

@@ -26,7 +26,7 @@ struct Chunk {
     frames: Vec<FrameInfo>,
     input: Arc<ChunkInput>,
     cancel: Arc<Cancel>,
-    result: Option<(Encoded, LaneId)>,
+    result: Option<(Encoded, LaneId, Duration)>,
 }
 
 enum Item {
@@ -290,9 +290,9 @@ impl Drop for Engine {
 
 fn finished(state: &mut State, id: ChunkId) -> Option<Finished> {
     let chunk = state.chunks.remove(&id)?;
-    let (encoded, lane) = chunk.result?;
+    let (encoded, lane, time) = chunk.result?;
     let (section, frames, first_frame) = (chunk.section, chunk.frames, chunk.first_frame);
-    Some(Finished { id, lane, first_frame, section, frames, encoded })
+    Some(Finished { id, lane, time, first_frame, section, frames, encoded })
 }
 
 impl Shared {
@@ -420,11 +420,6 @@ impl Shared {
         while let Some((chunk, attempt, started)) = self.next_attempt(id) {
             let encode = AssertUnwindSafe(|| lane.encode(&attempt));
             let outcome = panic::catch_unwind(encode).unwrap_or(Err(LaneError::Panicked));
-            // Told before the result is handed on, so that whoever sees the end has heard of every chunk.
-            if let Ok(encoded) = &outcome {
-                let (frames, bytes, time) = (self.frames_of(chunk), encoded.bytes(), started.elapsed());
-                (self.notify)(Notice::ChunkDone { id: chunk, frames, bytes, lane: id, time });
-            }
             if let Some(failed) = self.settle(id, chunk, started, &attempt, outcome) {
                 (self.notify)(failed);
                 self.stop(gst::FlowError::Error);
@@ -454,10 +449,6 @@ impl Shared {
         Some((chunk_id, attempt, started))
     }
 
-    fn frames_of(&self, chunk: ChunkId) -> u64 {
-        self.state().chunks.get(&chunk).map_or(0, |chunk| chunk.frames.len() as u64)
-    }
-
     /// Records how an attempt ended; returns what to say when it failed.
     fn settle(
         &self,
@@ -474,7 +465,6 @@ impl Shared {
             lane.busy += time;
             lane.frames += attempt.progress.units();
             lane.bytes += attempt.progress.bytes();
-            lane.chunks += u64::from(outcome.is_ok());
         }
         let stopped = state.flow.is_err();
         let is_open = state.open == Some(id);
@@ -485,7 +475,10 @@ impl Shared {
         match outcome.and_then(|encoded| if whole { Ok(encoded) } else { Err(LaneError::Early(taken)) }) {
             Ok(encoded) => {
                 let bytes = encoded.bytes();
-                chunk.result = Some((encoded, lane));
+                chunk.result = Some((encoded, lane, time));
+                if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
+                    lane.chunks += 1;
+                }
                 state.result_bytes += bytes;
                 let actions = state.dispatch.handle(Event::Done(id, lane));
                 self.act(&mut state, &actions);

@@ -8,7 +8,8 @@ use gst::subclass::prelude::*;
 
 use super::engine::Engine;
 use super::frames;
-use super::imp::{CAT, DivienEnc, KeyRequest};
+use super::imp::{CAT, DivienEnc};
+use super::key_requests::{KeyRequest, KeyRequests};
 use super::model::{Finished, Mark, Output};
 use super::output::Out;
 use crate::chunk::FrameTime;
@@ -49,7 +50,7 @@ impl DivienEnc {
     }
 
     fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let (engine, time, forced) = {
+        let (engine, time, forced, learnt) = {
             let mut state = self.state();
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             run.engine.flow()?;
@@ -80,25 +81,21 @@ impl DivienEnc {
             }
             let running_time = segment.to_running_time(start);
             let duration = buffer.duration().and_then(|d| stop.map_or(Some(d), |stop| stop.checked_sub(start)));
-            if run.frame_duration.is_none() {
-                run.frame_duration = run.last_pts.map(|last| start - last);
+            let unknown = run.frame_duration.is_none();
+            if unknown {
+                run.frame_duration = run.last_pts.and_then(|last| start.checked_sub(last));
             }
+            let learnt = unknown && run.frame_duration.is_some();
             run.last_pts = Some(start);
             run.frames += 1;
-            let is_due = |r: &KeyRequest| r.running_time.is_none_or(|at| running_time.is_some_and(|now| now >= at));
-            let mut forced = None;
-            run.key_requests.retain(|request| {
-                let due = is_due(request);
-                if due {
-                    let all = matches!(forced, Some(Mark::ForceKeyUnit { all_headers: true, .. }));
-                    let all_headers = all || request.all_headers;
-                    forced = Some(Mark::ForceKeyUnit { all_headers, count: request.count });
-                }
-                !due
-            });
+            let forced = run.key_requests.due(running_time);
+            let forced = forced.map(|r| Mark::ForceKeyUnit { all_headers: r.all_headers, count: r.count });
             let time = FrameTime { pts: start.nseconds(), duration: duration.map(gst::ClockTime::nseconds) };
-            (run.engine.clone(), time, forced)
+            (run.engine.clone(), time, forced, learnt)
         };
+        if learnt {
+            self.latency_changed();
+        }
         let reservation = engine.reserve(buffer.size() as u64)?;
         let buffer = frames::to_keep(buffer).map_err(|error| {
             gst::element_imp_error!(self, gst::ResourceError::Failed, ("a frame could not be copied: {error}"));
@@ -209,8 +206,12 @@ impl DivienEnc {
         }
         let format = Format { encoder, input: caps, output };
         engine.section(Arc::new(format), info.size() as u64, false)?;
-        self.post(gst::message::Latency::builder().src(&*self.obj()).build());
+        self.latency_changed();
         Ok(())
+    }
+
+    fn latency_changed(&self) {
+        self.post(gst::message::Latency::builder().src(&*self.obj()).build());
     }
 
     fn new_segment(&self, engine: &Engine, event: &gst::Event, segment: &gst::Segment) -> Result<(), gst::FlowError> {
@@ -251,9 +252,13 @@ impl DivienEnc {
         engine.mark(Mark::Event(event.clone()))
     }
 
-    /// Remembers that a key frame was asked for; false when nothing runs.
+    /// Remembers that a key frame was asked for; false when nothing runs, or too many have been.
     fn request_key(&self, request: KeyRequest) -> bool {
-        self.state().as_mut().map(|run| run.key_requests.push(request)).is_some()
+        let taken = self.state().as_mut().is_some_and(|run| run.key_requests.add(request));
+        if !taken {
+            gst::warning!(CAT, imp = self, "no key frame will be made for {request:?}");
+        }
+        taken
     }
 
     fn restart(&self) -> bool {
@@ -288,7 +293,7 @@ impl DivienEnc {
                 run.segment = None;
                 run.last_pts = None;
                 run.frames = 0;
-                run.key_requests.clear();
+                run.key_requests = KeyRequests::default();
                 drop(state);
                 let mut writer = self.writer();
                 *writer = writer.after_flush();
@@ -459,7 +464,7 @@ impl DivienEnc {
     }
 
     fn push_chunk(&self, engine: &Engine, finished: Finished) -> Result<(), gst::FlowError> {
-        let (id, lane, first) = (finished.id, finished.lane, finished.first_frame);
+        let (id, lane, time, first) = (finished.id, finished.lane, finished.time, finished.first_frame);
         let frames = finished.frames.len() as u64;
         let taken = finished.encoded.bytes();
         let joined = self.writer().chunk(finished);
@@ -473,6 +478,16 @@ impl DivienEnc {
             gst::FlowError::Flushing
         });
         let out = out.inspect_err(|_| engine.stop(gst::FlowError::Error))?;
+        // Before its units leave, so that whoever sees the end has heard of every chunk.
+        gst::debug!(CAT, imp = self, "{id} done on lane {}: {frames} frames, {taken} bytes, {time:?}", lane.0);
+        let done = gst::Structure::builder("divien-chunk-done")
+            .field("id", id.0)
+            .field("frames", frames)
+            .field("bytes", taken)
+            .field("lane", lane.0)
+            .field("seconds", time.as_secs_f64())
+            .build();
+        self.post(gst::message::Element::builder(done).src(&*self.obj()).build());
         let bytes = out.iter().map(|o| if let Out::Unit(u) = o { u.size() as u64 } else { 0 }).sum();
         let pushed = self.push(out);
         engine.delivered(id, frames, taken, bytes);

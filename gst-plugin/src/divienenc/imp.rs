@@ -10,6 +10,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::engine::Engine;
+use super::key_requests::KeyRequests;
 use super::model::{Config, Notice, Stats};
 use super::negotiation::Negotiation;
 use super::output::Writer;
@@ -19,15 +20,6 @@ use crate::lane::{EncoderSpec, Lane, LocalLane};
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("divienenc", gst::DebugColorFlags::empty(), Some("divien chunked encoder"))
 });
-
-/// A key frame that was asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KeyRequest {
-    /// At the first frame of this running time or later; at the next frame when `None`.
-    pub(super) running_time: Option<gst::ClockTime>,
-    pub(super) all_headers: bool,
-    pub(super) count: u32,
-}
 
 /// Everything between start and stop.
 pub(super) struct Run {
@@ -42,7 +34,7 @@ pub(super) struct Run {
     pub(super) frames: u64,
     /// Bytes of a frame, as the caps have it.
     pub(super) frame_bytes: u64,
-    pub(super) key_requests: Vec<KeyRequest>,
+    pub(super) key_requests: KeyRequests,
     pub(super) frame_duration: Option<gst::ClockTime>,
     /// Set on the way to READY: nothing may be started any more.
     pub(super) stopping: bool,
@@ -91,7 +83,7 @@ impl DivienEnc {
             last_pts: None,
             frames: 0,
             frame_bytes: 0,
-            key_requests: Vec::new(),
+            key_requests: KeyRequests::default(),
             frame_duration: None,
             stopping: false,
         });
@@ -123,17 +115,6 @@ impl DivienEnc {
 
     fn notice(&self, notice: Notice) {
         match notice {
-            Notice::ChunkDone { id, frames, bytes, lane, time } => {
-                gst::debug!(CAT, imp = self, "{id} done on lane {}: {frames} frames, {bytes} bytes, {time:?}", lane.0);
-                let structure = gst::Structure::builder("divien-chunk-done")
-                    .field("id", id.0)
-                    .field("frames", frames)
-                    .field("bytes", bytes)
-                    .field("lane", lane.0)
-                    .field("seconds", time.as_secs_f64())
-                    .build();
-                self.post(gst::message::Element::builder(structure).src(&*self.obj()).build());
-            }
             Notice::Short { most } => {
                 gst::element_imp_warning!(
                     self,

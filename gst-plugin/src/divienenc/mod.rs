@@ -11,7 +11,7 @@
 //!   ! h264parse ! mp4mux ! filesink location=o.mp4
 //! ```
 //!
-//! For every chunk done the element posts an element message `divien-chunk-done` with the fields `id`, `frames`,
+//! For every chunk done and joined, before it leaves, the element posts an element message `divien-chunk-done` with the fields `id`, `frames`,
 //! `bytes` (uint64), `lane` (uint) and `seconds` (double).
 //!
 //! Output comes a whole chunk at a time, so the latency is that of `workers` + 1 chunks. When the encoders lag, the
@@ -27,6 +27,7 @@ mod engine;
 mod flow;
 mod frames;
 mod imp;
+mod key_requests;
 mod model;
 mod negotiation;
 mod output;

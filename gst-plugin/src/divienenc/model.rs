@@ -17,25 +17,10 @@ pub(super) struct Config {
 /// What the engine has to say besides its output.
 #[derive(Debug)]
 pub(super) enum Notice {
-    ChunkDone {
-        id: ChunkId,
-        frames: u64,
-        bytes: u64,
-        lane: LaneId,
-        time: Duration,
-    },
     /// Memory for frames is short, so fewer lanes work than there are.
-    Short {
-        most: u64,
-    },
+    Short { most: u64 },
     /// A chunk cannot be done.
-    Failed {
-        id: ChunkId,
-        first_frame: u64,
-        frames: u64,
-        lane: LaneId,
-        error: LaneError,
-    },
+    Failed { id: ChunkId, first_frame: u64, frames: u64, lane: LaneId, error: LaneError },
 }
 
 /// What travels in place among the frames.
@@ -72,6 +57,8 @@ pub(super) struct FrameInfo {
 pub(super) struct Finished {
     pub(super) id: ChunkId,
     pub(super) lane: LaneId,
+    /// What its encode took.
+    pub(super) time: Duration,
     pub(super) first_frame: u64,
     pub(super) section: Arc<Section>,
     pub(super) frames: Vec<FrameInfo>,

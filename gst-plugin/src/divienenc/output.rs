@@ -1,9 +1,11 @@
 //! From chunks' results to what leaves the source pad: stitched times, mended units, events in their places.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::imp::CAT;
 use super::model::{Finished, FrameInfo, Mark, Section};
 use crate::lane::Encoded;
 use crate::stitch::headers::{Codec, Framing, HeaderError, Joiner, Position};
@@ -11,6 +13,9 @@ use crate::stitch::{MOST_DEPTH, Place, Timeline, TimelineError, UnitTime};
 
 /// GStreamer encoders that reorder shift their time stamps by this, so that no decode time is negative.
 const SHIFT: u64 = 1000 * 3600 * 1_000_000_000;
+
+/// More than any stream says before its first frame.
+const MOST_DEFERRED: usize = 1024;
 
 /// Why a result cannot be joined to the stream.
 #[derive(Debug, Error)]
@@ -46,7 +51,7 @@ pub(super) struct Writer {
     /// The running time of the last decode time, as [`Self::running_time`] has it.
     last_running: Option<gst::ClockTime>,
     /// Marks that came before the caps and segment they have to follow.
-    deferred: Vec<Mark>,
+    deferred: VecDeque<Mark>,
     upstream_tags: Option<gst::TagList>,
     encoder_tags: Option<gst::TagList>,
     started: bool,
@@ -91,7 +96,7 @@ impl Writer {
                 _ => {}
             }
         }
-        self.deferred.push(mark);
+        self.defer(mark);
         // The first chunk brings the caps, and they come before everything else.
         if self.section.is_some() { self.finish() } else { Vec::new() }
     }
@@ -212,6 +217,25 @@ impl Writer {
         i64::try_from(late.nseconds()).ok()?.checked_sub_unsigned(SHIFT)
     }
 
+    /// However long the first frame is waited for, no more than [`MOST_DEFERRED`] events wait for it: gaps in a row are
+    /// one, and of the others the oldest go.
+    fn defer(&mut self, mark: Mark) {
+        if let (Some(Mark::Event(before)), Mark::Event(after)) = (self.deferred.back_mut(), &mark)
+            && let Some(one) = one_gap(before, after)
+        {
+            *before = one;
+            return;
+        }
+        if self.deferred.len() >= MOST_DEFERRED
+            && let Some(oldest) = self.deferred.pop_front()
+        {
+            gst::warning!(CAT, "too many events before the first frame, so this one is lost: {oldest:?}");
+            // Tags still go into those that follow.
+            let _ = self.place_mark(oldest, None);
+        }
+        self.deferred.push_back(mark);
+    }
+
     fn push_deferred(&mut self, out: &mut Vec<Out>) {
         for mark in std::mem::take(&mut self.deferred) {
             out.extend(self.place_mark(mark, None).map(Out::Event));
@@ -330,6 +354,16 @@ impl Current {
         unit.copy_into(new.make_mut(), metadata, ..).map_err(|_| JoinError::Unreadable)?;
         Ok(new)
     }
+}
+
+/// Two gaps in a row as one.
+fn one_gap(before: &gst::Event, after: &gst::Event) -> Option<gst::Event> {
+    let (gst::EventView::Gap(before), gst::EventView::Gap(after)) = (before.view(), after.view()) else { return None };
+    let ((start, first), (second, duration)) = (before.get(), after.get());
+    let end =
+        |time: gst::ClockTime, duration: Option<gst::ClockTime>| time.saturating_add(duration.unwrap_or_default());
+    let whole = end(start, first).max(end(second, duration)).checked_sub(start)?;
+    Some(gst::event::Gap::builder(start).duration(whole).seqnum(after.seqnum()).build())
 }
 
 /// The segment for time stamps that are this much later.
