@@ -64,6 +64,8 @@ pub struct Running {
     ended: mpsc::Receiver<std::io::Result<ExitStatus>>,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
+    /// Hears when the mark of [`Running::start_watching`] was written.
+    marked: mpsc::Receiver<()>,
 }
 
 /// What became of a program.
@@ -85,18 +87,45 @@ impl Running {
     /// Starts a program. Its stdin is empty unless the command says otherwise.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
+        Self::start_watching(command, None)
+    }
+
+    /// Starts a program and looks for a mark on its stderr, see [`Running::wait_or_interrupt`].
+    #[track_caller]
+    pub fn start_watching(command: &mut Command, mark: Option<&'static str>) -> Self {
         let line = format!("{command:?}");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line} cannot be started: {error}"));
-        let stdout = child.stdout.take().map(drain);
-        let stderr = child.stderr.take().map(drain);
+        let stdout = child.stdout.take().map(|pipe| drain(pipe, None));
+        let (sender, marked) = mpsc::channel();
+        let stderr = child.stderr.take().map(|pipe| drain(pipe, mark.map(|mark| (mark, sender))));
         let pid = Pid::from_child(&child);
-        Self { line, pid, started: Instant::now(), ended: wait_for(child), stdout, stderr }
+        Self { line, pid, started: Instant::now(), ended: wait_for(child), stdout, stderr, marked }
     }
 
     /// Sends a signal to the program, as a terminal would.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap_or_else(|error| panic!("{}: cannot be signalled: {error}", self.line));
+    }
+
+    /// Waits for the program's end as [`Running::wait`] does, but interrupts a program that still runs this long after
+    /// the mark was written.
+    #[track_caller]
+    pub fn wait_or_interrupt(mut self, limit: Duration, patience: Duration) -> Outcome {
+        if self.marked.recv_timeout(limit.saturating_sub(self.started.elapsed())).is_ok() {
+            match self.ended.recv_timeout(patience) {
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    // It may have ended just now.
+                    let _ = kill_process(self.pid, Signal::INT);
+                }
+                ended => {
+                    let (sender, again) = mpsc::channel();
+                    let _ = ended.map(|ended| sender.send(ended));
+                    self.ended = again;
+                }
+            }
+        }
+        self.wait(limit)
     }
 
     /// Waits for the program's end. When the limit is over it is killed with all it started, and the test fails.
@@ -126,11 +155,23 @@ impl Drop for Running {
     }
 }
 
-fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+/// Reads a pipe to its end, and tells when a line has the mark.
+fn drain(pipe: impl Read + Send + 'static, mut mark: Option<(&'static str, mpsc::Sender<()>)>) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
         let mut bytes = Vec::new();
-        let _ = pipe.read_to_end(&mut bytes);
-        bytes
+        loop {
+            let begun = bytes.len();
+            match pipe.read_until(b'\n', &mut bytes) {
+                Ok(0) | Err(_) => return bytes,
+                Ok(_) => {}
+            }
+            if let Some((_, sender)) =
+                mark.take_if(|(text, _)| String::from_utf8_lossy(&bytes[begun..]).contains(*text))
+            {
+                let _ = sender.send(());
+            }
+        }
     })
 }
 
@@ -195,6 +236,19 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 600 & echo begun; sleep 600"]);
         Running::start(&mut command).wait(Duration::from_millis(300));
+    }
+
+    #[test]
+    fn a_program_that_outlasts_its_mark_is_interrupted() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap 'exit 3' INT; echo failed: x >&2; while :; do sleep 0.05; done"]);
+        let running = Running::start_watching(&mut command, Some("failed"));
+        let outcome = running.wait_or_interrupt(LIMIT, Duration::from_millis(50)).failure();
+        assert_eq!((outcome.status.code(), outcome.stderr.as_str()), (Some(3), "failed: x\n"));
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo failed: x >&2; exit 4"]);
+        let running = Running::start_watching(&mut command, Some("failed"));
+        assert_eq!(running.wait_or_interrupt(LIMIT, LIMIT).failure().status.code(), Some(4));
     }
 
     #[test]
