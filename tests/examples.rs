@@ -6,9 +6,14 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use divien_testbed::run::LIMIT;
 use divien_testbed::{Clip, Fidelity, Running, divien, gst, place, probe, run};
+
+/// The README's commands build the plugin, which no other program may be loading then.
+static PLUGIN: Mutex<()> = Mutex::new(());
 
 /// A script with its arguments, in a folder that has `clip.mp4`.
 #[track_caller]
@@ -19,6 +24,7 @@ fn script(name: &str, arguments: &[&str], folder: &Path) {
 
 #[test]
 fn every_pipeline_gives_the_video_it_promises() {
+    let _held = PLUGIN.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = place::temporary();
     let at = |name: &str| folder.path().join(name);
     let clip = Clip::film(90).path();
@@ -49,7 +55,7 @@ fn every_pipeline_gives_the_video_it_promises() {
     run(strip.args(["-v", "error", "-i"]).arg(&clip).args(["-an", "-c", "copy"]).arg(&silent)).success();
     for name in ["mp4-with-sound.sh", "webm.sh"] {
         let mut command = gst::command(place::repository().join("pipelines").join(name));
-        let outcome = run(command.arg(&silent).arg(at("none"))).failure();
+        let outcome = gst::outcome(command.arg(&silent).arg(at("none")), LIMIT).failure();
         outcome.says(&[name, "sound could be read from", "silent.mp4"]);
         assert!(!at("none").exists(), "{name}");
     }
@@ -97,6 +103,7 @@ fn encoders(text: &str) -> Vec<(&str, &str)> {
 
 #[test]
 fn every_encoder_in_the_readme_encodes_as_it_says() {
+    let _held = PLUGIN.lock().unwrap_or_else(PoisonError::into_inner);
     let text = std::fs::read_to_string(place::repository().join("README.md")).unwrap();
     let folder = place::temporary();
     let clip = Clip::film(30).path();
@@ -129,6 +136,7 @@ fn every_encoder_in_the_readme_encodes_as_it_says() {
 
 #[test]
 fn every_command_in_the_readme_works() {
+    let _held = PLUGIN.lock().unwrap_or_else(PoisonError::into_inner);
     let text = std::fs::read_to_string(place::repository().join("README.md")).unwrap();
     let (skipped, run): (Vec<_>, Vec<_>) = blocks(&text).into_iter().partition(|block| block.skipped.is_some());
     assert!(skipped.len() <= 3, "too many blocks that no test runs");
@@ -157,6 +165,7 @@ fn every_command_in_the_readme_works() {
         let mut command = gst::command("bash");
         command.arg("-euc").arg(format!("{cargo}\n{commands}"));
         command.current_dir(folder.path()).env("PROFILE", profile);
+        command.env("GST_REGISTRY", folder.path().join("registry.bin"));
         Running::start(&mut command).wait(Duration::from_secs(600)).success();
     }
     for (name, frames) in

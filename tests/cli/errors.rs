@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use divien_testbed::run::Signal;
 use divien_testbed::{Clip, Outcome, Running, divien, gst, place, probe, run};
 
+use crate::encode;
+
 /// Runs `divien -i INPUT OPTIONS OUTPUT`, which must fail and leave nothing behind in the output's folder.
 #[track_caller]
 fn refused(input: &Path, options: &[&str], name: &str) -> Outcome {
@@ -357,4 +359,26 @@ fn a_broken_input_gives_the_same_bytes_in_every_run() {
             let _ = std::fs::remove_file(&output);
         }
     }
+}
+
+#[test]
+fn pictures_that_a_demuxer_passes_over_in_a_damaged_file_are_told_by_their_times() {
+    const PACKET: usize = 188;
+    let folder = place::temporary();
+    let film = Clip::film(75).rate(25, 1).path();
+    let whole = encode(&film, &["-preset", "ultrafast", "-an"], folder.path(), "whole.ts");
+    let at = |name: &str| folder.path().join(name);
+    let plain = run(&mut divien!("-y", "-i", &whole, "-preset", "ultrafast", at("plain.mkv"))).success();
+    assert!(!plain.stderr.contains("no pictures"), "{plain}");
+    let mut bytes = std::fs::read(&whole).unwrap();
+    let middle = bytes.len() / 2 / PACKET * PACKET;
+    bytes.drain(middle..middle + 40 * PACKET);
+    std::fs::write(at("holed.ts"), bytes).unwrap();
+    let holed = run(&mut divien!("-y", "-i", at("holed.ts"), "-preset", "ultrafast", at("holed.mkv")));
+    let times = probe::frame_times(&at("holed.mkv"));
+    let (before, after) = times.iter().zip(&times[1..]).max_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0))).unwrap();
+    let frame = 0.040;
+    assert!(times.len() < 75 && after - before > 1.5 * frame, "{} frames\n{holed}", times.len());
+    let pause = format!("no pictures from {:.3} to {:.3} s:", before + frame - times[0], after - times[0]);
+    assert!(holed.stderr.contains(&pause), "{pause}\n{holed}");
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::cli::{AudioCodec, Input, Job, Output};
 use crate::error::Error;
 use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
-use crate::probe::{Facts, Orientation, Pace, Stream};
+use crate::probe::{Facts, Orientation, Pace, Pause, Stream};
 use crate::report::counted;
 pub use sound::SoundEncoder;
 
@@ -211,6 +211,7 @@ fn video(
             hint: "choose another container (Matroska holds all), or another encoder with -c:v".into(),
         });
     }
+    notes.extend(paused(&stream.pauses));
     if let Some((formats, name)) = stream.size().and_then(|size| odd(&encoder, size)) {
         encoder.raw_formats = formats.iter().map(|f| (*f).to_owned()).collect();
         let (w, h) = stream.size().unwrap_or_default();
@@ -407,8 +408,23 @@ fn described(
     (chapters, tags)
 }
 
+/// What a demuxer has left out of a damaged file looks like a pause in the pictures, and only there.
+fn paused(pauses: &[Pause]) -> Option<String> {
+    const NAMED: usize = 3;
+    let seconds = |ns: i64| ns as f64 / 1e9;
+    let named = pauses.iter().take(NAMED).map(|p| format!("{:.3} to {:.3} s", seconds(p.start), seconds(p.end)));
+    let named: Vec<String> = named.collect();
+    let more = if pauses.len() > NAMED { format!(" and {} more", pauses.len() - NAMED) } else { String::new() };
+    let what = format!("video: no pictures from {}{more}", named.join(", "));
+    (!pauses.is_empty()).then(|| format!("{what}: the input pauses there, or has lost them"))
+}
+
 fn expected(facts: &Facts, video: usize, range: &Window) -> Option<u64> {
-    let (n, d) = facts.streams.get(video)?.rate()?;
+    let stream = facts.streams.get(video)?;
+    if stream.frames.is_some() {
+        return stream.frames;
+    }
+    let (n, d) = stream.rate()?;
     let whole = facts.duration?;
     let end = range.end.unwrap_or(whole).min(whole);
     let length = u128::from(end.saturating_sub(range.start));

@@ -39,6 +39,8 @@ fn stream(caps: &str) -> Stream {
         early: Vec::new(),
         delay: 0,
         pace: None,
+        frames: None,
+        pauses: Vec::new(),
         flags: Flags::default(),
     }
 }
@@ -70,6 +72,18 @@ fn matroska_takes_every_stream_as_it_is() {
     let plan = plan(&job("o.mkv")).unwrap();
     assert!(plan.others.iter().all(|t| t.action == Action::Copy), "{:?}", plan.others);
     assert_eq!((plan.others.len(), plan.notes.len(), plan.frames), (3, 0, Some(250)));
+}
+
+#[test]
+fn pictures_that_were_counted_are_not_guessed_and_their_pauses_are_told() {
+    let mut facts = facts();
+    let video = facts.video().unwrap();
+    facts.streams[video].frames = Some(1769);
+    facts.streams[video].pauses = (1..=5).map(|s| Pause { start: s * 1_000_000_000, end: s * 1_500_000_000 }).collect();
+    let plan = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
+    assert_eq!(plan.frames, Some(1769));
+    let [note] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
+    assert!(note.contains("from 1.000 to 1.500 s, 2.000 to 3.000 s, 3.000 to 4.500 s and 2 more"), "{note}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What an input turned out to be.
 
-use super::pace::Pace;
+use super::pace::{Pace, Pause};
 use crate::mux::{Attachment, Chapter, Codec, Flags, Kind, Sample};
 
 /// Everything known about an input before it is decoded.
@@ -51,6 +51,10 @@ pub struct Stream {
     pub delay: u64,
     /// How its pictures follow one another; `None` where their times were not read.
     pub pace: Option<Pace>,
+    /// How many of its pictures there are in the part that is encoded, where they were counted.
+    pub frames: Option<u64>,
+    /// Where they pause.
+    pub pauses: Vec<Pause>,
     /// What players are told of it.
     pub flags: Flags,
 }

@@ -28,7 +28,7 @@ use crate::mux::{Codec, Flags, Kind};
 use crate::sync::lock;
 pub use facts::{Facts, Orientation, Stream};
 pub use messages::{Messages, said};
-pub use pace::Pace;
+pub use pace::{Pace, Pause};
 
 /// What a stream may hold between demuxer and decoder.
 const QUEUE_BYTES: u32 = 32 << 20;
@@ -159,6 +159,8 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             early: Vec::new(),
             delay: 0,
             pace: None,
+            frames: None,
+            pauses: Vec::new(),
             flags: Flags::default(),
         };
         if let Some(packets) = stream_number(&pad).and_then(|n| early.remove(&n))
@@ -213,8 +215,12 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
         end: range.end.map_or(i64::MAX, ns),
         frames: range.frames.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
     };
-    if let Some(stream) = source.facts.streams.get_mut(index) {
-        stream.pace = pace::of_file(path, &id, part, stream.named_rate());
+    if let Some(stream) = source.facts.streams.get_mut(index)
+        && let Some(measured) = pace::of_file(path, &id, part, stream.named_rate())
+    {
+        stream.pace = measured.pace;
+        stream.frames = Some(measured.frames);
+        stream.pauses = measured.pauses;
     }
 }
 

@@ -20,6 +20,40 @@ pub enum Pace {
     Uneven(u32, u32),
 }
 
+/// A stretch in which the frame before is shown for longer than the others are, in ns from the first picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// Where the picture should have come that does not.
+    pub start: i64,
+    /// Where pictures go on.
+    pub end: i64,
+}
+
+/// What the times of all pictures tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Measured {
+    pub(super) pace: Option<Pace>,
+    /// How many there are.
+    pub(super) frames: u64,
+    pub(super) pauses: Vec<Pause>,
+}
+
+/// Where a rate that is kept nearly everywhere is not: the input pauses, or has lost pictures that no decoder has seen.
+fn pauses(times: &[i64]) -> Vec<Pause> {
+    let steps = || times.iter().zip(times.iter().skip(1)).map(|(from, to)| (*from, to - from));
+    let mut lengths: Vec<i64> = steps().map(|(_, length)| length).collect();
+    let middle = lengths.len() / 2;
+    let Some(first) = times.first().filter(|_| !lengths.is_empty()) else { return Vec::new() };
+    let usual = *lengths.select_nth_unstable(middle).1;
+    let (kept, longer): (Vec<_>, Vec<_>) = steps()
+        .filter(|(_, length)| *length > usual * 3 / 2 || (length - usual).abs() as f64 <= ROUNDING)
+        .partition(|(_, length)| *length <= usual * 3 / 2);
+    if kept.len() < lengths.len() * 9 / 10 {
+        return Vec::new();
+    }
+    longer.into_iter().map(|(from, length)| Pause { start: from + usual - first, end: from + length - first }).collect()
+}
+
 /// The pace of frames shown at these times, in order; `named` is what the input's header says.
 fn pace(times: &[i64], named: Option<(u32, u32)>) -> Option<Pace> {
     let (first, last) = (*times.first()?, *times.last()?);
@@ -74,11 +108,12 @@ impl Part {
 
 /// Reads the packets of the stream `id`, and nothing of them but their times. `None` where one has no time, or where the
 /// file cannot be read to its end, which the run itself will tell.
-pub(super) fn of_file(path: &Path, id: &str, part: Part, named: Option<(u32, u32)>) -> Option<Pace> {
+pub(super) fn of_file(path: &Path, id: &str, part: Part, named: Option<(u32, u32)>) -> Option<Measured> {
     let pipeline = gst::Pipeline::new();
     let times = read(&pipeline, path, id, part);
     let _ = pipeline.set_state(gst::State::Null);
-    pace(&part.of(&times?), named)
+    let times = part.of(&times?);
+    Some(Measured { pace: pace(&times, named), frames: times.len() as u64, pauses: pauses(&times) })
 }
 
 /// What the scan has seen; `None` after a packet without a time.
@@ -188,6 +223,20 @@ mod tests {
         assert_eq!(pace(&[0, 40_000_000, 120_000_000, 200_000_000], None), Some(Pace::Uneven(15_000, 1000)));
         assert_eq!(pace(&[0, 7], None), None);
         assert_eq!(pace(&[5, 5, 5], None), None);
+    }
+
+    #[test]
+    fn a_pause_has_a_start_and_an_end_and_a_film_of_pauses_has_none() {
+        assert_eq!(pauses(&grid(500, 60_000, 1001, 1_000_000)), []);
+        let mut lost = grid(100, 25, 1, 1_000_000);
+        lost.drain(50..52);
+        lost.drain(70..71);
+        let ms = |start: i64, end: i64| Pause { start: start * 1_000_000, end: end * 1_000_000 };
+        assert_eq!(pauses(&lost), [ms(2000, 2080), ms(2880, 2920)]);
+        let still: Vec<i64> =
+            grid(100, 25, 1, 1).into_iter().enumerate().filter(|(i, _)| i % 5 != 0).map(|(_, t)| t).collect();
+        assert_eq!(pauses(&still), []);
+        assert_eq!((pauses(&[]), pauses(&[7]), pauses(&[7, 9])), (vec![], vec![], vec![]));
     }
 
     #[test]

@@ -44,10 +44,17 @@ pub fn launch(line: &str) -> Outcome {
 /// Runs a `gst-launch-1.0` line that may take as long as this.
 #[track_caller]
 pub fn launch_within(line: &str, limit: Duration) -> Outcome {
-    // An error that comes before gst-launch-1.0 (1.22) runs its loop quits a loop that does not run yet, and is never
-    // heard again; `fakesrc ! identity error-after=1 ! fakesink` hangs so, too. A hang of an element outlasts this.
-    let mut command = launch_command(line);
-    Running::start_watching(&mut command, Some("ERROR:")).wait_or_interrupt(limit, Duration::from_secs(10))
+    outcome(&mut launch_command(line), limit)
+}
+
+/// Runs a command that is `gst-launch-1.0` in the end.
+///
+/// An error that comes before gst-launch-1.0 (1.22) runs its loop quits a loop that does not run yet, and the program
+/// stays; `fakesrc ! identity error-after=1 ! fakesink` does so, too. It is interrupted, which helps it alone: an element
+/// that hangs still does.
+#[track_caller]
+pub fn outcome(command: &mut Command, limit: Duration) -> Outcome {
+    Running::start_watching(command, Some("ERROR:")).wait_or_interrupt(limit, Duration::from_secs(10))
 }
 
 /// Is this element installed?

@@ -31,7 +31,7 @@ pub(super) fn entry(header: &Header, index: usize, track: &Track, frame_time: Op
         }),
         M::FlagLacing(0),
         M::FlagDefault(default.into()),
-        M::Language(language(track.language.as_deref())),
+        M::Language(track.language.clone().unwrap_or_else(|| "und".into())),
     ];
     if track.flags.forced {
         e.push(M::FlagForced(1));
@@ -56,12 +56,6 @@ pub(super) fn entry(header: &Header, index: usize, track: &Track, frame_time: Op
     }
     e.extend(track.audio.as_ref().map(|audio| M::Audio(Master::Full(sound(&track.codec, audio)))));
     M::TrackEntry(Master::Full(e))
-}
-
-/// The bibliographic form of ISO 639-2, which is Matroska's: `fre`, where `fra` is the other.
-fn language(code: Option<&str>) -> String {
-    let code = code.unwrap_or("und");
-    gst_tag::language_codes::language_code_iso_639_2b(code).map_or(code, |b| b.as_str()).to_owned()
 }
 
 /// Opus's pre-skip in ns.
@@ -182,7 +176,7 @@ pub(super) fn chapters(header: &Header) -> M {
         if !chapter.title.is_empty() {
             atom.push(M::ChapterDisplay(Master::Full(vec![
                 M::ChapString(chapter.title.clone()),
-                M::ChapLanguage(language(chapter.language.as_deref())),
+                M::ChapLanguage(chapter.language.clone().unwrap_or_else(|| "und".into())),
             ])));
         }
         M::ChapterAtom(Master::Full(atom))
@@ -213,17 +207,4 @@ pub(super) fn tags(header: &Header) -> Option<M> {
     let mut tag = vec![M::Targets(Master::Full(Vec::new()))];
     tag.extend(named);
     (tag.len() > 1).then(|| M::Tags(Master::Full(vec![M::Tag(Master::Full(tag))])))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_language_is_written_in_matroskas_own_form() {
-        let written =
-            ["fra", "fre", "deu", "nld", "ces", "ron", "slk", "eng", "und", "pt-x"].map(|l| language(Some(l)));
-        assert_eq!(written, ["fre", "fre", "ger", "dut", "cze", "rum", "slo", "eng", "und", "pt-x"]);
-        assert_eq!(language(None), "und");
-    }
 }
