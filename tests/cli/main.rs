@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod containers;
+mod data;
 mod errors;
 mod files;
 mod habits;
