@@ -147,10 +147,17 @@ fn a_codec_the_container_cannot_hold_is_refused_before_the_encode() {
 fn an_encoder_may_write_no_file() {
     let folder = place::temporary();
     let film = Clip::film(30).path();
-    let dump = folder.path().join("dump.yuv");
-    let parameters = format!("dump-yuv={}", dump.display());
-    refused(&film, &["-x264-params", &parameters], "out.mp4").says(&["dump-yuv"]);
-    assert!(!dump.exists());
+    let file = folder.path().join("file");
+    let x264 = ["dump-yuv", "dump_yuv", "stats", "cqmfile", "opencl-clbin", "qpfile", "log-file"];
+    let x265 = ["stats", "csv", "recon", "qpfile", "zonefile", "lambda-file", "analysis-save", "nalu-file"];
+    let x264 = ["x264-params", "x264opts"].into_iter().flat_map(|option| x264.map(|key| ("libx264", option, key)));
+    for (encoder, option, key) in x264.chain(x265.map(|key| ("libx265", "x265-params", key))) {
+        let (parameters, option) = (format!("{key}={}", file.display()), format!("-{option}"));
+        let outcome = refused(&film, &["-c:v", encoder, &option, &parameters], "out.mp4");
+        // Before anything is read, by the name that was typed.
+        outcome.says(&[&option, &key.replace('_', "-"), "a file of its own"]);
+        assert!(!file.exists(), "{encoder}: {key}");
+    }
 }
 
 #[test]

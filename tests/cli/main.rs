@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod carried;
 mod containers;
 mod data;
 mod errors;

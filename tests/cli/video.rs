@@ -100,6 +100,30 @@ fn the_shortest_videos_and_tails_are_exact() {
     }
 }
 
+/// The settings that x264 and x265 write into the stream.
+fn settings(file: &Path) -> String {
+    let bytes = std::fs::read(file).unwrap();
+    let at = bytes.windows(9).position(|w| w == b"options: ").expect("settings in the stream");
+    bytes[at..].iter().take_while(|b| (0x20..0x7F).contains(*b)).map(|b| char::from(*b)).collect()
+}
+
+#[test]
+fn a_fraction_of_crf_reaches_the_encoder_beside_all_else_that_it_is_told() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let x264 = ["-preset", "ultrafast", "-crf", "23.5", "-x264-params", "aq-mode=2"];
+    let told = settings(&encode(&film, &x264, folder.path(), "x264.mp4"));
+    // 2^(-0.5/6) of the bits is half a step of the quantizer.
+    for word in [" crf=23.0 ", " zones=0,2147483647,b=0.94387", " aq=2:"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    let x265 = ["-c:v", "libx265", "-preset", "ultrafast", "-crf", "23.5", "-x265-params", "rd=1"];
+    let told = settings(&encode(&film, &x265, folder.path(), "x265.mp4"));
+    for word in [" crf=23.5 ", " rd=1 "] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
 #[test]
 fn all_intra_video_is_exact_and_numbered() {
     let folder = place::temporary();

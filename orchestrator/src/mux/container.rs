@@ -98,6 +98,12 @@ impl Container {
         matches!(self, Self::Mp4 | Self::Mov)
     }
 
+    /// True when the container's header has room for HDR10's data.
+    #[must_use]
+    pub fn holds_hdr10(self) -> bool {
+        matches!(self, Self::Mp4 | Self::Mov | Self::Matroska | Self::WebM)
+    }
+
     /// True when the container has room for chapters.
     #[must_use]
     pub fn has_chapters(self) -> bool {

@@ -7,6 +7,9 @@ use gst_video::{
     VideoChromaSite, VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoTransferFunction,
 };
 
+use super::track;
+use crate::mux::{LightLevel, Mastering};
+
 /// x264's names by the numbers of ISO/IEC 23091-2; it takes no numbers.
 const PRIMARIES: &[(u32, &str)] = &[
     (1, "bt709"),
@@ -46,6 +49,8 @@ pub(super) struct Said {
     primaries: VideoColorPrimaries,
     /// Where chroma lies, by x264's numbers.
     site: u32,
+    mastering: Option<Mastering>,
+    light: Option<LightLevel>,
 }
 
 impl Said {
@@ -63,12 +68,15 @@ impl Said {
             VideoChromaSite::V_COSITED => 3,
             _ => 0,
         };
+        let (mastering, light) = track::hdr10(decoded, coded);
         Some(Self {
             range: known(&first, &then, VideoColorimetry::range, VideoColorRange::Unknown),
             matrix: known(&first, &then, VideoColorimetry::matrix, VideoColorMatrix::Unknown),
             transfer: known(&first, &then, VideoColorimetry::transfer, VideoTransferFunction::Unknown),
             primaries: known(&first, &then, VideoColorimetry::primaries, VideoColorPrimaries::Unknown),
             site,
+            mastering,
+            light,
         })
     }
 
@@ -78,12 +86,13 @@ impl Said {
         let (primaries, transfer, matrix) = self.numbers();
         match factory {
             "x264enc" => format!(
-                "insert-vui=false option-string=\"colorprim={}:transfer={}:colormatrix={}:fullrange={}:chromaloc={}\"",
+                "insert-vui=false option-string=\"colorprim={}:transfer={}:colormatrix={}:fullrange={}:chromaloc={}{}\"",
                 name(PRIMARIES, primaries),
                 name(TRANSFERS, transfer),
                 name(MATRICES, matrix),
                 if full { "on" } else { "off" },
                 self.site,
+                self.hdr10(),
             ),
             "x265enc" => format!(
                 "option-string=\"colorprim={primaries}:transfer={transfer}:colormatrix={matrix}:range={}\"",
@@ -91,6 +100,17 @@ impl Said {
             ),
             _ => String::new(),
         }
+    }
+
+    /// HDR10's data in x264's words, which x264enc leaves out; x265enc writes them by itself.
+    fn hdr10(&self) -> String {
+        let mastering = self.mastering.map(|Mastering { primaries: [red, green, blue], white, max, min }| {
+            let point = |(x, y): (u16, u16)| format!("({x},{y})");
+            let [r, g, b, w] = [red, green, blue, white].map(point);
+            format!(":mastering-display=G{g}B{b}R{r}WP{w}L({max},{min})")
+        });
+        let light = self.light.map(|l| format!(":cll={},{}", l.max_content, l.max_frame_average));
+        [mastering, light].into_iter().flatten().collect()
     }
 
     /// For the container; `None` where nothing was said.
@@ -172,6 +192,7 @@ mod tests {
         let none = said("video/x-h264", RAW).unwrap();
         assert!(none.properties("x264enc").contains("colorprim=undef:transfer=undef:colormatrix=undef:fullrange=off"));
         assert!(none.properties("x265enc").contains("colorprim=2:transfer=2:colormatrix=2:range=limited"));
+        assert!(!none.properties("x264enc").contains("mastering") && !none.properties("x264enc").contains("cll"));
         let range = said("video/x-h264,colorimetry=(string)1:0:0:0", RAW).unwrap();
         assert!(range.properties("x264enc").contains("colormatrix=undef:fullrange=on"));
         let mut caps: gst::Caps = format!("{RAW},colorimetry=bt601").parse().unwrap();

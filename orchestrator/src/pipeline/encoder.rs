@@ -115,6 +115,14 @@ impl Encoder {
         }
     }
 
+    /// True where HDR10's data are in the stream itself, whatever the container.
+    pub(super) fn writes_hdr10(&self) -> bool {
+        match self.factory.as_str() {
+            "x264enc" => lock(&self.said).is_some(),
+            factory => factory == "x265enc",
+        }
+    }
+
     /// True where frames come at uneven times.
     pub(super) fn is_uneven(&self) -> bool {
         matches!(self.pace, Some(Pace::Uneven(..)))

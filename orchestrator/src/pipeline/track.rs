@@ -54,8 +54,13 @@ pub(super) fn add_picture(track: &mut Track, raw: Option<&gst::CapsRef>, coded: 
             };
         }
     }
+    (video.mastering, video.light) = hdr10(raw, coded);
+}
+
+/// HDR10's data: the pictures' own, else those of the source's header.
+pub(super) fn hdr10(raw: &gst::CapsRef, coded: &gst::CapsRef) -> (Option<Mastering>, Option<LightLevel>) {
     let first = |caps: &gst::CapsRef| gst_video::VideoMasteringDisplayInfo::from_caps(caps).ok();
-    video.mastering = first(raw).or_else(|| first(coded)).map(|m| {
+    let mastering = first(raw).or_else(|| first(coded)).map(|m| {
         let unit = |v: f32| (v * 50_000.0).round().clamp(0.0, 65_535.0) as u16;
         let point = |p: gst_video::VideoMasteringDisplayInfoCoordinate| (unit(p.x()), unit(p.y()));
         Mastering {
@@ -66,10 +71,11 @@ pub(super) fn add_picture(track: &mut Track, raw: Option<&gst::CapsRef>, coded: 
         }
     });
     let first = |caps: &gst::CapsRef| gst_video::VideoContentLightLevel::from_caps(caps).ok();
-    video.light = first(raw).or_else(|| first(coded)).map(|l| LightLevel {
+    let light = first(raw).or_else(|| first(coded)).map(|l| LightLevel {
         max_content: l.max_content_light_level(),
         max_frame_average: l.max_frame_average_light_level(),
     });
+    (mastering, light)
 }
 
 fn fraction(s: &gst::StructureRef, name: &str) -> Option<(u32, u32)> {

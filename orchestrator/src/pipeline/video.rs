@@ -69,7 +69,7 @@ pub(super) fn branch(
     }
     let (codec, language, title) = (video.codec.clone(), video.language.clone(), video.title.clone());
     let (coded, rotation, pictures) = (stream.caps.clone(), video.noted_rotation, Arc::clone(shared));
-    let told = Arc::clone(&encoder);
+    let (told, container) = (Arc::clone(&encoder), plan.container);
     let describe = Box::new(move |caps: &gst::CapsRef| {
         let mut track = track::describe(caps, codec.clone(), language.clone(), title.clone())?;
         let raw = lock(&pictures.raw_caps).clone();
@@ -79,6 +79,10 @@ pub(super) fn branch(
                 video.rate = None;
             }
             video.colour = told.colours(raw.as_deref()).as_ref().map(track::colour);
+            let has_hdr10 = video.mastering.is_some() || video.light.is_some();
+            if has_hdr10 && !container.holds_hdr10() && !told.writes_hdr10() {
+                pictures.note(&format!("video: HDR10 data: dropped, {} has no room for it", container.name()));
+            }
         }
         Some(track)
     });
