@@ -4,7 +4,6 @@
 
 mod carried;
 mod containers;
-mod data;
 mod errors;
 mod files;
 mod habits;
