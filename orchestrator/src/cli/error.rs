@@ -156,11 +156,19 @@ pub(crate) fn nearest(near: &[String]) -> String {
     text
 }
 
+/// From 0 to 1: by the letters that are in about the same place. A slip at the start, which that weighs heavily, is
+/// one slip all the same: a letter swapped with the next, wrong, missing or too many.
+fn likeness(typed: &str, name: &str) -> f64 {
+    let is_a_slip = typed.len() > 2 && strsim::damerau_levenshtein(typed, name) == 1;
+    let likeness = strsim::jaro_winkler(typed, name);
+    if is_a_slip { likeness.max(0.95) } else { likeness }
+}
+
 /// The names most like `typed`, the best first; none if none is like it.
 pub(crate) fn nearest_names<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let typed = typed.to_ascii_lowercase();
     let mut scored: Vec<(f64, &str)> = names
-        .map(|name| (strsim::jaro_winkler(&typed, &name.to_ascii_lowercase()), name))
+        .map(|name| (likeness(&typed, &name.to_ascii_lowercase()), name))
         .filter(|(score, _)| *score > 0.8)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
