@@ -135,6 +135,7 @@ fn an_unknown_container_is_named() {
     let film = Clip::film(30).path();
     refused(&film, &[], "out.xyz").says(&["xyz"]);
     refused(&film, &["-f", "xyz"], "out.mp4").says(&["xyz"]);
+    refused(&film, &["-f", "null"], "out.mp4").says(&["-f matroska /dev/null"]);
 }
 
 #[test]
@@ -185,25 +186,41 @@ fn an_interrupt_ends_the_run_within_two_seconds_and_leaves_nothing() {
 
 #[test]
 fn a_full_disk_is_said_and_leaves_nothing() {
+    let Some(outcome) = on_a_small_disk(&["'SMALL/out.mp4'"], "ls -A 'SMALL' | sed 's/^/left: /'") else { return };
+    assert!(!outcome.failure().says(&["space"]).said().contains("left:"));
+}
+
+#[test]
+fn a_full_temporary_folder_is_not_taken_for_a_full_output() {
+    for container in ["mp4", "matroska"] {
+        let line = ["-f", container, "-", "| sleep 3"];
+        let Some(outcome) = on_a_small_disk(&line, "true") else { return };
+        outcome.failure().says(&["standard output", "TMPDIR", "space", "make room"]);
+    }
+}
+
+/// Encodes with these arguments, then says what this line says; both may name `SMALL`, a file system of 64 kB where
+/// temporary files go as well. `None` where the system does not let one make it.
+fn on_a_small_disk(arguments: &[&str], then: &str) -> Option<Outcome> {
     let folder = place::temporary();
     // A file system of one's own needs user namespaces, which some systems do not grant.
     let mount = format!("mount -t tmpfs -o size=64k none '{}'", folder.path().display());
     let mut trial = Command::new("unshare");
     if !run(trial.args(["-rm", "sh", "-c", &mount])).status.success() {
-        return place::skipped("a file system of 64 kB (unshare is not granted)");
+        place::skipped("a file system of 64 kB (unshare is not granted)");
+        return None;
     }
     let film = Clip::film(120).path();
     let divien = divien!();
     let line = format!(
-        "{mount} && '{}' -i '{}' -preset ultrafast '{}/out.mp4'; code=$?; ls -A '{}' | sed 's/^/left: /'; exit $code",
+        "{mount} && export TMPDIR='SMALL' && '{}' -i '{}' -preset ultrafast {}; code=$?; {then}; exit $code",
         divien.get_program().display(),
         film.display(),
-        folder.path().display(),
-        folder.path().display(),
+        arguments.join(" "),
     );
+    let line = line.replace("SMALL", &folder.path().display().to_string());
     let mut command = gst::command("unshare");
-    let outcome = run(command.args(["-rm", "sh", "-c", &line])).failure().says(&["space"]);
-    assert!(!outcome.said().contains("left:"), "{outcome}");
+    Some(run(command.args(["-rm", "bash", "-o", "pipefail", "-c", &line])))
 }
 
 #[test]

@@ -31,11 +31,13 @@ impl Output {
     /// that (`flows`), else at the end.
     pub fn create(target: Option<&Path>, flows: bool) -> Result<(Self, Sink), Error> {
         let unnamed = |path: Option<PathBuf>| {
-            let failed = |source| Error::Create { path: std::env::temp_dir(), source };
+            let folder = std::env::temp_dir();
+            let failed = |source| Error::Create { path: folder.clone(), source };
             let name = path.as_ref().map_or_else(|| "standard output".into(), |p| p.display().to_string());
             let file = tempfile::tempfile().map_err(failed)?;
             let forward = Forward::start(file.try_clone().map_err(failed)?, path).map_err(failed)?;
-            let sink = Sink { forward: flows.then(|| forward.shared()), ..Sink::new(file) };
+            let forwarded = flows.then(|| forward.shared());
+            let sink = Sink { forward: forwarded, is_spool: true, ..Sink::new(file, folder.clone()) };
             Ok((Self { name, target: Target::Forward(forward) }, sink))
         };
         let Some(typed) = target else { return unnamed(None) };
@@ -51,13 +53,13 @@ impl Output {
         }
         let names_none = || failed(io::Error::new(io::ErrorKind::InvalidInput, "names no file"));
         let stem: String = path.file_name().ok_or_else(names_none)?.to_string_lossy().chars().take(40).collect();
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let mode = existing.as_ref().map_or(0o666, |m| m.permissions().mode() & 0o777);
         let part = tempfile::Builder::new()
             .prefix(&format!(".{stem}."))
             .suffix(".part")
             .permissions(fs::Permissions::from_mode(mode))
-            .tempfile_in(folder)
+            .tempfile_in(&folder)
             .map_err(failed)?;
         let (file, part) = part.keep().map_err(|e| failed(e.error))?;
         let name = typed.display().to_string();
@@ -68,7 +70,7 @@ impl Output {
             // The umask had its say when the file was made the first time.
             file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
         }
-        Ok((output, Sink::new(file)))
+        Ok((output, Sink::new(file, folder)))
     }
 
     /// The name for messages.
@@ -169,13 +171,18 @@ fn followed(typed: &Path) -> io::Result<PathBuf> {
 pub struct Sink {
     file: io::BufWriter<File>,
     position: u64,
+    /// Where the file is.
+    folder: PathBuf,
+    /// It is not the output but goes there from a folder that the user has not named.
+    is_spool: bool,
     /// Set where bytes leave as they are written, and cannot be changed afterwards.
     forward: Option<Arc<forward::Shared>>,
 }
 
 impl Sink {
-    fn new(file: File) -> Self {
-        Self { file: io::BufWriter::with_capacity(1 << 18, file), position: 0, forward: None }
+    fn new(file: File, folder: PathBuf) -> Self {
+        let file = io::BufWriter::with_capacity(1 << 18, file);
+        Self { file, position: 0, folder, is_spool: false, forward: None }
     }
 
     /// How much has been written.
@@ -184,9 +191,14 @@ impl Sink {
         self.position
     }
 
+    /// Where there is room for what has to wait.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Appends.
     pub fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        self.file.write_all(data)?;
+        self.on_disk(|file| file.write_all(data))?;
         self.position += data.len() as u64;
         Ok(())
     }
@@ -199,45 +211,63 @@ impl Sink {
 
     /// Lets go of what has been written, where that leaves at once.
     pub fn publish(&mut self) -> io::Result<()> {
-        let Some(forward) = &self.forward else { return Ok(()) };
-        self.file.flush()?;
-        forward.publish(self.position)
+        if self.forward.is_some() {
+            self.on_disk(Write::flush)?;
+        }
+        self.forward.as_ref().map_or(Ok(()), |forward| forward.publish(self.position))
     }
 
     /// Writes over what was written before, and returns to the end.
     pub fn patch(&mut self, at: u64, data: &[u8]) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(at))?;
-        self.file.write_all(data)?;
-        self.file.seek(SeekFrom::Start(self.position))?;
-        Ok(())
+        let end = self.position;
+        self.on_disk(|file| {
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(data)?;
+            file.seek(SeekFrom::Start(end)).map(drop)
+        })
     }
 
     /// Puts `data` at `at` and moves what followed behind it.
     pub fn insert(&mut self, at: u64, data: &[u8]) -> io::Result<()> {
-        self.file.flush()?;
-        let file = self.file.get_mut();
-        let shift = data.len() as u64;
-        let mut block = vec![0; 1 << 20];
-        let mut end = self.position;
-        while end > at {
-            let take = (end - at).min(block.len() as u64);
-            let piece = block.get_mut(..usize::try_from(take).unwrap_or(0)).unwrap_or_default();
-            file.seek(SeekFrom::Start(end - take))?;
-            file.read_exact(piece)?;
-            file.seek(SeekFrom::Start(end - take + shift))?;
-            file.write_all(piece)?;
-            end -= take;
-        }
-        file.seek(SeekFrom::Start(at))?;
-        file.write_all(data)?;
+        let (shift, mut end) = (data.len() as u64, self.position);
         self.position += shift;
-        file.seek(SeekFrom::Start(self.position))?;
-        Ok(())
+        let position = self.position;
+        self.on_disk(|buffered| {
+            buffered.flush()?;
+            let file = buffered.get_mut();
+            let mut block = vec![0; 1 << 20];
+            while end > at {
+                let take = (end - at).min(block.len() as u64);
+                let piece = block.get_mut(..usize::try_from(take).unwrap_or(0)).unwrap_or_default();
+                file.seek(SeekFrom::Start(end - take))?;
+                file.read_exact(piece)?;
+                file.seek(SeekFrom::Start(end - take + shift))?;
+                file.write_all(piece)?;
+                end -= take;
+            }
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(data)?;
+            file.seek(SeekFrom::Start(position)).map(drop)
+        })
     }
 
-    fn into_file(self) -> io::Result<File> {
+    fn into_file(mut self) -> io::Result<File> {
+        self.on_disk(Write::flush)?;
         self.file.into_inner().map_err(io::IntoInnerError::into_error)
     }
+
+    fn on_disk<T>(&mut self, work: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<T>) -> io::Result<T> {
+        work(&mut self.file).map_err(|error| match self.is_spool {
+            true => in_folder(&self.folder, &error),
+            false => error,
+        })
+    }
+}
+
+/// An error on the disk where something waits for its turn, which is not what the user wrote to.
+pub(super) fn in_folder(folder: &Path, error: &io::Error) -> io::Error {
+    let text = format!("in {}, where it waits (TMPDIR names another folder): {error}", folder.display());
+    io::Error::new(error.kind(), text)
 }
 
 #[cfg(test)]

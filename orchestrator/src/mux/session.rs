@@ -92,14 +92,8 @@ impl Session {
     /// A file with one track for each of `kinds`. `header` brings all but the tracks and the base; times
     /// before `origin` are of use for decoding only.
     #[must_use]
-    pub fn new(
-        container: Container,
-        header: Header,
-        origin: i64,
-        kinds: &[Kind],
-        sink: Sink,
-        spill_folder: PathBuf,
-    ) -> Self {
+    pub fn new(container: Container, header: Header, origin: i64, kinds: &[Kind], sink: Sink) -> Self {
+        let spill = Spill { folder: sink.folder().to_owned(), file: None, end: 0, in_memory: 0, in_file: 0 };
         Self {
             container,
             header,
@@ -109,7 +103,7 @@ impl Session {
             tracks: kinds.iter().map(|k| Lane { kind: Some(*k), ..Lane::default() }).collect(),
             sink: Some(sink),
             writer: None,
-            spill: Spill { folder: spill_folder, file: None, end: 0, in_memory: 0, in_file: 0 },
+            spill,
             written: Written::default(),
         }
     }
@@ -363,7 +357,7 @@ mod tests {
         let (output, sink): (Output, Sink) = Output::create(Some(&target), false).unwrap();
         let kinds = [Kind::Video, Kind::Audio];
         let header = Header { seed: [7; 32], ..Header::default() };
-        let mut session = Session::new(container, header, 0, &kinds, sink, folder.path().to_owned());
+        let mut session = Session::new(container, header, 0, &kinds, sink);
         let video = (0..50).map(|i| (0, sample(i * 40, 40, size)));
         let sound = (0..90).map(|i| (1, sample(i * 21, 21, 200)));
         let all: Vec<_> = if video_first { video.chain(sound).collect() } else { sound.chain(video).collect() };
@@ -392,7 +386,7 @@ mod tests {
         let (output, sink) = Output::create(Some(&target), false).unwrap();
         let kinds = [Kind::Video, Kind::Audio];
         let header = Header { seed: [7; 32], ..Header::default() };
-        let mut session = Session::new(Container::Matroska, header, 0, &kinds, sink, folder.path().to_owned());
+        let mut session = Session::new(Container::Matroska, header, 0, &kinds, sink);
         session.set_track(0, track(Codec::H264));
         // 312 samples of 48 kHz, which are 6.5 ms.
         let private = [b"OpusHead\x01\x02".as_slice(), &312u16.to_le_bytes(), &[0; 7]].concat();

@@ -223,11 +223,6 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
     let start = first.saturating_add(i64::try_from(plan.range.start).unwrap_or(i64::MAX));
     let origin = if plan.range.start > 0 { start } else { 0 };
     let output = plan.output.clone().unwrap_or_else(|| "standard output".into());
-    let folder = match plan.output.as_deref().and_then(std::path::Path::parent) {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        Some(_) => PathBuf::from("."),
-        None => std::env::temp_dir(),
-    };
     let kinds: Vec<Kind> = std::iter::once(Kind::Video).chain(plan.others.iter().map(|t| t.kind)).collect();
     let header = Header {
         chapters: moved(plan, first),
@@ -237,7 +232,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         faststart: plan.faststart,
         ..Header::default()
     };
-    let session = Session::new(plan.container, header, origin, &kinds, sink, folder);
+    let session = Session::new(plan.container, header, origin, &kinds, sink);
     let shared = Arc::new(Shared {
         session: Mutex::new(session),
         failure: Mutex::new(None),

@@ -176,6 +176,11 @@ pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str)
 pub fn container(job: &Job) -> Result<Container, Error> {
     let refused = |what: String| Error::Plan { what, hint: format!("-f takes: {}", Container::names()) };
     if let Some(name) = &job.format {
+        if name == "null" {
+            let (what, hint) =
+                ("there is no output without a container", "-f matroska /dev/null encodes all and keeps nothing");
+            return Err(Error::Plan { what: what.into(), hint: hint.into() });
+        }
         return Container::by_name(name).ok_or_else(|| refused(format!("no container '{name}'")));
     }
     match &job.output {
