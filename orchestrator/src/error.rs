@@ -130,6 +130,8 @@ pub enum Error {
         input: String,
         /// The element's own words.
         message: String,
+        /// It came by a pipe.
+        piped: bool,
     },
     /// Pictures before the time 0, of which GStreamer's demuxer does not tell the times.
     #[error("{input}: its first pictures are before the time 0, and GStreamer's demuxer loses the times of those")]
@@ -202,6 +204,9 @@ impl Error {
                 "make room, or write elsewhere".into()
             }
             Self::Create { .. } => "choose a folder that exists and that you may write to".into(),
+            Self::Broken { piped: true, .. } => {
+                "it is damaged, or of a kind that can be read from a file alone: write it to one first".into()
+            }
             Self::Broken { .. } => "the file is damaged; a copy from its origin may help".into(),
             Self::EarlyPictures { .. } => "mkvmerge -o NEW.mkv OLD.mkv writes it anew from 0 on".into(),
             Self::Encoder { .. } => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use crate::cli::{Job, LogLevel, Output as Target, Overwrite};
+use crate::cli::{Input, Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
 use crate::error::Error;
 use crate::mux::{Codec, Output, Written};
@@ -77,7 +77,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
             return Err(nothing_inside(&plan, &source.facts));
         }
         let message = watch.lost.unwrap_or_else(|| "no frame could be decoded".into());
-        return Err(Error::Broken { input: plan.input, message });
+        let piped = !matches!(&job.input, Input::File(path) if path.is_file());
+        return Err(Error::Broken { input: plan.input, message, piped });
     }
     let name = output.name();
     let Some(sink) = running.finish()? else {
@@ -133,7 +134,7 @@ impl Drop for Waiting {
 /// Whether the output may be made, asked before anything is opened.
 fn may_write(job: &Job) -> Result<(), Error> {
     let Target::File(path) = &job.output else { return Ok(()) };
-    if let crate::cli::Input::File(input) = &job.input
+    if let Input::File(input) = &job.input
         && let (Ok(a), Ok(b)) = (input.canonicalize(), path.canonicalize())
         && a == b
     {

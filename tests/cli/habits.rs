@@ -146,6 +146,36 @@ fn motion_jpeg_shows_the_pictures_that_ffmpeg_shows() {
 }
 
 #[test]
+fn motion_jpeg_is_not_decoded_otherwise_where_ffmpegs_decoder_is_missing() {
+    let folder = place::temporary();
+    let (input, output) = (folder.path().join("in.avi"), folder.path().join("out.mkv"));
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-i"]).arg(Clip::film(30).path()).args(["-an", "-c:v", "mjpeg"]);
+    run(make.arg(&input)).success();
+    let mut command = divien!("-i", &input, "-c:v", "ffv1", &output);
+    let outcome = run(command.env("GST_PLUGIN_FEATURE_RANK", "avdec_mjpeg:NONE")).failure();
+    assert_eq!(outcome.status.code(), Some(69), "{outcome}");
+    outcome.says(&["JPEG", "gstreamer1.0-libav"]);
+    assert!(!output.exists());
+}
+
+#[test]
+fn a_format_that_only_libav_takes_apart_is_read_to_its_end_and_refused_from_a_pipe_where_that_has_none() {
+    let folder = place::temporary();
+    let film = Clip::film(30).path();
+    let input = folder.path().join("in.nut");
+    run(Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&film).args(["-an", "-c:v", "copy"]).arg(&input))
+        .success();
+    let output = encode(&input, &["-preset", "ultrafast"], folder.path(), "out.mp4");
+    Fidelity::of(&output, &film).assert();
+    let piped = folder.path().join("piped.mp4");
+    let mut command = divien!("-i", "-", &piped);
+    let outcome = run(command.stdin(std::fs::File::open(&input).unwrap())).failure().says(&["NUT", "Matroska"]);
+    assert_eq!(outcome.status.code(), Some(65), "{outcome}");
+    assert!(!piped.exists());
+}
+
+#[test]
 fn an_encoder_of_still_pictures_is_refused_with_what_to_take() {
     let folder = place::temporary();
     let film = Clip::film(30).path();

@@ -33,9 +33,9 @@ pub(super) fn branch(
     let gate = Gate::new(&plan.range, first);
     if !probe::is_raw_video(&stream.caps) {
         let decoder = decoder(source, &stream.caps, outlet)?;
-        // Those of libav write what the stream says, and a JPEG's colours are always the same; others guess.
+        // Those of libav write what the stream says; others guess.
         loss::follow(&decoder, &stream.codec, gate.window(), shared).ok_or_else(missing)?;
-        honest = decoder.factory().is_some_and(|f| f.name().starts_with("avdec_") || f.name() == "jpegdec");
+        honest = decoder.factory().is_some_and(|f| f.name().starts_with("avdec_"));
         elements.push(decoder);
     }
     let encoder = Arc::new(Encoder::new(video, &stream.caps, honest)?);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use gst::prelude::*;
 
@@ -67,9 +68,42 @@ pub(super) fn open(input: &Input) -> Result<Entry, Error> {
     if head == y4m::MAGIC {
         return pictures(File::open(path).map_err(failed)?, name);
     }
-    let element = make("filesrc")?;
-    element.set_property("location", path);
-    Ok(Entry { element, name, is_raw: false, waits: false })
+    Ok(Entry { element: reader(path)?, name, is_raw: false, waits: false })
+}
+
+/// How often in a row a demuxer may read past the end; those that do at all do so a few times.
+const PAST_THE_END: u32 = 1000;
+
+/// Reads a file. Some of libav's demuxers (NUT, GIF) take its end for data that is yet to come, and would read for ever:
+/// the error they get in the end is an end to them.
+pub(super) fn reader(path: &Path) -> Result<gst::Element, Error> {
+    let fault = |what: &dyn std::fmt::Display| Error::Fault { what: format!("cannot build the source: {what}") };
+    let source = make("filesrc")?;
+    source.set_property("location", path);
+    let bin = gst::Bin::new();
+    bin.add(&source).map_err(|e| fault(&e))?;
+    let target = source.static_pad("src").ok_or_else(|| fault(&"no pad"))?;
+    let in_a_row = AtomicU32::new(0);
+    let pad = gst::GhostPad::builder_with_target(&target).map_err(|e| fault(&e))?.name("src").getrange_function(
+        move |pad, parent, offset, buffer, size| {
+            // No demuxer gives a buffer of its own to be filled.
+            if buffer.is_some() {
+                return Err(gst::FlowError::NotSupported);
+            }
+            match gst::ProxyPad::getrange_default(pad, parent, offset, size) {
+                Err(gst::FlowError::Eos) if in_a_row.fetch_add(1, Ordering::Relaxed) >= PAST_THE_END => {
+                    Err(gst::FlowError::Error)
+                }
+                Err(error) => Err(error),
+                Ok(buffer) => {
+                    in_a_row.store(0, Ordering::Relaxed);
+                    Ok(gst::PadGetRangeSuccess::NewBuffer(buffer))
+                }
+            }
+        },
+    );
+    bin.add_pad(&pad.build()).map_err(|e| fault(&e))?;
+    Ok(bin.upcast())
 }
 
 fn refused(name: &str, why: &str) -> Error {

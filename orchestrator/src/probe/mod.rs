@@ -446,7 +446,7 @@ fn check(source: &Source) -> Result<(), Error> {
     let Some(video) = facts.video().and_then(|i| facts.streams.get(i)) else {
         return Err(Error::NoVideo { input: facts.name.clone(), found: facts.listed() });
     };
-    // After the last packet its demuxer in GStreamer 1.22 turns round for ever and sends no EOS.
+    // Its decoder in GStreamer 1.22 gives every picture the time 0.
     if video.caps.structure(0).is_some_and(|s| s.name() == "image/gst-libav-gif") {
         let reason = "GIF cannot be read with this GStreamer; turn it into another format first";
         return Err(Error::NotAVideo { input: facts.name.clone(), reason: reason.into() });
@@ -472,11 +472,11 @@ pub fn decoder(caps: &gst::Caps) -> Option<gst::ElementFactory> {
     let all = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL);
     let mut fit: Vec<gst::ElementFactory> =
         all.into_iter().filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps)).collect();
-    // The other decoder of Motion JPEG rounds and upsamples as the library of still pictures does, not as ffmpeg.
-    let is_ffmpegs = |f: &gst::ElementFactory| f.name() == "avdec_mjpeg";
-    fit.sort_by(|a, b| {
-        is_ffmpegs(b).cmp(&is_ffmpegs(a)).then(b.rank().cmp(&a.rank())).then_with(|| a.name().cmp(&b.name()))
-    });
+    // The other decoders of Motion JPEG round and upsample as the library of still pictures does, not as ffmpeg.
+    if caps.structure(0).is_some_and(|s| s.name() == "image/jpeg") {
+        fit.retain(|f| f.name() == "avdec_mjpeg");
+    }
+    fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
     fit.into_iter().next()
 }
 

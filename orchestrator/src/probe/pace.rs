@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::{has_edits, make, movie, parser, running_time};
+use super::{has_edits, input, make, movie, parser, running_time};
 use crate::sync::lock;
 
 /// Containers round times, the coarser ones to milliseconds.
@@ -120,10 +120,9 @@ pub(super) fn of_file(path: &Path, id: &str, part: Part, named: Option<(u32, u32
 type Times = Arc<Mutex<Option<Vec<i64>>>>;
 
 fn read(pipeline: &gst::Pipeline, path: &Path, id: &str, part: Part) -> Option<Vec<i64>> {
-    let (source, parse) = (make("filesrc").ok()?, parser().ok()?);
+    let (source, parse) = (input::reader(path).ok()?, parser().ok()?);
     let sink = make("fakesink").ok()?;
     movie::hide(&parse, Some(path));
-    source.set_property("location", path);
     sink.set_property("sync", false);
     sink.set_property("async", false);
     pipeline.add_many([&source, &parse, &sink]).ok()?;

@@ -16,6 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is asked how far things are.
 const GLANCE: Duration = Duration::from_millis(5);
 
+/// Demuxers that take the end of a pipe for data that is yet to come, and would wait for ever, in
+/// GStreamer 1.22; with what they read. To the end of a file they are helped.
+const NO_END: &[(&str, &str)] = &[("avdemux_nut", "NUT"), ("avdemux_gif", "GIF")];
+
 /// What was heard on the way.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
@@ -91,6 +95,11 @@ pub(super) fn settle(
     let mut heard = Heard { announced: is_raw.then_some(1), ..Heard::default() };
     let mut moved = (Instant::now(), Standing::of(found, pipeline));
     loop {
+        if waits && let Some(format) = without_an_end(found) {
+            let reason =
+                format!("{format} cannot be read from a pipe with this GStreamer; pipe Matroska, or give a file");
+            return Err(Error::NotAVideo { input: name.to_owned(), reason });
+        }
         let now = Standing::of(found, pipeline);
         // What was said before that moment is heard before it is judged.
         while let Ok(message) = messages.try_recv() {
@@ -134,6 +143,11 @@ impl Heard {
             None => Error::NotAVideo { input, reason: self.complaint.unwrap_or_else(|| "no stream at all".into()) },
         }
     }
+}
+
+fn without_an_end(found: &Mutex<Found>) -> Option<&'static str> {
+    let factory = lock(found).demuxer.as_ref().and_then(|(demuxer, _)| demuxer.factory())?;
+    NO_END.iter().find(|(name, _)| factory.name() == *name).map(|(_, format)| *format)
 }
 
 /// True when no thread carries data before the queues.
