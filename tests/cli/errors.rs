@@ -406,3 +406,16 @@ fn pictures_that_a_demuxer_passes_over_in_a_damaged_file_are_told_by_their_times
     let pause = format!("no pictures from {:.3} to {:.3} s:", before + frame - times[0], after - times[0]);
     assert!(holed.stderr.contains(&pause), "{pause}\n{holed}");
 }
+
+#[test]
+fn a_pause_is_told_where_sound_comes_long_before_the_first_picture() {
+    let folder = place::temporary();
+    let input = folder.path().join("late.flv");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-f", "lavfi", "-i", "sine=d=6", "-itsoffset", "2", "-f", "lavfi"]);
+    make.args(["-i", "testsrc2=s=64x48:d=4", "-map", "0", "-map", "1", "-vf", "select='not(between(n,40,59))'"]);
+    run(make.args(["-vsync", "passthrough", "-c:v", "libx264", "-c:a", "aac"]).arg(&input)).success();
+    let output = folder.path().join("out.mkv");
+    let told = "no pictures from 1.600 to 2.400 s:";
+    run(&mut divien!("-i", &input, "-preset", "ultrafast", &output)).success().says(&[told]);
+}

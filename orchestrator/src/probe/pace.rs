@@ -1,11 +1,12 @@
 //! Whether pictures come at a constant rate, told by the times of all packets: a header may say anything.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::{has_edits, input, make, movie, parser, running_time};
+use super::{has_edits, input, make, movie, parser, running_time, settle};
 use crate::sync::lock;
 
 /// Containers round times, the coarser ones to milliseconds.
@@ -128,25 +129,52 @@ fn read(pipeline: &gst::Pipeline, path: &Path, id: &str, part: Part) -> Option<V
     pipeline.add_many([&source, &parse, &sink]).ok()?;
     source.link(&parse).ok()?;
     let times: Times = Arc::new(Mutex::new(Some(Vec::new())));
+    let over = Arc::new(AtomicBool::new(false));
     let entry = sink.static_pad("sink")?;
-    watch(&entry, &parse, &times, part);
+    watch(&entry, &parse, &times, &over, part);
     let id = id.to_owned();
     parse.connect_pad_added(move |_, pad| {
         if pad.stream_id().is_some_and(|s| s == id) {
             // A stream that cannot be linked ends the scan with an error of its own.
             let _ = pad.link(&entry);
+        } else {
+            pass_over(pad, &over);
         }
     });
     pipeline.set_state(gst::State::Playing).ok()?;
     let bus = pipeline.bus()?;
+    let mut rested = false;
     // A slow disk takes its time: giving up after some of it would make the output depend on the disk.
-    let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error])?;
-    if end.type_() == gst::MessageType::Eos { lock(&times).take() } else { None }
+    loop {
+        let end = bus.timed_pop_filtered(GLANCE, &[gst::MessageType::Eos, gst::MessageType::Error]);
+        match end.map(|message| message.type_()) {
+            Some(gst::MessageType::Eos) => return lock(&times).take(),
+            Some(_) => return None,
+            // parsebin keeps an error to itself that comes while it still connects the demuxer.
+            None if rested => return None,
+            None => rested = settle::rests(pipeline, &[]),
+        }
+    }
+}
+
+/// How often it is asked whether a scan still works, beside what it says itself.
+const GLANCE: gst::ClockTime = gst::ClockTime::from_mseconds(200);
+
+/// A demuxer that finds nobody behind its first pads would stop before the stream that is wanted has one.
+fn pass_over(pad: &gst::Pad, over: &Arc<AtomicBool>) {
+    let over = Arc::clone(over);
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+        info.data = None;
+        if over.load(Ordering::Relaxed) {
+            info.flow_res = Err(gst::FlowError::Eos);
+        }
+        gst::PadProbeReturn::Handled
+    });
 }
 
 /// Notes each packet's time, and ends the stream once enough is known.
-fn watch(entry: &gst::Pad, parse: &gst::Element, times: &Times, part: Part) {
-    let (times, parse) = (Arc::clone(times), parse.downgrade());
+fn watch(entry: &gst::Pad, parse: &gst::Element, times: &Times, over: &Arc<AtomicBool>, part: Part) {
+    let (times, ended, parse) = (Arc::clone(times), Arc::clone(over), parse.downgrade());
     entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if info.buffer().is_some_and(|buffer| is_hidden(pad, buffer)) {
             return gst::PadProbeReturn::Ok;
@@ -171,6 +199,7 @@ fn watch(entry: &gst::Pad, parse: &gst::Element, times: &Times, part: Part) {
         if !over {
             return gst::PadProbeReturn::Ok;
         }
+        ended.store(true, Ordering::Relaxed);
         pad.send_event(gst::event::Eos::new());
         info.data = None;
         info.flow_res = Err(gst::FlowError::Eos);

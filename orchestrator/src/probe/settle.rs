@@ -54,7 +54,8 @@ struct Standing {
 impl Standing {
     fn of(found: &Mutex<Found>, pipeline: &gst::Pipeline) -> Self {
         // Asked before the streams are looked at: what was at rest then has brought all it will.
-        let rests = rests(pipeline, found);
+        let queues: Vec<gst::Element> = lock(found).outlets.iter().map(|(_, o)| o.queue.clone()).collect();
+        let rests = rests(pipeline, &queues);
         let found = lock(found);
         let outlets = || found.outlets.iter().map(|(_, outlet)| outlet);
         let count = |is: &dyn Fn(&Outlet) -> bool| outlets().filter(|o| is(o)).count();
@@ -150,9 +151,8 @@ fn without_an_end(found: &Mutex<Found>) -> Option<&'static str> {
     NO_END.iter().find(|(name, _)| factory.name() == *name).map(|(_, format)| *format)
 }
 
-/// True when no thread carries data before the queues.
-fn rests(pipeline: &gst::Pipeline, found: &Mutex<Found>) -> bool {
-    let queues: Vec<gst::Element> = lock(found).outlets.iter().map(|(_, o)| o.queue.clone()).collect();
+/// True when no thread carries data, but in these elements.
+pub(super) fn rests(pipeline: &gst::Pipeline, queues: &[gst::Element]) -> bool {
     let works = |element: &gst::Element| element.pads().iter().any(|p| p.task_state() == gst::TaskState::Started);
     let mut elements = pipeline.iterate_recurse();
     loop {
