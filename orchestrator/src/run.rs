@@ -68,6 +68,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     });
     let last = watch.snapshot(&running);
     report.stop(&last);
+    let reached = if outcome.is_ok() && !running.is_cut() { source.reached() } else { None };
     stop(&source.pipeline);
     outcome?;
     signals.follow(false);
@@ -100,7 +101,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         report.warn(&format!("{}: {complaint}", plan.input));
     }
     report.summary(&summary);
-    match watch.lost.or_else(|| short(&plan, &source.facts, &written, &running)) {
+    match watch.lost.or_else(|| short(&plan, &source.facts, &written, &running, reached)) {
         Some(reason) => Err(Error::Incomplete { input: plan.input, reason, frames: summary.frames }),
         None => Ok(summary),
     }
@@ -207,7 +208,7 @@ fn nothing_inside(plan: &Plan, facts: &Facts) -> Error {
 }
 
 /// The frames that should have come and did not, in words.
-fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Option<String> {
+fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running, reached: Option<i64>) -> Option<String> {
     if let Some(lost) = running.losses() {
         return Some(lost);
     }
@@ -224,10 +225,14 @@ fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running) -> Op
     let claimed = facts.duration?.min(range.end.unwrap_or(u64::MAX)).saturating_sub(range.start);
     // A length at which the file would hold less than 1 kbit/s was never true (fragmented files say such things).
     let believable = written.bytes.saturating_mul(8) / 1000 >= claimed / 1_000_000_000;
-    let late = facts.start.filter(|_| range.start == 0).map_or(0, |s| s.max(0).unsigned_abs());
-    let missing = claimed.saturating_sub(written.end + late);
+    let first = facts.start.map_or(0, |s| s.max(0).unsigned_abs());
+    let late = if range.start == 0 { first } else { 0 };
+    // Streams that are left out may be what makes the input as long as it says.
+    let reached = u64::try_from(reached?).unwrap_or(0).saturating_sub(first.saturating_add(range.start));
+    let end = written.end.max(reached);
+    let missing = claimed.saturating_sub(end + late);
     (believable && missing > 2_000_000_000 + claimed / 50)
-        .then(|| format!("the input ends after {:.1} s of {:.1} s", written.end as f64 / 1e9, claimed as f64 / 1e9))
+        .then(|| format!("the input ends after {:.1} s of {:.1} s", end as f64 / 1e9, claimed as f64 / 1e9))
 }
 
 /// What the encoding element tells of its chunks.

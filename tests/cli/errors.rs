@@ -419,3 +419,40 @@ fn a_pause_is_told_where_sound_comes_long_before_the_first_picture() {
     let told = "no pictures from 1.600 to 2.400 s:";
     run(&mut divien!("-i", &input, "-preset", "ultrafast", &output)).success().says(&[told]);
 }
+
+#[test]
+fn pictures_that_a_decoder_refuses_are_told_where_the_sound_goes_on() {
+    let folder = place::temporary();
+    let input = folder.path().join("in.webm");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x120:d=4", "-f", "lavfi", "-i", "sine=d=4"]);
+    run(make.args(["-c:v", "libvpx-vp9", "-deadline", "realtime", "-c:a", "libopus"]).arg(&input)).success();
+    let packets = probe::rows(&input, "packet", Some("v:0"), "pos");
+    let at = packets.get(20).and_then(|row| row.number("pos")).unwrap() as usize;
+    let mut bytes = std::fs::read(&input).unwrap();
+    bytes[at + 12..at + 40].fill(0xFF);
+    std::fs::write(&input, bytes).unwrap();
+    let output = folder.path().join("out.mkv");
+    let outcome = run(&mut divien!("-i", &input, "-preset", "ultrafast", &output)).failure();
+    let shown = probe::frame_times(&output).len();
+    assert!(shown < 100, "{shown} frames\n{outcome}");
+    assert_eq!(outcome.status.code(), Some(75), "{outcome}");
+    outcome.says(&[&format!("{} frame", 100 - shown), "missing"]);
+}
+
+#[test]
+fn a_file_is_not_called_short_for_a_stream_that_is_left_out() {
+    let folder = place::temporary();
+    for name in ["in.mp4", "in.mkv", "in.ts"] {
+        let input = folder.path().join(name);
+        let mut make = Command::new("ffmpeg");
+        make.args(["-v", "error", "-i"]).arg(Clip::film(50).path()).args(["-f", "lavfi", "-i", "sine=d=20"]);
+        run(make.args(["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac"]).arg(&input)).success();
+        for options in [&["-an"][..], &["-an", "-t", "15"], &[]] {
+            let output = folder.path().join("out.mkv");
+            let mut command = divien!("-y", "-i", &input, "-preset", "ultrafast");
+            run(command.args(options).arg(&output)).success();
+            assert_eq!(probe::frame_times(&output).len(), 50, "{name} {options:?}");
+        }
+    }
+}

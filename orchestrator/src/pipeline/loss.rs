@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::{Shared, lock};
 use crate::mux::Codec;
-use crate::probe::nanoseconds;
+use crate::probe::{is_hidden, nanoseconds};
 use crate::report::counted;
 
 /// So many are named one by one.
@@ -140,9 +140,10 @@ impl Losses {
     }
 }
 
-/// Follows the packets through `decoder`. Codecs with packets that show nothing, or the last picture again, are left out.
+/// Follows the packets through `decoder`. Codecs with packets that show the last picture again, and such as are not
+/// known, are left out.
 pub(super) fn follow(decoder: &gst::Element, codec: &Codec, window: Range<i64>, shared: &Arc<Shared>) -> Option<()> {
-    let one_each = matches!(codec, Codec::H264 | Codec::H265 | Codec::MpegVideo(_) | Codec::Mjpeg | Codec::ProRes(_));
+    let one_each = !matches!(codec, Codec::Mpeg4 | Codec::Theora | Codec::Other(_));
     let (sink, source) = (decoder.static_pad("sink")?, decoder.static_pad("src")?);
     {
         let mut losses = lock(&shared.losses);
@@ -151,7 +152,8 @@ pub(super) fn follow(decoder: &gst::Element, codec: &Codec, window: Range<i64>, 
     }
     let at_entry = Arc::clone(shared);
     sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        if let Some(time) = info.buffer().and_then(|buffer| time(pad, buffer)) {
+        let shown = info.buffer().filter(|buffer| !is_hidden(pad, buffer));
+        if let Some(time) = shown.and_then(|buffer| time(pad, buffer)) {
             lock(&at_entry.losses).entered(time);
         }
         gst::PadProbeReturn::Ok

@@ -174,6 +174,12 @@ impl Running {
         self.shared.decoded.load(Ordering::Relaxed)
     }
 
+    /// True when the part that was asked for ended before the input did.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.shared.is_cut()
+    }
+
     /// Packets left out because nothing told their time.
     #[must_use]
     pub fn untimed(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! can be read once only, needs no case of its own.
 
 mod codec_delay;
+mod ends;
 mod facts;
 mod input;
 mod messages;
@@ -26,8 +27,10 @@ use crate::cli::{Input, Range};
 use crate::error::Error;
 use crate::mux::{Codec, Flags, Kind};
 use crate::sync::lock;
+use ends::Reach;
 pub use facts::{Facts, Orientation, Stream};
 pub use messages::{Messages, said};
+pub(crate) use pace::is_hidden;
 pub use pace::{Pace, Pause};
 
 /// What a stream may hold between demuxer and decoder.
@@ -65,6 +68,8 @@ struct OutletState {
     first: Option<i64>,
     /// The first packet is an IDR picture of H.264.
     is_idr: bool,
+    /// What has come into the queue.
+    reach: Reach,
 }
 
 impl Outlet {
@@ -355,8 +360,13 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         if info.event().is_some_and(|event| !begins(pad, event)) {
             return gst::PadProbeReturn::Ok;
         }
+        let end = |b: &gst::Buffer| running_time(pad, b.pts()? + b.duration().unwrap_or_default());
+        let end = info.buffer().map(end);
         let mut state = lock(&arriving);
         state.arrived = true;
+        if let Some(end) = end {
+            state.reach.add(end);
+        }
         state.ended |= info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
         gst::PadProbeReturn::Ok
     });

@@ -208,7 +208,7 @@ fn watch(entry: &gst::Pad, parse: &gst::Element, times: &Times, over: &Arc<Atomi
 }
 
 /// VP8 keeps pictures that are never shown in packets of their own, with a time between those of two others.
-fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+pub(crate) fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     let vp8 = pad.current_caps().is_some_and(|caps| caps.structure(0).is_some_and(|s| s.name() == "video/x-vp8"));
     let mut tag = [0u8];
     vp8 && buffer.copy_to_slice(0, &mut tag).is_ok() && !tag.first().is_some_and(|t| shows(*t))
