@@ -1,6 +1,7 @@
 //! The video: every frame, every time, whatever the encoder, the chunks and the workers.
 
 use std::path::Path;
+use std::process::Command;
 
 use divien_testbed::fidelity::picture_hashes;
 use divien_testbed::{Clip, Fidelity, divien, gst, place, probe, run, stream};
@@ -86,6 +87,21 @@ fn chunks_of_any_size_are_exact() {
             Fidelity::of(&output, &clip).lossless().assert();
         }
     }
+}
+
+#[test]
+fn sound_that_goes_on_long_after_the_pictures_cuts_no_chunk() {
+    let folder = place::temporary();
+    let input = folder.path().join("in.mkv");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:d=2", "-f", "lavfi", "-i", "sine=d=30"]);
+    run(make.args(["-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-c:a", "aac"]).arg(&input)).success();
+    let output = encode(&input, &["-preset", "ultrafast"], folder.path(), "out.mkv");
+    let keys = probe::rows(&output, "packet", Some("v"), "flags")
+        .iter()
+        .filter(|p| p.text("flags").is_some_and(|f| f.contains('K')))
+        .count();
+    assert_eq!(keys, 1, "key frames in 50 frames of one chunk");
 }
 
 #[test]

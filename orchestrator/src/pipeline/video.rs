@@ -200,6 +200,12 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder
         if lock(&gate).1 {
             return refuse(info);
         }
+        // A gap lets the frames before it go, and nobody waits for those: it would only cost a chunk, or several where the
+        // decoder gives it before the frames it still holds.
+        if info.event().is_some_and(|e| e.type_() == gst::EventType::Gap) {
+            info.data = None;
+            return gst::PadProbeReturn::Handled;
+        }
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
             let caps = encoder.caps(caps.caps());
             if let Some(told) = encoder.conversion(&caps) {
