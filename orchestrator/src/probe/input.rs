@@ -86,24 +86,31 @@ pub(super) fn reader(path: &Path) -> Result<gst::Element, Error> {
     let in_a_row = AtomicU32::new(0);
     let pad = gst::GhostPad::builder_with_target(&target).map_err(|e| fault(&e))?.name("src").getrange_function(
         move |pad, parent, offset, buffer, size| {
-            // No demuxer gives a buffer of its own to be filled.
-            if buffer.is_some() {
-                return Err(gst::FlowError::NotSupported);
-            }
             match gst::ProxyPad::getrange_default(pad, parent, offset, size) {
                 Err(gst::FlowError::Eos) if in_a_row.fetch_add(1, Ordering::Relaxed) >= PAST_THE_END => {
                     Err(gst::FlowError::Error)
                 }
                 Err(error) => Err(error),
-                Ok(buffer) => {
+                Ok(data) => {
                     in_a_row.store(0, Ordering::Relaxed);
-                    Ok(gst::PadGetRangeSuccess::NewBuffer(buffer))
+                    match buffer {
+                        Some(wanted) => fill(wanted, &data).map(|()| gst::PadGetRangeSuccess::FilledBuffer),
+                        None => Ok(gst::PadGetRangeSuccess::NewBuffer(data)),
+                    }
                 }
             }
         },
     );
     bin.add_pad(&pad.build()).map_err(|e| fault(&e))?;
     Ok(bin.upcast())
+}
+
+/// Some demuxers (Ogg) bring a buffer of their own.
+fn fill(wanted: &mut gst::BufferRef, data: &gst::BufferRef) -> Result<(), gst::FlowError> {
+    let data = data.map_readable().map_err(|_| gst::FlowError::Error)?;
+    wanted.copy_from_slice(0, &data).map_err(|_| gst::FlowError::Error)?;
+    wanted.set_size(data.len());
+    Ok(())
 }
 
 fn refused(name: &str, why: &str) -> Error {
