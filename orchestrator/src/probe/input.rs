@@ -85,18 +85,16 @@ pub(super) fn reader(path: &Path) -> Result<gst::Element, Error> {
     let target = source.static_pad("src").ok_or_else(|| fault(&"no pad"))?;
     let in_a_row = AtomicU32::new(0);
     let pad = gst::GhostPad::builder_with_target(&target).map_err(|e| fault(&e))?.name("src").getrange_function(
-        move |pad, parent, offset, buffer, size| {
-            match gst::ProxyPad::getrange_default(pad, parent, offset, size) {
-                Err(gst::FlowError::Eos) if in_a_row.fetch_add(1, Ordering::Relaxed) >= PAST_THE_END => {
-                    Err(gst::FlowError::Error)
-                }
-                Err(error) => Err(error),
-                Ok(data) => {
-                    in_a_row.store(0, Ordering::Relaxed);
-                    match buffer {
-                        Some(wanted) => fill(wanted, &data).map(|()| gst::PadGetRangeSuccess::FilledBuffer),
-                        None => Ok(gst::PadGetRangeSuccess::NewBuffer(data)),
-                    }
+        move |pad, parent, offset, buffer, size| match gst::ProxyPad::getrange_default(pad, parent, offset, size) {
+            Err(gst::FlowError::Eos) if in_a_row.fetch_add(1, Ordering::Relaxed) >= PAST_THE_END => {
+                Err(gst::FlowError::Error)
+            }
+            Err(error) => Err(error),
+            Ok(data) => {
+                in_a_row.store(0, Ordering::Relaxed);
+                match buffer {
+                    Some(wanted) => fill(wanted, &data).map(|()| gst::PadGetRangeSuccess::FilledBuffer),
+                    None => Ok(gst::PadGetRangeSuccess::NewBuffer(data)),
                 }
             }
         },

@@ -139,6 +139,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let (mut early, delays) = path.map(|p| (priming::read(p), codec_delay::read(p))).unwrap_or_default();
     let mut told = path.map(told::read).unwrap_or_default();
     let duration = movie.and_then(|movie| lock(&movie).duration());
+    let complaint = told.fault.take().or(complaint);
     let mut facts = Facts { name, complaint, duration, ..Facts::default() };
     let mut outlets = Vec::new();
     let mut early_pictures = false;

@@ -25,6 +25,9 @@ pub(super) struct Told {
     pub tracks: BTreeMap<u32, Track>,
     /// Tracks the demuxer passes over.
     pub hidden: Vec<String>,
+    /// What is wrong with the header. The demuxer says so as well, but parsebin keeps to itself what is said while it
+    /// still connects it.
+    pub fault: Option<String>,
 }
 
 /// One track.
@@ -88,8 +91,15 @@ fn of_mp4(index: &[u8]) -> Told {
     for trak in children(index).filter(|(kind, _)| kind == b"trak").map(|(_, body)| body) {
         let number = child(trak, b"tkhd").and_then(|b| u32_at(b, if b.first() == Some(&1) { 20 } else { 12 }));
         let Some((number, media)) = number.zip(child(trak, b"mdia")) else { continue };
-        if child(media, b"hdlr").and_then(|b| b.get(8..12)) == Some(b"tmcd") {
+        let handler = child(media, b"hdlr").and_then(|b| b.get(8..12));
+        if handler == Some(b"tmcd") {
             told.hidden.push("time codes (tmcd)".into());
+        }
+        let table = child(media, b"minf").and_then(|minf| child(minf, b"stbl"));
+        if [Some(b"soun".as_slice()), Some(b"vide")].contains(&handler)
+            && table.is_some_and(|t| child(t, b"stsd").is_none())
+        {
+            told.fault.get_or_insert_with(|| format!("track {number} is corrupt: it has no description (stsd)"));
         }
         let packed = child(media, b"mdhd").and_then(|b| u32_at(b, if b.first() == Some(&1) { 32 } else { 20 }));
         let letters = packed.map(|p| [26u32, 21, 16].map(|shift| 0x60 + (p >> shift & 0x1F) as u8));
@@ -123,7 +133,19 @@ mod tests {
         let told = of_mp4(&[track(1, b"soun", 6 << 10 | 18 << 5 | 5), track(2, b"tmcd", 1)].concat());
         assert_eq!(told.tracks[&1].language.as_deref(), Some("fre"));
         assert_eq!(told.tracks[&2].language, None);
-        assert_eq!(told.hidden, ["time codes (tmcd)"]);
+        assert_eq!((told.hidden, told.fault), (vec!["time codes (tmcd)".to_owned()], None));
+    }
+
+    #[test]
+    fn a_track_of_an_mp4_without_a_description_is_a_fault() {
+        let told = |description: &[u8]| {
+            let tkhd = boxed(b"tkhd", &[[0; 12].as_slice(), &7u32.to_be_bytes(), &[0; 68]].concat());
+            let hdlr = boxed(b"hdlr", &[[0; 8].as_slice(), b"soun", &[0; 13]].concat());
+            let minf = boxed(b"minf", &boxed(b"stbl", description));
+            of_mp4(&boxed(b"trak", &[tkhd, boxed(b"mdia", &[hdlr, minf].concat())].concat())).fault
+        };
+        assert_eq!(told(&boxed(b"stsd", &[0; 8])), None);
+        assert!(told(&boxed(b"stts", &[0; 8])).is_some_and(|fault| fault.contains("track 7")));
     }
 
     #[test]
