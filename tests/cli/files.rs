@@ -231,6 +231,44 @@ fn colours_are_written_as_the_input_says_them_and_no_others() {
     assert_eq!(colours(&bare)[1..], [None, None, None]);
 }
 
+/// How near two videos are as a player shows them, in dB of RGB.
+fn likeness_on_a_screen(a: &Path, b: &Path) -> f64 {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-i"]).arg(a).arg("-i").arg(b);
+    let both = "[0:v]format=gbrp[a];[1:v]format=gbrp[b];[a][b]psnr";
+    let said = run(ffmpeg.args(["-lavfi", both, "-f", "null", "-"])).success().stderr;
+    let (_, average) = said.rsplit_once("average:").unwrap();
+    average.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn grey_and_full_range_pictures_are_as_bright_as_they_were() {
+    let folder = place::temporary();
+    let cases = [
+        ("ffv1.mkv", "ffv1", "gray"),
+        ("ffv16.mkv", "ffv1", "gray16le"),
+        ("aom.mp4", "libaom-av1", "gray"),
+        ("hevc.mp4", "libx265", "gray"),
+        ("still.mov", "png", "gray"),
+        ("full.mp4", "libx264", "yuvj420p"),
+    ];
+    for (name, codec, format) in cases {
+        let input = folder.path().join(name);
+        let mut make = Command::new("ffmpeg");
+        make.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:duration=0.4"]);
+        run(make.args(["-pix_fmt", format, "-c:v", codec]).arg(&input)).success();
+        for options in [&["-preset", "ultrafast", "-crf", "5"][..], &["-c:v", "mjpeg", "-q:v", "2"]] {
+            let likeness = likeness_on_a_screen(&input, &encode(&input, options, folder.path(), "out.mkv"));
+            assert!(likeness > 40.0, "{name} {options:?}: {likeness} dB");
+        }
+    }
+    let full = folder.path().join("full.mp4");
+    let prores = ["-c:v", "prores_ks"];
+    run(divien!("-i", &full).args(prores).arg(folder.path().join("out.mov")))
+        .success()
+        .says(&["full range", "avenc_prores_ks"]);
+}
+
 #[test]
 fn a_stream_says_a_constant_rate_only_where_there_is_one() {
     let folder = place::temporary();

@@ -69,8 +69,11 @@ impl Said {
             _ => 0,
         };
         let (mastering, light) = track::hdr10(decoded, coded);
+        // As ffmpeg takes it, and players do.
+        let unsaid = if info.format_info().is_gray() { VideoColorRange::Range0_255 } else { VideoColorRange::Unknown };
+        let range = known(&first, &then, VideoColorimetry::range, VideoColorRange::Unknown);
         Some(Self {
-            range: known(&first, &then, VideoColorimetry::range, VideoColorRange::Unknown),
+            range: if range == VideoColorRange::Unknown { unsaid } else { range },
             matrix: known(&first, &then, VideoColorimetry::matrix, VideoColorMatrix::Unknown),
             transfer: known(&first, &then, VideoColorimetry::transfer, VideoTransferFunction::Unknown),
             primaries: known(&first, &then, VideoColorimetry::primaries, VideoColorPrimaries::Unknown),
@@ -82,7 +85,7 @@ impl Said {
 
     /// Properties that have the encoder write just this; empty where raw caps are all it goes by.
     pub(super) fn properties(&self, factory: &str) -> String {
-        let full = self.range == VideoColorRange::Range0_255;
+        let full = self.is_full_range();
         let (primaries, transfer, matrix) = self.numbers();
         match factory {
             "x264enc" => format!(
@@ -111,6 +114,11 @@ impl Said {
         });
         let light = self.light.map(|l| format!(":cll={},{}", l.max_content, l.max_frame_average));
         [mastering, light].into_iter().flatten().collect()
+    }
+
+    /// True where black is 0 and white the largest value.
+    pub(super) fn is_full_range(&self) -> bool {
+        self.range == VideoColorRange::Range0_255
     }
 
     /// For the container; `None` where nothing was said.

@@ -13,6 +13,8 @@ use crate::probe::Pace;
 
 /// The name the encoding element goes by in messages.
 pub(crate) const ENCODER: &str = "encoder";
+/// Encoders whose streams say limited range whatever they are given; what they say goes before what a container does.
+const LIMITED: &[&str] = &["av1enc", "avenc_prores_ks"];
 /// Encoders that make something of frames' own durations once their caps name no rate.
 const TIMED: &[&str] = &["x264enc"];
 
@@ -68,8 +70,9 @@ impl Encoder {
         &self.element
     }
 
-    /// Starts the element, with what pictures in the form `decoded` need; later calls change nothing.
-    pub(super) fn begin(&self, decoded: Option<&gst::CapsRef>) {
+    /// Starts the element, with what pictures in the form `decoded` need; later calls change nothing, and give false.
+    pub(super) fn begin(&self, decoded: Option<&gst::CapsRef>) -> bool {
+        let begins = !self.begun.is_completed();
         self.begun.call_once(|| {
             let said = decoded.and_then(|caps| Said::of(&self.coded, caps, self.honest));
             *lock(&self.decoded) = decoded.and_then(format);
@@ -80,6 +83,7 @@ impl Encoder {
             // Why it does not start is told by its own message.
             let _ = self.element.sync_state_with_parent();
         });
+        begins
     }
 
     /// The caps of the frames, as the encoder is to read them.
@@ -105,6 +109,15 @@ impl Encoder {
         let (from, to) = (lock(&self.decoded).take()?, format(raw)?);
         let differs = !self.chosen && holds(from) != holds(to);
         differs.then(|| format!("video: pictures are converted from {from} to {to}: {} takes no {from}", self.factory))
+    }
+
+    /// What is to be said where the stream will not tell the range of its pictures.
+    pub(super) fn untold_range(&self) -> Option<String> {
+        let full = lock(&self.said).as_ref().is_some_and(Said::is_full_range);
+        (full && LIMITED.contains(&self.factory.as_str())).then(|| {
+            let factory = &self.factory;
+            format!("video: the pictures have the full range, which {factory} cannot say: players show them with more contrast; libx264, libx265 and libvpx-vp9 say it")
+        })
     }
 
     /// The colours the container is told: those the input says, or those its conversion to `raw` made.

@@ -132,10 +132,15 @@ fn begin_with_the_pictures(
         return Err(Error::Fault { what: "a converter without a pad".into() });
     };
     let (encoder, size, shared) = (Arc::clone(encoder), size.downgrade(), Arc::clone(shared));
+    let converting = converter.downgrade();
     let first = Mutex::new(None);
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         match info.event().map(|e| e.view()) {
             Some(gst::EventView::Caps(caps)) => {
+                // Grey has no matrix, and videoconvert of 1.22 spoils it where none, or another, is named.
+                if let Some(converter) = converting.upgrade().filter(|_| is_grey(caps.caps())) {
+                    converter.set_property_from_str("matrix-mode", "none");
+                }
                 let form = Shape::of(caps.caps());
                 let before = *lock(&first).get_or_insert(form);
                 if before != form {
@@ -146,14 +151,23 @@ fn begin_with_the_pictures(
                 } else if let Some(size) = size.upgrade() {
                     size.set_property("caps", before.caps());
                 }
-                encoder.begin(Some(caps.caps()));
+                let begins = encoder.begin(Some(caps.caps()));
+                if let Some(told) = encoder.untold_range().filter(|_| begins) {
+                    shared.note(&told);
+                }
             }
-            Some(gst::EventView::Eos(_)) => encoder.begin(None),
+            Some(gst::EventView::Eos(_)) => {
+                encoder.begin(None);
+            }
             _ => {}
         }
         gst::PadProbeReturn::Ok
     });
     Ok(())
+}
+
+fn is_grey(caps: &gst::CapsRef) -> bool {
+    gst_video::VideoInfo::from_caps(caps).is_ok_and(|info| info.format_info().is_gray())
 }
 
 /// The size of pictures and the form of their pixels.
