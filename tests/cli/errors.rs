@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use divien_testbed::run::Signal;
-use divien_testbed::{Clip, Outcome, Running, divien, gst, place, probe, run};
+use divien_testbed::{Clip, Fidelity, Outcome, Running, divien, gst, place, probe, run};
 
 use crate::encode;
 
@@ -455,4 +455,29 @@ fn a_file_is_not_called_short_for_a_stream_that_is_left_out() {
             assert_eq!(probe::frame_times(&output).len(), 50, "{name} {options:?}");
         }
     }
+}
+
+#[test]
+fn a_transport_stream_whose_times_would_be_wrong_is_refused_and_sound_that_is_not_read_is_named() {
+    let folder = place::temporary();
+    let made = |name: &str, options: &[&str]| {
+        let file = folder.path().join(name);
+        let mut make = Command::new("ffmpeg");
+        make.args(["-v", "error", "-f", "lavfi", "-i", "sine=d=4", "-f", "lavfi", "-i"]).args(options);
+        run(make.args(["-c:v", "libx264", "-preset", "ultrafast"]).arg(&file)).success();
+        file
+    };
+    let slow = made("slow.ts", &["testsrc2=s=64x48:r=1:d=8", "-map", "1"]);
+    let outcome = refused(&slow, &["-preset", "ultrafast"], "out.mkv").says(&["PCR", "-c copy"]);
+    assert_eq!(outcome.status.code(), Some(65), "{outcome}");
+    for (name, rate) in [("two.ts", "2"), ("usual.ts", "25")] {
+        let whole = made(name, &[&format!("testsrc2=s=64x48:r={rate}:d=4"), "-map", "1", "-map", "0", "-c:a", "aac"]);
+        let output = folder.path().join("out.mkv");
+        let outcome = run(&mut divien!("-y", "-i", &whole, "-preset", "ultrafast", &output)).success();
+        assert!(!outcome.stderr.contains("dropped"), "{outcome}");
+        Fidelity::of(&output, &whole).assert();
+    }
+    let disc = made("disc.m2ts", &["testsrc2=s=64x48:d=4", "-map", "1", "-map", "0", "-c:a", "aac"]);
+    let mut command = divien!("-i", &disc, "-preset", "ultrafast", folder.path().join("disc.mkv"));
+    run(&mut command).success().says(&["private data (PID 0x1100): dropped"]);
 }

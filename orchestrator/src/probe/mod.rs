@@ -15,6 +15,7 @@ mod settle;
 mod start;
 mod tags;
 mod told;
+mod transport;
 mod whole;
 mod y4m;
 
@@ -104,6 +105,8 @@ impl Outlet {
 struct Found {
     outlets: Vec<(gst::Pad, Outlet)>,
     unknown: Vec<String>,
+    /// The streams' own ids of those.
+    unknown_ids: Vec<String>,
     /// The innermost demuxer, and whether it has said that it has all its pads.
     demuxer: Option<(gst::Element, bool)>,
 }
@@ -197,10 +200,18 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     tags::close_chapters(&mut facts);
     tags::settle_defaults(&mut facts);
     facts.cut = path.and_then(whole::missing);
+    let transport = path.and_then(transport::read).unwrap_or_default();
+    let ids = outlets.iter().filter_map(|o| o.id.as_deref()).chain(found.unknown_ids.iter().map(String::as_str));
+    let shown: Vec<u16> = ids.filter_map(transport::pid_of).collect();
+    facts.unknown.extend(transport.without(&shown));
     let source = Source { pipeline, messages, facts, outlets };
     if early_pictures {
         close(&source.pipeline);
         return Err(Error::EarlyPictures { input: source.facts.name });
+    }
+    if transport.is_slow {
+        close(&source.pipeline);
+        return Err(Error::SlowClock { input: source.facts.name });
     }
     check(&source).inspect_err(|_| close(&source.pipeline))?;
     Ok(source)
@@ -300,7 +311,10 @@ fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found
     parse.connect("unknown-type", false, move |values| {
         let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
         let name = caps.and_then(|c| c.structure(0).map(|s| s.name().to_string()));
-        lock(&list).unknown.push(name.unwrap_or_else(|| "an unknown stream".into()));
+        let id = values.get(1).and_then(|v| v.get::<gst::Pad>().ok()).and_then(|pad| pad.stream_id());
+        let mut found = lock(&list);
+        found.unknown.push(name.unwrap_or_else(|| "an unknown stream".into()));
+        found.unknown_ids.extend(id.map(|id| id.to_string()));
         None
     });
 }
