@@ -34,6 +34,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let choice = codec::resolve(&job.video, job.threads)?;
     may_write(job)?;
     let name = plan::input_name(&job.input);
+    signals.end_before_a_crash(job.report.level, &name);
     let waiting = Waiting::start(job.report.level, format!("{name}: nothing comes yet; waiting"));
     let mut source = probe::open(&job.input)?;
     drop(waiting);

@@ -481,3 +481,32 @@ fn a_transport_stream_whose_times_would_be_wrong_is_refused_and_sound_that_is_no
     let mut command = divien!("-i", &disc, "-preset", "ultrafast", folder.path().join("disc.mkv"));
     run(&mut command).success().says(&["private data (PID 0x1100): dropped"]);
 }
+
+#[test]
+fn pictures_of_a_form_without_a_name_are_an_error_and_no_crash() {
+    for format in ["gray10le", "yuv440p", "yuv420p16le"] {
+        let folder = place::temporary();
+        let input = folder.path().join("in.mkv");
+        let mut make = Command::new("ffmpeg");
+        make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:d=1", "-c:v", "ffv1", "-pix_fmt", format]);
+        run(make.arg(&input)).success();
+        let outcome = refused(&input, &[], "out.mkv").says(&["GStreamer has no name", "-pix_fmt"]);
+        assert_eq!(outcome.status.code(), Some(65), "{outcome}");
+    }
+}
+
+#[test]
+fn a_file_that_may_not_grow_further_is_an_error_that_leaves_nothing() {
+    let folder = place::temporary();
+    let divien = divien!();
+    let (film, output) = (Clip::film(120).path(), folder.path().join("out.mkv"));
+    let line = format!(
+        "ulimit -f 16; '{}' -i '{}' -c:v mjpeg -q:v 2 '{}'",
+        divien.get_program().display(),
+        film.display(),
+        output.display()
+    );
+    let outcome = run(gst::command("bash").args(["-c", &line])).failure().says(&["out.mkv", "too large"]);
+    assert_eq!(outcome.status.code(), Some(74), "{outcome}");
+    assert_eq!(entries(folder.path()), Vec::<PathBuf>::new());
+}
