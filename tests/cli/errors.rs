@@ -110,7 +110,9 @@ fn a_folder_that_is_not_there_is_named() {
     let folder = place::temporary();
     let film = Clip::film(30).path();
     let output = folder.path().join("nowhere/out.mp4");
-    run(&mut divien!("-i", &film, &output)).failure().says(&["nowhere"]);
+    let outcome = run(&mut divien!("-i", &film, &output)).failure().says(&["nowhere/out.mp4: No such file"]);
+    assert!(!outcome.stderr.contains(".part"), "{outcome}");
+    run(&mut divien!("-i", &film, "-t", "0", &output)).failure().says(&["is empty"]);
     run(&mut divien!("-y", "-i", &film, folder.path())).failure();
 }
 
@@ -509,4 +511,18 @@ fn a_file_that_may_not_grow_further_is_an_error_that_leaves_nothing() {
     let outcome = run(gst::command("bash").args(["-c", &line])).failure().says(&["out.mkv", "too large"]);
     assert_eq!(outcome.status.code(), Some(74), "{outcome}");
     assert_eq!(entries(folder.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_format_that_gstreamer_does_not_know_is_not_called_a_package_that_is_missing() {
+    let folder = place::temporary();
+    for (name, codec, called) in [("in.mkv", "ffvhuff", "FFVH"), ("in.avi", "utvideo", "ULY0")] {
+        let input = folder.path().join(name);
+        let mut make = Command::new("ffmpeg");
+        make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:d=1", "-pix_fmt", "yuv420p", "-c:v", codec]);
+        run(make.arg(&input)).success();
+        let outcome = refused(&input, &[], "out.mkv").says(&["GStreamer does not know", called]);
+        assert_eq!(outcome.status.code(), Some(65), "{outcome}");
+        assert!(!outcome.stderr.contains("apt install"), "{outcome}");
+    }
 }

@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::Access;
+
 use super::forward::{self, Forward};
 use crate::error::Error;
 
@@ -54,6 +56,8 @@ impl Output {
         let names_none = || failed(io::Error::new(io::ErrorKind::InvalidInput, "names no file"));
         let stem: String = path.file_name().ok_or_else(names_none)?.to_string_lossy().chars().take(40).collect();
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        // Told here it is told without the partial file's name, which nobody typed.
+        rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| failed(e.into()))?;
         let mode = existing.as_ref().map_or(0o666, |m| m.permissions().mode() & 0o777);
         let part = tempfile::Builder::new()
             .prefix(&format!(".{stem}."))

@@ -354,7 +354,7 @@ fn window(job: &Job) -> Result<Window, Error> {
     let end = job.range.end.map(ns);
     if end.is_some_and(|end| end <= start) {
         return Err(Error::Plan {
-            what: "the range ends before it starts".into(),
+            what: "the part that was asked for is empty: it ends where it starts, or before".into(),
             hint: "before -i, -ss, -t and -to name the part that is read; after it, a part of that".into(),
         });
     }

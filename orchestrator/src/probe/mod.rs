@@ -476,10 +476,27 @@ fn check(source: &Source) -> Result<(), Error> {
         let reason = "GIF cannot be read with this GStreamer; turn it into another format first";
         return Err(Error::NotAVideo { input: facts.name.clone(), reason: reason.into() });
     }
+    if let Some(code) = unknown_to_gstreamer(&video.caps) {
+        let reason = format!("GStreamer does not know its format of video ({code}); ffmpeg may turn it into another");
+        return Err(Error::NotAVideo { input: facts.name.clone(), reason });
+    }
     if !is_raw_video(&video.caps) && decoder(&video.caps).is_none() {
+        if !video.caps.is_fixed() {
+            let reason = format!("its {} is broken: it does not say what pictures it holds", video.codec.name());
+            return Err(Error::NotAVideo { input: facts.name.clone(), reason });
+        }
         return Err(Error::NoDecoder { input: facts.name.clone(), format: described(&video.caps), package: PACKAGES });
     }
     Ok(())
+}
+
+/// What a container calls a format that its demuxer has no caps for.
+fn unknown_to_gstreamer(caps: &gst::CapsRef) -> Option<String> {
+    let format = caps.structure(0).filter(|s| s.name().ends_with("unknown"))?;
+    let letters = format.get::<String>("fourcc").ok();
+    let number = || format.get::<i32>("fourcc").ok().map(|n| String::from_utf8_lossy(&n.to_le_bytes()).into_owned());
+    let named = letters.or_else(number).or_else(|| format.get::<String>("codec-id").ok());
+    Some(named.unwrap_or_else(|| "without a name".into()))
 }
 
 /// A format in words. The library has none, and no answer either, for caps that leave something open.
@@ -515,5 +532,15 @@ mod tests {
         let open: gst::Caps = "video/x-h264, stream-format={avc, byte-stream}".parse().unwrap();
         assert_eq!(described(&open), "video/x-h264");
         assert_eq!(described(&"video/x-vp9".parse().unwrap()), "VP9");
+    }
+
+    #[test]
+    fn a_format_without_caps_is_called_as_its_container_calls_it() {
+        gst::init().unwrap();
+        let called = |caps: &str| unknown_to_gstreamer(&caps.parse::<gst::Caps>().unwrap());
+        assert_eq!(called("video/x-unknown, codec-id=V_MS/VFW/FOURCC, fourcc=FFVH").as_deref(), Some("FFVH"));
+        assert_eq!(called("video/x-avi-unknown, fourcc=811158613").as_deref(), Some("ULY0"));
+        assert_eq!(called("video/x-unknown, codec-id=V_NEW").as_deref(), Some("V_NEW"));
+        assert_eq!(called("video/x-vp9"), None);
     }
 }
