@@ -257,3 +257,22 @@ fn a_still_picture_is_shown_for_a_frames_time() {
         assert_eq!(format[0].number("duration"), Some(0.04), "{name}");
     }
 }
+
+#[test]
+fn an_avi_with_b_pictures_keeps_every_picture_in_its_order() {
+    let folder = place::temporary();
+    for (coder, b_pictures) in [("mpeg4", "2"), ("mpeg4", "0"), ("mpeg2video", "2"), ("mpeg2video", "0")] {
+        let clip = folder.path().join(format!("{coder}{b_pictures}.avi"));
+        let mut make = std::process::Command::new("ffmpeg");
+        make.args(["-nostdin", "-v", "error", "-i"])
+            .arg(Clip::film(100).path())
+            .args(["-an", "-c:v", coder, "-q:v", "2"]);
+        run(make.args(["-bf", b_pictures]).arg(&clip)).success();
+        let output = encode(&clip, &["-c:v", "ffv1", "-bsize", "13"], folder.path(), "o.mkv");
+        assert_eq!(picture_hashes(&output, "yuv420p"), picture_hashes(&clip, "yuv420p"), "{coder} {b_pictures}");
+        // ffmpeg has no time for the last one.
+        let (ours, theirs) = (probe::frame_times(&output), probe::frame_times(&clip));
+        let apart = ours.iter().zip(&theirs).map(|(a, b)| (a - ours[0] - b + theirs[0]).abs()).fold(0.0, f64::max);
+        assert!(theirs.len() >= 99 && apart < 0.001, "{coder} {b_pictures}: {ours:?} {theirs:?}");
+    }
+}

@@ -20,6 +20,7 @@ mod text;
 mod track;
 mod ts;
 
+pub(crate) use bits::Bits;
 pub use codec::{Codec, Kind};
 pub use container::Container;
 pub use merge::Merge;

@@ -1,8 +1,9 @@
-//! MPEG-1 and MPEG-2 packets without presentation times, as program streams have them.
+//! MPEG-1, MPEG-2 and MPEG-4 packets without presentation times, as program streams and AVI have them.
 //!
-//! Such a stream times one packet in a few; the parser counts decode times on, and the decoder would guess
-//! the rest wrong where pictures are reordered. But the order itself tells: a B picture is shown when it is
-//! decoded, and any other when the next one that is no B picture is decoded.
+//! A program stream times one packet in a few; the parser counts decode times on, and the decoder would guess
+//! the rest wrong where pictures are reordered. AVI has decode times alone, and GStreamer's demuxer calls those of key
+//! frames presentation times as well. But the order itself tells: a B picture is shown when it is decoded, and any other
+//! when the next one that is no B picture is decoded.
 
 use std::sync::Mutex;
 
@@ -10,6 +11,7 @@ use gst::prelude::*;
 
 use super::lock;
 use crate::error::Error;
+use crate::mux::Bits;
 use crate::probe::make;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +31,61 @@ fn time(packet: &Packet, next: Option<u64>, in_order: bool) -> Option<u64> {
     packet.pts.or(if packet.is_b || in_order { packet.dts } else { next })
 }
 
-/// Whether the picture that starts in these bytes is a B picture.
-fn is_b(data: &[u8]) -> bool {
-    let start = data.windows(4).position(|w| w == [0, 0, 1, 0]);
-    let kind = start.and_then(|at| data.get(at + 5)).map(|b| (b >> 3) & 7);
-    kind == Some(3)
+/// What is coded, and with it how its headers read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// MPEG-1 and MPEG-2 video.
+    Mpeg12,
+    /// MPEG-4 part 2.
+    Mpeg4,
+}
+
+impl Form {
+    /// Whether the picture that starts in these bytes is a B picture.
+    fn is_b(self, data: &[u8]) -> bool {
+        match self {
+            Self::Mpeg12 => {
+                let header = after_start(data, |code| code == 0);
+                header.and_then(|h| h.get(1)).map(|b| (b >> 3) & 7) == Some(3)
+            }
+            Self::Mpeg4 => {
+                let header = after_start(data, |code| code == 0xB6);
+                header.and_then(<[u8]>::first).map(|b| b >> 6) == Some(2)
+            }
+        }
+    }
+
+    /// Whether the stream says that its pictures are shown in the order of decoding, if these bytes have a header of it.
+    fn is_low_delay(self, data: &[u8]) -> Option<bool> {
+        match self {
+            // The sequence extension, of MPEG-2 alone.
+            Self::Mpeg12 => {
+                let extension =
+                    after_start(data, |code| code == 0xB5).filter(|e| e.first().is_some_and(|b| b >> 4 == 1))?;
+                extension.get(5).map(|b| b >> 7 == 1)
+            }
+            Self::Mpeg4 => {
+                let mut bits = Bits::new(after_start(data, |code| (0x20..0x30).contains(&code))?);
+                bits.take(1);
+                let simple = bits.take(8) == 1;
+                if bits.take(1) == 1 {
+                    bits.take(7);
+                }
+                if bits.take(4) == 15 {
+                    bits.take(16);
+                }
+                let said = (bits.take(1) == 1).then(|| bits.take(3) & 1 == 1);
+                // The simple profile has no B pictures.
+                (!bits.ran_out()).then(|| said.unwrap_or(simple))
+            }
+        }
+    }
+}
+
+/// What follows the first start code that fits.
+fn after_start(data: &[u8], fits: impl Fn(u8) -> bool) -> Option<&[u8]> {
+    let at = data.windows(4).position(|w| matches!(w, [0, 0, 1, code] if fits(*code)))?;
+    data.get(at + 4..)
 }
 
 /// More B pictures in a row than encoders make: their reference then waits no longer, and is shown after them.
@@ -77,8 +129,15 @@ impl Waiting {
     }
 }
 
-/// An element that gives every packet a presentation time.
-pub(super) fn element() -> Result<gst::Element, Error> {
+/// True where the demuxer knows no presentation times but decode times alone.
+pub(super) fn has_decode_times_alone(pipeline: &gst::Pipeline) -> bool {
+    let is_avi = |e: gst::Element| e.factory().is_some_and(|f| f.name() == "avidemux");
+    pipeline.iterate_recurse().into_iter().flatten().any(is_avi)
+}
+
+/// An element that gives every packet a presentation time; those that are there count for nothing where `order_alone`
+/// tells.
+pub(super) fn element(form: Form, order_alone: bool) -> Result<gst::Element, Error> {
     let element = make("identity")?;
     let (Some(sink), Some(out)) = (element.static_pad("sink"), element.static_pad("src")) else {
         return Err(Error::Fault { what: "identity without pads".into() });
@@ -97,12 +156,17 @@ pub(super) fn element() -> Result<gst::Element, Error> {
             return gst::PadProbeReturn::Ok;
         }
         let Some(buffer) = info.buffer().map(ToOwned::to_owned) else { return gst::PadProbeReturn::Ok };
+        let (is_b, low_delay) = buffer.map_readable().map_or((false, None), |m| (form.is_b(&m), form.is_low_delay(&m)));
         let packet = Packet {
-            pts: buffer.pts().map(gst::ClockTime::nseconds),
+            pts: buffer.pts().filter(|_| !order_alone).map(gst::ClockTime::nseconds),
             dts: buffer.dts().map(gst::ClockTime::nseconds),
-            is_b: buffer.map_readable().is_ok_and(|m| is_b(&m)),
+            is_b,
         };
-        let ready = lock(&waiting).take(buffer, packet);
+        let ready = {
+            let mut waiting = lock(&waiting);
+            waiting.in_order |= order_alone && low_delay == Some(true);
+            waiting.take(buffer, packet)
+        };
         info.data = None;
         info.flow_res = push(&out, ready);
         gst::PadProbeReturn::Handled
@@ -164,8 +228,23 @@ mod tests {
 
     #[test]
     fn the_kind_of_a_picture_is_read_off_its_header() {
-        assert!(is_b(&[0, 0, 1, 0, 0x12, 0b0001_1011]));
-        assert!(!is_b(&[0, 0, 1, 0xB3, 1, 2, 0, 0, 1, 0, 0x12, 0b0000_1011]));
-        assert!(!is_b(&[0, 0, 1, 0]));
+        assert!(Form::Mpeg12.is_b(&[0, 0, 1, 0, 0x12, 0b0001_1011]));
+        assert!(!Form::Mpeg12.is_b(&[0, 0, 1, 0xB3, 1, 2, 0, 0, 1, 0, 0x12, 0b0000_1011]));
+        assert!(!Form::Mpeg12.is_b(&[0, 0, 1, 0]));
+        assert!(Form::Mpeg4.is_b(&[0, 0, 1, 0xB6, 0b1000_0000]));
+        assert!(!Form::Mpeg4.is_b(&[0, 0, 1, 0xB6, 0b0100_0000]));
+        assert!(!Form::Mpeg4.is_b(&[0, 0, 1, 0xB6]));
+    }
+
+    #[test]
+    fn a_stream_says_itself_whether_it_is_reordered() {
+        let extension = |low| [0, 0, 1, 0xB5, 0x14, 0x8A, 0, 1, 0, low];
+        assert_eq!(Form::Mpeg12.is_low_delay(&extension(0x80)), Some(true));
+        assert_eq!(Form::Mpeg12.is_low_delay(&extension(0)), Some(false));
+        assert_eq!(Form::Mpeg12.is_low_delay(&[0, 0, 1, 0xB3, 1, 2]), None);
+        // As ffmpeg 5.1 writes it, without and with B pictures.
+        assert_eq!(Form::Mpeg4.is_low_delay(&[0, 0, 1, 0x20, 0x00, 0xC4, 0x8D, 0x88]), Some(true));
+        assert_eq!(Form::Mpeg4.is_low_delay(&[0, 0, 1, 0x20, 0x08, 0xD4, 0x8D, 0x08]), Some(false));
+        assert_eq!(Form::Mpeg4.is_low_delay(&[0, 0, 1, 0x20]), None);
     }
 }

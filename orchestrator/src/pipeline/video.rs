@@ -26,8 +26,11 @@ pub(super) fn branch(
     let outlet = source.outlets.get(video.stream).ok_or_else(missing)?;
     let stream = source.facts.streams.get(video.stream).ok_or_else(missing)?;
     let mut elements = Vec::new();
-    if matches!(stream.codec, Codec::MpegVideo(_)) {
-        elements.push(retime::element()?);
+    let order_alone = retime::has_decode_times_alone(&source.pipeline);
+    match stream.codec {
+        Codec::MpegVideo(_) => elements.push(retime::element(retime::Form::Mpeg12, order_alone)?),
+        Codec::Mpeg4 if order_alone => elements.push(retime::element(retime::Form::Mpeg4, true)?),
+        _ => {}
     }
     let mut honest = true;
     let gate = Gate::new(&plan.range, first);
