@@ -20,9 +20,6 @@ use crate::signals::Signals;
 const TICK: Duration = Duration::from_millis(250);
 /// How long nothing may move before a line says so; waiting itself is no error, a pipe may be silent.
 const LONG: Duration = Duration::from_secs(10);
-/// How long the elements get to stop on their own before the process ends over them.
-const STOP: Duration = Duration::from_millis(1000);
-
 /// Encodes what `job` asks for.
 pub fn run(job: &Job) -> Result<Summary, Error> {
     let signals = Signals::listen(job.report.level < LogLevel::Error)?;
@@ -70,7 +67,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let last = watch.snapshot(&running);
     report.stop(&last);
     let reached = if outcome.is_ok() && !running.is_cut() { source.reached() } else { None };
-    stop(&source.pipeline);
+    probe::close(&source.pipeline);
     outcome?;
     signals.follow(false);
     let written = running.written();
@@ -183,20 +180,6 @@ fn made_by(factory: &str) -> Option<Codec> {
     let out = templates.iter().find(|t| t.direction() == gst::PadDirection::Src)?;
     let caps = out.caps();
     caps.structure(0).map(Codec::from_caps)
-}
-
-/// Stops a pipeline; encoders that take too long are left to the end of the process.
-fn stop(pipeline: &gst::Pipeline) {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let stopping = pipeline.clone();
-    std::thread::spawn(move || {
-        let _ = stopping.set_state(gst::State::Null);
-        let _ = sender.send(());
-    });
-    if receiver.recv_timeout(STOP).is_err() {
-        // Dropping a pipeline that still runs would wait for it.
-        std::mem::forget(pipeline.clone());
-    }
 }
 
 /// `-ss`, `-t` and their like name a part of the input without a frame.

@@ -34,6 +34,9 @@ pub use messages::{Messages, said};
 pub(crate) use pace::is_hidden;
 pub use pace::{Pace, Pause};
 
+/// How long the elements get to stop on their own before the process ends over them.
+const STOP: Duration = Duration::from_millis(1000);
+
 /// What a stream may hold between demuxer and decoder.
 const QUEUE_BYTES: u32 = 32 << 20;
 
@@ -256,9 +259,18 @@ fn parser() -> Result<gst::Element, Error> {
     Ok(parse)
 }
 
-/// Stops a pipeline whose input is not used after all.
+/// Stops a pipeline; encoders that take too long, and demuxers that read for ever, are left to the end of the process.
 pub fn close(pipeline: &gst::Pipeline) {
-    let _ = pipeline.set_state(gst::State::Null);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let stopping = pipeline.clone();
+    std::thread::spawn(move || {
+        let _ = stopping.set_state(gst::State::Null);
+        let _ = sender.send(());
+    });
+    if receiver.recv_timeout(STOP).is_err() {
+        // Dropping a pipeline that still runs would wait for it.
+        std::mem::forget(pipeline.clone());
+    }
 }
 
 /// Makes an element, or names the package that holds it.
