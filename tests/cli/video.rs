@@ -263,7 +263,7 @@ fn an_avi_with_b_pictures_keeps_every_picture_in_its_order() {
     let folder = place::temporary();
     for (coder, b_pictures) in [("mpeg4", "2"), ("mpeg4", "0"), ("mpeg2video", "2"), ("mpeg2video", "0")] {
         let clip = folder.path().join(format!("{coder}{b_pictures}.avi"));
-        let mut make = std::process::Command::new("ffmpeg");
+        let mut make = Command::new("ffmpeg");
         make.args(["-nostdin", "-v", "error", "-i"])
             .arg(Clip::film(100).path())
             .args(["-an", "-c:v", coder, "-q:v", "2"]);
