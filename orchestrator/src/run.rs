@@ -20,6 +20,7 @@ use crate::signals::Signals;
 const TICK: Duration = Duration::from_millis(250);
 /// How long nothing may move before a line says so; waiting itself is no error, a pipe may be silent.
 const LONG: Duration = Duration::from_secs(10);
+
 /// Encodes what `job` asks for.
 pub fn run(job: &Job) -> Result<Summary, Error> {
     let signals = Signals::listen(job.report.level < LogLevel::Error)?;

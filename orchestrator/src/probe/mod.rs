@@ -387,7 +387,7 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         if info.event().is_some_and(|event| !begins(pad, event)) {
             return gst::PadProbeReturn::Ok;
         }
-        let end = |b: &gst::Buffer| running_time(pad, b.pts()? + b.duration().unwrap_or_default());
+        let end = |b: &gst::Buffer| running_time(pad, b.pts()?.saturating_add(b.duration().unwrap_or_default()));
         let end = info.buffer().map(end);
         let mut state = lock(&arriving);
         state.arrived = true;
