@@ -259,6 +259,22 @@ fn a_still_picture_is_shown_for_a_frames_time() {
 }
 
 #[test]
+fn an_mxf_with_b_pictures_keeps_every_picture_in_its_order() {
+    let folder = place::temporary();
+    let clip = folder.path().join("in.mxf");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-nostdin", "-v", "error", "-i"])
+        .arg(Clip::film(50).rate(25, 1).path())
+        .args(["-an", "-c:v", "libx264"]);
+    run(make.args(["-bf", "2"]).arg(&clip)).success();
+    let output = encode(&clip, &["-c:v", "ffv1"], folder.path(), "o.mkv");
+    assert_eq!(picture_hashes(&output, "yuv420p"), picture_hashes(&clip, "yuv420p"));
+    // ffmpeg's times of such a file go up and down.
+    let times = probe::frame_times(&output);
+    assert!(times.iter().zip(&times[1..]).all(|(a, b)| (b - a - 0.040).abs() < 0.002), "{times:?}");
+}
+
+#[test]
 fn an_avi_with_b_pictures_keeps_every_picture_in_its_order() {
     let folder = place::temporary();
     for (coder, b_pictures) in [("mpeg4", "2"), ("mpeg4", "0"), ("mpeg2video", "2"), ("mpeg2video", "0")] {

@@ -174,6 +174,26 @@ pub(super) fn element(form: Form, order_alone: bool) -> Result<gst::Element, Err
     Ok(element)
 }
 
+/// True where the demuxer of GStreamer 1.22 calls decode times presentation times.
+pub(super) fn has_decode_times_twice(pipeline: &gst::Pipeline) -> bool {
+    let is_mxf = |e: gst::Element| e.factory().is_some_and(|f| f.name() == "mxfdemux");
+    pipeline.iterate_recurse().into_iter().flatten().any(is_mxf)
+}
+
+/// An element that leaves packets but key frames their decode time alone, from which decoders know the other: they follow
+/// the order that the pictures themselves tell.
+pub(super) fn untimed() -> Result<gst::Element, Error> {
+    let element = make("identity")?;
+    let sink = element.static_pad("sink").ok_or_else(|| Error::Fault { what: "identity without pads".into() })?;
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(buffer) = info.buffer_mut().filter(|b| b.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
+            buffer.make_mut().set_pts(None);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(element)
+}
+
 fn push(out: &gst::Pad, buffers: Vec<gst::Buffer>) -> Result<gst::FlowSuccess, gst::FlowError> {
     buffers.into_iter().try_fold(gst::FlowSuccess::Ok, |_, buffer| out.push(buffer))
 }

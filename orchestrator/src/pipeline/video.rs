@@ -29,6 +29,9 @@ pub(super) fn branch(
     let order_alone = retime::has_decode_times_alone(&source.pipeline);
     match stream.codec {
         Codec::MpegVideo(_) => elements.push(retime::element(retime::Form::Mpeg12, order_alone)?),
+        Codec::H264 | Codec::H265 if retime::has_decode_times_twice(&source.pipeline) => {
+            elements.push(retime::untimed()?)
+        }
         Codec::Mpeg4 if order_alone => elements.push(retime::element(retime::Form::Mpeg4, true)?),
         _ => {}
     }
