@@ -139,14 +139,6 @@ pub enum Error {
         /// Name of the input.
         input: String,
     },
-    /// An MPEG transport stream of which GStreamer's demuxer would give wrong times.
-    #[error(
-        "{input}: most of its clock references (PCR) are over 0.5 s apart, which GStreamer's demuxer takes for jumps: its times would be wrong"
-    )]
-    SlowClock {
-        /// Name of the input.
-        input: String,
-    },
     /// The output is there, but the input was not whole.
     #[error("{input}: {reason}; the output holds what could be read ({})", counted(*.frames, "frame"))]
     Incomplete {
@@ -177,11 +169,9 @@ impl Error {
     pub fn code(&self) -> u8 {
         match self {
             Self::Input { .. } => EXIT_NO_INPUT,
-            Self::NotAVideo { .. }
-            | Self::NoVideo { .. }
-            | Self::Broken { .. }
-            | Self::EarlyPictures { .. }
-            | Self::SlowClock { .. } => EXIT_BAD_INPUT,
+            Self::NotAVideo { .. } | Self::NoVideo { .. } | Self::Broken { .. } | Self::EarlyPictures { .. } => {
+                EXIT_BAD_INPUT
+            }
             Self::NoDecoder { .. } | Self::NoElement { .. } => EXIT_NOT_INSTALLED,
             Self::Codec(crate::codec::Error::NotInstalled { .. }) => EXIT_NOT_INSTALLED,
             Self::Plan { .. } | Self::Codec(_) => EXIT_USAGE,
@@ -219,7 +209,6 @@ impl Error {
             }
             Self::Broken { .. } => "the file is damaged; a copy from its origin may help".into(),
             Self::EarlyPictures { .. } => "mkvmerge -o NEW.mkv OLD.mkv writes it anew from 0 on".into(),
-            Self::SlowClock { .. } => "ffmpeg -i OLD.ts -map 0 -c copy NEW.mkv writes it anew".into(),
             Self::Encoder { .. } => {
                 "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
             }

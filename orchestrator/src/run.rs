@@ -99,6 +99,14 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     if let Some(complaint) = running.complaint() {
         report.warn(&format!("{}: {complaint}", plan.input));
     }
+    match source.jumps() {
+        0 => {}
+        n => report.warn(&format!(
+            "{}: its clock (PCR) jumps {}; what comes after a jump is joined to what came before",
+            plan.input,
+            if n == 1 { "once".to_owned() } else { format!("{n} times") }
+        )),
+    }
     report.summary(&summary);
     match watch.lost.or_else(|| short(&plan, &source.facts, &written, &running, reached)) {
         Some(reason) => Err(Error::Incomplete { input: plan.input, reason, frames: summary.frames }),

@@ -1,12 +1,13 @@
 //! What `divien` says when it cannot: one clear line, a hint, an exit code of its own, and no file that looks finished.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use divien_testbed::run::Signal;
-use divien_testbed::{Clip, Fidelity, Outcome, Running, divien, gst, place, probe, run};
+use divien_testbed::{Clip, Outcome, Running, divien, gst, place, probe, run};
 
 use crate::encode;
 
@@ -21,7 +22,7 @@ fn refused(input: &Path, options: &[&str], name: &str) -> Outcome {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 #[test]
@@ -53,9 +54,9 @@ fn each_cause_has_its_own_exit_code() {
     ))
     .success();
     let text = folder.path().join("text.mp4");
-    std::fs::write(&text, "This is no video. ".repeat(100)).unwrap();
+    fs::write(&text, "This is no video. ".repeat(100)).unwrap();
     let output = folder.path().join("out.mp4");
-    std::fs::write(&output, "precious").unwrap();
+    fs::write(&output, "precious").unwrap();
 
     let code = |outcome: Outcome| outcome.status.code().unwrap();
     let usage = code(refused(&film, &["-crff", "23"], "out.mp4").says(&["-crff", "-crf"]));
@@ -77,14 +78,14 @@ fn an_output_that_exists_is_kept_unless_y_is_given() {
     let folder = place::temporary();
     let film = Clip::film(30).path();
     let output = folder.path().join("out.mp4");
-    std::fs::write(&output, "precious").unwrap();
+    fs::write(&output, "precious").unwrap();
     for options in [["-hide_banner"], ["-n"]] {
         let mut command = divien!(options[0], "-i", &film, "-preset", "ultrafast", &output);
         run(&mut command).failure();
-        assert_eq!(std::fs::read(&output).unwrap(), b"precious");
+        assert_eq!(fs::read(&output).unwrap(), b"precious");
     }
     run(&mut divien!("-y", "-i", &film, "-preset", "ultrafast", &output)).success();
-    assert_ne!(std::fs::read(&output).unwrap(), b"precious");
+    assert_ne!(fs::read(&output).unwrap(), b"precious");
     assert_eq!(entries(folder.path()), [output]);
 }
 
@@ -92,16 +93,16 @@ fn an_output_that_exists_is_kept_unless_y_is_given() {
 fn a_failure_keeps_the_file_that_was_to_be_replaced() {
     let folder = place::temporary();
     let output = folder.path().join("out.mp4");
-    std::fs::write(&output, "precious").unwrap();
+    fs::write(&output, "precious").unwrap();
     run(&mut divien!("-y", "-i", folder.path().join("none.mp4"), &output)).failure();
-    assert_eq!(std::fs::read(&output).unwrap(), b"precious");
+    assert_eq!(fs::read(&output).unwrap(), b"precious");
 }
 
 #[test]
 fn a_video_without_frames_is_an_error_not_a_wait() {
     let folder = place::temporary();
     let empty = folder.path().join("empty.y4m");
-    std::fs::write(&empty, "YUV4MPEG2 W64 H64 F25:1\n").unwrap();
+    fs::write(&empty, "YUV4MPEG2 W64 H64 F25:1\n").unwrap();
     refused(&empty, &[], "out.mp4").says(&["empty.y4m", "no frame"]);
 }
 
@@ -173,7 +174,7 @@ fn an_interrupt_ends_the_run_within_two_seconds_and_leaves_nothing() {
     let mut command = divien!("-i", &film, "-preset", "veryslow", "-bsize", "50", "-progress", &progress, &output);
     let running = Running::start(&mut command);
     let patience = Instant::now() + Duration::from_secs(60);
-    while !std::fs::read_to_string(&progress).is_ok_and(|text| text.contains("frame=")) {
+    while !fs::read_to_string(&progress).is_ok_and(|text| text.contains("frame=")) {
         assert!(Instant::now() < patience, "nothing was reported in a minute");
         std::thread::yield_now();
     }
@@ -325,13 +326,13 @@ fn a_stderr_that_nobody_can_write_to_changes_no_run_and_no_end() {
 #[test]
 fn pictures_that_the_input_has_spoilt_are_told() {
     let folder = place::temporary();
-    let mut bytes = std::fs::read(Clip::film(120).path()).unwrap();
+    let mut bytes = fs::read(Clip::film(120).path()).unwrap();
     for spot in 2..8 {
         let at = bytes.len() * spot / 10;
         bytes[at..at + 1500].iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * i * 7 + spot) as u8);
     }
     let spoilt = folder.path().join("spoilt.mp4");
-    std::fs::write(&spoilt, bytes).unwrap();
+    fs::write(&spoilt, bytes).unwrap();
     let output = folder.path().join("out.mp4");
     // Every frame is there, so it is no failure; what the decoder has hidden in them is said all the same.
     run(&mut divien!("-i", &spoilt, "-preset", "ultrafast", "-an", &output)).success().says(&[
@@ -358,7 +359,7 @@ fn a_broken_input_gives_the_same_bytes_in_every_run() {
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(Clip::film(120).path());
         run(ffmpeg.args(["-c", "copy"]).arg(&whole)).success();
-        let whole = std::fs::read(&whole).unwrap();
+        let whole = fs::read(&whole).unwrap();
         let third = whole.len() / 3;
         let mut spoilt = whole.clone();
         for spot in 1..9 {
@@ -368,12 +369,12 @@ fn a_broken_input_gives_the_same_bytes_in_every_run() {
         let gap = [&whole[..third], &whole[third + 5000..]].concat();
         for (damage, bytes) in [("spoilt", spoilt), ("gap", gap), ("cut", whole[..2 * third].to_vec())] {
             let input = folder.path().join(format!("{damage}.{kind}"));
-            std::fs::write(&input, bytes).unwrap();
+            fs::write(&input, bytes).unwrap();
             let output = folder.path().join("out.mkv");
             let attempt = |workers: &str| {
                 let options = ["-preset", "ultrafast", "-bsize", "30", "-w", workers];
                 let outcome = run(divien!("-y", "-i", &input).args(options).arg(&output));
-                (outcome.status.code(), std::fs::read(&output).ok(), outcome.to_string())
+                (outcome.status.code(), fs::read(&output).ok(), outcome.to_string())
             };
             let first = attempt("1");
             // Whatever is wrong, no option is to blame for it.
@@ -382,7 +383,7 @@ fn a_broken_input_gives_the_same_bytes_in_every_run() {
                 let next = attempt(workers);
                 assert!(first.0 == next.0 && first.1 == next.1, "{damage}.{kind}:\n{}\n{}", first.2, next.2);
             }
-            let _ = std::fs::remove_file(&output);
+            let _ = fs::remove_file(&output);
         }
     }
 }
@@ -396,10 +397,10 @@ fn pictures_that_a_demuxer_passes_over_in_a_damaged_file_are_told_by_their_times
     let at = |name: &str| folder.path().join(name);
     let plain = run(&mut divien!("-y", "-i", &whole, "-preset", "ultrafast", at("plain.mkv"))).success();
     assert!(!plain.stderr.contains("no pictures"), "{plain}");
-    let mut bytes = std::fs::read(&whole).unwrap();
+    let mut bytes = fs::read(&whole).unwrap();
     let middle = bytes.len() / 2 / PACKET * PACKET;
     bytes.drain(middle..middle + 40 * PACKET);
-    std::fs::write(at("holed.ts"), bytes).unwrap();
+    fs::write(at("holed.ts"), bytes).unwrap();
     let holed = run(&mut divien!("-y", "-i", at("holed.ts"), "-preset", "ultrafast", at("holed.mkv")));
     let times = probe::frame_times(&at("holed.mkv"));
     let (before, after) = times.iter().zip(&times[1..]).max_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0))).unwrap();
@@ -431,9 +432,9 @@ fn pictures_that_a_decoder_refuses_are_told_where_the_sound_goes_on() {
     run(make.args(["-c:v", "libvpx-vp9", "-deadline", "realtime", "-c:a", "libopus"]).arg(&input)).success();
     let packets = probe::rows(&input, "packet", Some("v:0"), "pos");
     let at = packets.get(20).and_then(|row| row.number("pos")).unwrap() as usize;
-    let mut bytes = std::fs::read(&input).unwrap();
+    let mut bytes = fs::read(&input).unwrap();
     bytes[at + 12..at + 40].fill(0xFF);
-    std::fs::write(&input, bytes).unwrap();
+    fs::write(&input, bytes).unwrap();
     let output = folder.path().join("out.mkv");
     let outcome = run(&mut divien!("-i", &input, "-preset", "ultrafast", &output)).failure();
     let shown = probe::frame_times(&output).len();
@@ -459,29 +460,74 @@ fn a_file_is_not_called_short_for_a_stream_that_is_left_out() {
     }
 }
 
+/// The times of all packets of a stream, from the first one's, in ms.
+fn packet_times(file: &Path, stream: &str) -> Vec<i64> {
+    let ms = |time: Option<f64>| (time.unwrap_or_else(|| panic!("{file:?}: no time")) * 1000.0).round() as i64;
+    let mut times: Vec<i64> = probe::packet_times(file, stream).into_iter().map(|(pts, _)| ms(pts)).collect();
+    times.sort_unstable();
+    let first = times[0];
+    times.into_iter().map(|t| t - first).collect()
+}
+
 #[test]
-fn a_transport_stream_whose_times_would_be_wrong_is_refused_and_sound_that_is_not_read_is_named() {
+fn transport_streams_with_a_slow_clock_keep_their_times_and_jumps_and_sound_that_is_not_read_are_told() {
     let folder = place::temporary();
-    let made = |name: &str, options: &[&str]| {
+    let made = |name: &str, start: &str, pictures: &str, seconds: &str| {
         let file = folder.path().join(name);
         let mut make = Command::new("ffmpeg");
-        make.args(["-v", "error", "-f", "lavfi", "-i", "sine=d=4", "-f", "lavfi", "-i"]).args(options);
-        run(make.args(["-c:v", "libx264", "-preset", "ultrafast"]).arg(&file)).success();
+        make.args(["-v", "error", "-f", "lavfi", "-i", &pictures.replace("DUR", seconds), "-f", "lavfi", "-i"]);
+        make.arg(format!("sine=d={seconds}")).args(["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac"]);
+        run(make.args(["-vsync", "vfr", "-output_ts_offset", start]).arg(&file)).success();
         file
     };
-    let slow = made("slow.ts", &["testsrc2=s=64x48:r=1:d=8", "-map", "1"]);
-    let outcome = refused(&slow, &["-preset", "ultrafast"], "out.mkv").says(&["PCR", "-c copy"]);
-    assert_eq!(outcome.status.code(), Some(65), "{outcome}");
-    for (name, rate) in [("two.ts", "2"), ("usual.ts", "25")] {
-        let whole = made(name, &[&format!("testsrc2=s=64x48:r={rate}:d=4"), "-map", "1", "-map", "0", "-c:a", "aac"]);
-        let output = folder.path().join("out.mkv");
-        let outcome = run(&mut divien!("-y", "-i", &whole, "-preset", "ultrafast", &output)).success();
-        assert!(!outcome.stderr.contains("dropped"), "{outcome}");
-        Fidelity::of(&output, &whole).assert();
+    let joined = |name: &str, parts: [&Path; 2]| {
+        let file = folder.path().join(name);
+        let whole = parts.map(|part| fs::read(part).unwrap()).concat();
+        fs::write(&file, whole).unwrap();
+        file
+    };
+    let (usual, one) = ("testsrc2=s=64x48:r=25:d=DUR", "testsrc2=s=64x48:r=25:d=DUR,select=not(mod(n\\,25))");
+    let first = made("usual.ts", "0", usual, "4");
+    let slow = made("slow.ts", "0", one, "8");
+    let late = made("late.ts", "60", usual, "4");
+    let in_part = joined("part.ts", [&first, &made("then.ts", "4", one, "8")]);
+    let hole = joined("hole.ts", [&first, &made("on.ts", "6.5", usual, "4")]);
+    let jump = joined("jump.ts", [&first, &late]);
+    let back = joined("back.ts", [&late, &first]);
+    let two = made("two.ts", "0", "testsrc2=s=64x48:r=2:d=DUR", "4");
+    for (input, jumps) in [
+        (&slow, false),
+        (&in_part, false),
+        (&hole, false),
+        (&jump, true),
+        (&back, true),
+        (&two, false),
+        (&first, false),
+    ] {
+        for piped in [false, true] {
+            let output = folder.path().join("out.mkv");
+            let name = if piped { Path::new("-") } else { input.as_path() };
+            let mut command = divien!("-y", "-i", name, "-preset", "ultrafast", &output);
+            command.stdin(File::open(input).unwrap());
+            let outcome = run(&mut command).success();
+            assert_eq!(outcome.stderr.contains("clock (PCR) jumps once"), jumps, "{input:?}\n{outcome}");
+            assert!(!outcome.stderr.contains("dropped"), "{outcome}");
+            for stream in ["v", "a"] {
+                let (ours, source) = (packet_times(&output, stream), packet_times(input, stream));
+                assert_eq!(ours.len(), source.len(), "{input:?}: {stream}");
+                let off = |(a, b): (&i64, &i64)| (a - b).abs() > 1;
+                assert!(jumps || !ours.iter().zip(&source).any(off), "{input:?}: {ours:?} for {source:?}");
+            }
+        }
     }
-    let disc = made("disc.m2ts", &["testsrc2=s=64x48:d=4", "-map", "1", "-map", "0", "-c:a", "aac"]);
-    let mut command = divien!("-i", &disc, "-preset", "ultrafast", folder.path().join("disc.mkv"));
-    run(&mut command).success().says(&["private data (PID 0x1100): dropped"]);
+    let mut command = divien!("-y", "-i", &hole, "-preset", "ultrafast", folder.path().join("out.mkv"));
+    run(&mut command).success().says(&["no pictures from 4.000 to 6.4"]);
+    let disc = made("disc.m2ts", "0", usual, "4");
+    for name in [disc.as_path(), Path::new("-")] {
+        let mut command = divien!("-y", "-i", name, "-preset", "ultrafast", folder.path().join("disc.mkv"));
+        command.stdin(File::open(&disc).unwrap());
+        run(&mut command).success().says(&["private data (PID 0x1100): dropped"]);
+    }
 }
 
 #[test]

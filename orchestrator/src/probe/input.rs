@@ -4,12 +4,15 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use super::{make, y4m};
+use super::clock::{self, Clock};
+use super::{make, transport, y4m};
 use crate::cli::Input;
 use crate::error::Error;
+use crate::sync::lock;
 
 /// What standard input may be ahead of the demuxer.
 const AHEAD: u64 = 8 << 20;
@@ -26,6 +29,8 @@ pub(super) struct Entry {
     pub(super) is_raw: bool,
     /// True where it is no fault to say nothing for long: a pipe.
     pub(super) waits: bool,
+    /// Of a transport stream: its clock, as far as it has been read.
+    pub(super) clock: Option<Arc<Mutex<Clock>>>,
 }
 
 /// Opens the input, and looks whether it is raw video. A pipe is waited for, as long as it takes.
@@ -68,15 +73,22 @@ pub(super) fn open(input: &Input) -> Result<Entry, Error> {
     if head == y4m::MAGIC {
         return pictures(File::open(path).map_err(failed)?, name);
     }
-    Ok(Entry { element: reader(path)?, name, is_raw: false, waits: false })
+    let clock = clock::of_file(path);
+    let element = reader(path, clock.as_ref().is_some_and(|c| c.gaps > 0))?;
+    Ok(Entry { element, name, is_raw: false, waits: false, clock: clock.map(|c| Arc::new(Mutex::new(c))) })
 }
 
 /// How often in a row a demuxer may read past the end; those that do at all do so a few times.
 const PAST_THE_END: u32 = 1000;
 
-/// Reads a file. Some of libav's demuxers (NUT, GIF) take its end for data that is yet to come, and would read for ever:
-/// the error they get in the end is an end to them.
-pub(super) fn reader(path: &Path) -> Result<gst::Element, Error> {
+/// Reads a file, and a transport stream whose clock has gaps from its start to its end. Some of libav's demuxers (NUT,
+/// GIF) take the end of a file for data that is yet to come, and would read for ever: the error they get in the end is an
+/// end to them.
+pub(super) fn reader(path: &Path, has_gaps: bool) -> Result<gst::Element, Error> {
+    if has_gaps {
+        let file = File::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
+        return stream(file, &path.display().to_string()).map(|entry| entry.element);
+    }
     let fault = |what: &dyn std::fmt::Display| Error::Fault { what: format!("cannot build the source: {what}") };
     let source = make("filesrc")?;
     source.set_property("location", path);
@@ -123,14 +135,15 @@ fn is_pattern(name: &str) -> bool {
 /// What can be read once only.
 fn stream(mut reader: impl Read + Send + 'static, name: &str) -> Result<Entry, Error> {
     let mut head = Vec::new();
-    let read = reader.by_ref().take(y4m::MAGIC.len() as u64).read_to_end(&mut head);
+    let read = reader.by_ref().take(transport::LAYOUT as u64).read_to_end(&mut head);
     read.map_err(|source| Error::Input { path: name.into(), source })?;
     if head.is_empty() {
         return Err(Error::NotAVideo { input: name.into(), reason: "it is empty".into() });
     }
-    let is_raw = head == y4m::MAGIC;
+    let is_raw = head.starts_with(y4m::MAGIC);
+    let clock = Clock::of(&head);
     let reader = io::Cursor::new(head).chain(reader);
-    let entry = if is_raw { pictures(reader, name.into()) } else { bytes(reader, name.into()) };
+    let entry = if is_raw { pictures(reader, name.into()) } else { bytes(reader, name.into(), clock) };
     entry.map(|entry| Entry { waits: true, ..entry })
 }
 
@@ -152,35 +165,38 @@ fn pictures(reader: impl Read + Send + 'static, name: String) -> Result<Entry, E
     source.set_caps(Some(&caps));
     let feeding = source.clone();
     std::thread::spawn(move || y4m::feed(reader, &info, &feeding));
-    Ok(Entry { element: source.upcast(), name, is_raw: true, waits: false })
+    Ok(Entry { element: source.upcast(), name, is_raw: true, waits: false, clock: None })
 }
 
-fn bytes(mut reader: impl Read + Send + 'static, name: String) -> Result<Entry, Error> {
+fn bytes(mut reader: impl Read + Send + 'static, name: String, clock: Option<Clock>) -> Result<Entry, Error> {
     let source = app_source(AHEAD)?;
     source.set_format(gst::Format::Bytes);
     let feeding = source.clone();
+    let clock = clock.map(|clock| Arc::new(Mutex::new(clock)));
+    let shared = clock.clone();
     std::thread::spawn(move || {
         let mut block = vec![0; 1 << 16];
         loop {
-            match reader.read(&mut block) {
+            let data = match reader.read(&mut block) {
                 Ok(0) => break,
-                Ok(n) => {
-                    let data = block.get(..n).unwrap_or_default().to_vec();
-                    if feeding.push_buffer(gst::Buffer::from_slice(data)).is_err() {
-                        return;
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(n) => block.get(..n).unwrap_or_default(),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => {
                     gst::element_error!(feeding, gst::ResourceError::Read, ["{e}"]);
                     break;
                 }
+            };
+            let data = shared.as_ref().map_or_else(|| data.to_vec(), |clock| lock(clock).fill(data));
+            if !data.is_empty() && feeding.push_buffer(gst::Buffer::from_slice(data)).is_err() {
+                return;
             }
         }
+        let rest = shared.map(|clock| lock(&clock).rest()).filter(|rest| !rest.is_empty());
         // Refused only by a pipeline that is being stopped.
+        let _ = rest.map(|rest| feeding.push_buffer(gst::Buffer::from_slice(rest)));
         let _ = feeding.end_of_stream();
     });
-    Ok(Entry { element: source.upcast(), name, is_raw: false, waits: false })
+    Ok(Entry { element: source.upcast(), name, is_raw: false, waits: false, clock })
 }
 
 #[cfg(test)]

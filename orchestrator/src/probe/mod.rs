@@ -3,6 +3,7 @@
 //! The same pipeline that finds out what the input is later encodes it, so that standard input, which
 //! can be read once only, needs no case of its own.
 
+mod clock;
 mod codec_delay;
 mod ends;
 mod facts;
@@ -50,6 +51,22 @@ pub struct Source {
     pub facts: Facts,
     /// For each stream of the facts, where its packets come out once it is released.
     pub outlets: Vec<Outlet>,
+    /// Of a transport stream.
+    clock: Option<Arc<Mutex<clock::Clock>>>,
+}
+
+impl Source {
+    /// How often the clock of a transport stream has jumped, as far as it has been read: times go on at each without a
+    /// step.
+    #[must_use]
+    pub fn jumps(&self) -> u64 {
+        self.clock.as_ref().map_or(0, |clock| lock(clock).jumps)
+    }
+
+    /// True for a transport stream of which references are missing.
+    fn has_gaps(&self) -> bool {
+        self.clock.as_ref().is_some_and(|clock| lock(clock).gaps > 0)
+    }
 }
 
 /// The end of one stream's queue.
@@ -116,7 +133,7 @@ struct Found {
 
 /// Opens the input and finds out what is in it.
 pub fn open(input: &Input) -> Result<Source, Error> {
-    let input::Entry { element, name, is_raw, waits } = input::open(input)?;
+    let input::Entry { element, name, is_raw, waits, clock } = input::open(input)?;
     let pipeline = gst::Pipeline::new();
     let mut messages = messages::listen(&pipeline)?;
     let found = Arc::new(Mutex::new(Found::default()));
@@ -148,6 +165,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let complaint = told.fault.take().or(complaint);
     let mut facts = Facts { name, complaint, duration, ..Facts::default() };
     let mut outlets = Vec::new();
+    let jumps = clock.as_ref().is_some_and(|clock| lock(clock).jumps > 0);
     let mut early_pictures = false;
     let found = std::mem::take(&mut *lock(&found));
     facts.unknown = found.unknown.into_iter().chain(missing).chain(told.hidden).collect();
@@ -196,25 +214,22 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         }
         facts.streams.push(stream);
         outlets.push(Outlet { id: pad.stream_id().map(|id| id.to_string()), ..outlet });
-        if facts.duration.is_none() {
+        // The demuxer takes the first time from the last.
+        if facts.duration.is_none() && !jumps {
             facts.duration = pad.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds);
         }
     }
     tags::close_chapters(&mut facts);
     tags::settle_defaults(&mut facts);
     facts.cut = path.and_then(whole::missing);
-    let transport = path.and_then(transport::read).unwrap_or_default();
+    let transport = clock.as_ref().and_then(|clock| lock(clock).transport()).unwrap_or_default();
     let ids = outlets.iter().filter_map(|o| o.id.as_deref()).chain(found.unknown_ids.iter().map(String::as_str));
     let shown: Vec<u16> = ids.filter_map(transport::pid_of).collect();
     facts.unknown.extend(transport.without(&shown));
-    let source = Source { pipeline, messages, facts, outlets };
+    let source = Source { pipeline, messages, facts, outlets, clock };
     if early_pictures {
         close(&source.pipeline);
         return Err(Error::EarlyPictures { input: source.facts.name });
-    }
-    if transport.is_slow {
-        close(&source.pipeline);
-        return Err(Error::SlowClock { input: source.facts.name });
     }
     check(&source).inspect_err(|_| close(&source.pipeline))?;
     Ok(source)
@@ -235,8 +250,9 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
         end: range.end.map_or(i64::MAX, ns),
         frames: range.frames.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
     };
+    let has_gaps = source.has_gaps();
     if let Some(stream) = source.facts.streams.get_mut(index)
-        && let Some(measured) = pace::of_file(path, &id, part, stream.named_rate())
+        && let Some(measured) = pace::of_file(path, has_gaps, &id, part, stream.named_rate())
     {
         stream.pace = measured.pace;
         stream.frames = Some(measured.frames);

@@ -109,9 +109,15 @@ impl Part {
 
 /// Reads the packets of the stream `id`, and nothing of them but their times. `None` where one has no time, or where the
 /// file cannot be read to its end, which the run itself will tell.
-pub(super) fn of_file(path: &Path, id: &str, part: Part, named: Option<(u32, u32)>) -> Option<Measured> {
+pub(super) fn of_file(
+    path: &Path,
+    has_gaps: bool,
+    id: &str,
+    part: Part,
+    named: Option<(u32, u32)>,
+) -> Option<Measured> {
     let pipeline = gst::Pipeline::new();
-    let times = read(&pipeline, path, id, part);
+    let times = read(&pipeline, (path, has_gaps), id, part);
     let _ = pipeline.set_state(gst::State::Null);
     let times = part.of(&times?);
     Some(Measured { pace: pace(&times, named), frames: times.len() as u64, pauses: pauses(&times) })
@@ -120,8 +126,8 @@ pub(super) fn of_file(path: &Path, id: &str, part: Part, named: Option<(u32, u32
 /// What the scan has seen; `None` after a packet without a time.
 type Times = Arc<Mutex<Option<Vec<i64>>>>;
 
-fn read(pipeline: &gst::Pipeline, path: &Path, id: &str, part: Part) -> Option<Vec<i64>> {
-    let (source, parse) = (input::reader(path).ok()?, parser().ok()?);
+fn read(pipeline: &gst::Pipeline, (path, has_gaps): (&Path, bool), id: &str, part: Part) -> Option<Vec<i64>> {
+    let (source, parse) = (input::reader(path, has_gaps).ok()?, parser().ok()?);
     let sink = make("fakesink").ok()?;
     movie::hide(&parse, Some(path));
     sink.set_property("sync", false);
@@ -132,9 +138,9 @@ fn read(pipeline: &gst::Pipeline, path: &Path, id: &str, part: Part) -> Option<V
     let over = Arc::new(AtomicBool::new(false));
     let entry = sink.static_pad("sink")?;
     watch(&entry, &parse, &times, &over, part);
-    let id = id.to_owned();
+    let id = within_the_file(id).to_owned();
     parse.connect_pad_added(move |_, pad| {
-        if pad.stream_id().is_some_and(|s| s == id) {
+        if pad.stream_id().is_some_and(|s| within_the_file(&s) == id) {
             // A stream that cannot be linked ends the scan with an error of its own.
             let _ = pad.link(&entry);
         } else {
@@ -155,6 +161,11 @@ fn read(pipeline: &gst::Pipeline, path: &Path, id: &str, part: Part) -> Option<V
             None => rested = settle::rests(pipeline, &[]),
         }
     }
+}
+
+/// What the demuxer calls a stream; before that stands the source's own name, which is another each time for an `appsrc`.
+fn within_the_file(stream_id: &str) -> &str {
+    stream_id.split_once('/').map_or(stream_id, |(_, id)| id)
 }
 
 /// How often it is asked whether a scan still works, beside what it says itself.

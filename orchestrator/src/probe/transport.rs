@@ -1,28 +1,47 @@
-//! What an MPEG transport stream says of itself and tsdemux of GStreamer 1.22 keeps to itself or takes otherwise: streams
-//! of types it does not know in a Blu-ray's stream, and clock references so far apart that it takes each for a jump.
+//! What an MPEG transport stream says of itself and tsdemux of GStreamer 1.22 keeps to itself: streams of types that it
+//! does not know in a Blu-ray's stream.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
 
 use mpeg2ts::es::StreamType;
 use mpeg2ts::ts::{Pid, ReadTsPacket as _, TsPacket, TsPacketReader, TsPayload};
 
-/// What is looked at.
-const HEAD: u64 = 8 << 20;
-/// Blu-ray's packets have four bytes before each.
-const PREFIX: usize = 4;
-/// tsdemux takes more between two clock references for a jump. In units of 90 kHz.
-const JUMP: u64 = 45_000;
+/// Of a stream, so many bytes are looked at.
+pub(super) const HEAD: usize = 8 << 20;
+/// The length of a packet, in bytes.
+pub(super) const PACKET: usize = TsPacket::SIZE;
+/// The byte each begins with.
+pub(super) const SYNC: u8 = TsPacket::SYNC_BYTE;
+/// From packet to packet: as they are, with a Blu-ray's four bytes before each, with an error correction behind.
+const STEPS: [usize; 3] = [PACKET, PACKET + 4, PACKET + 16];
+/// So many in a row make a transport stream, as for tsdemux.
+const IN_A_ROW: usize = 4;
+/// The bytes that tell how packets lie.
+pub(super) const LAYOUT: usize = (PACKET + 16) * (IN_A_ROW + 1);
+
+/// How the packets lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Where the first begins.
+    pub(super) start: usize,
+    /// From one to the next.
+    pub(super) step: usize,
+}
+
+impl Layout {
+    /// Told by the first bytes, [`LAYOUT`] of them if there are so many; `None` where they are something else.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        let is_sync = |at: usize| head.get(at) == Some(&SYNC);
+        let mut all = STEPS.into_iter().flat_map(|step| (0..step).map(move |start| Self { start, step }));
+        all.find(|l| (0..IN_A_ROW).all(|i| is_sync(l.start + i * l.step)))
+    }
+}
 
 /// What is told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Transport {
     /// Each stream of which packets came, by its PID.
     pub(super) streams: BTreeMap<u16, StreamType>,
-    /// Most clock references are further apart than tsdemux takes.
-    pub(super) is_slow: bool,
 }
 
 impl Transport {
@@ -58,14 +77,8 @@ fn named(kind: StreamType) -> Option<&'static str> {
     })
 }
 
-/// Reads the head of a transport stream; `None` where the file is something else.
-pub(super) fn read(path: &Path) -> Option<Transport> {
-    let mut head = Vec::new();
-    File::open(path).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
-    of(&head)
-}
-
-fn of(head: &[u8]) -> Option<Transport> {
+/// Reads the head of a transport stream; `None` where it is something else.
+pub(super) fn of(head: &[u8]) -> Option<Transport> {
     let packets = packets(head)?;
     let tables = |wanted: &dyn Fn(u16) -> bool| {
         let chosen: Vec<u8> =
@@ -81,30 +94,26 @@ fn of(head: &[u8]) -> Option<Transport> {
         }
     }
     let seen: BTreeSet<u16> = packets.iter().filter(|p| starts(p)).filter_map(|p| pid(p)).collect();
-    let (mut streams, mut clock) = (BTreeMap::new(), None);
+    let mut streams = BTreeMap::new();
     for payload in tables(&|pid| pid == Pid::PAT || maps.contains(&pid)) {
         if let TsPayload::Pmt(pmt) = payload {
-            clock = clock.or(pmt.pcr_pid.map(|pid| pid.as_u16()));
             let all = pmt.es_info.iter().map(|es| (es.elementary_pid.as_u16(), es.stream_type));
             streams.extend(all.filter(|(pid, _)| seen.contains(pid)));
         }
     }
-    let clock = packets.iter().filter(|p| pid(p) == clock).filter_map(|p| reference(p));
-    Some(Transport { streams, is_slow: is_slow(&clock.collect::<Vec<_>>()) })
+    Some(Transport { streams })
 }
 
-/// The packets, without what a Blu-ray has before each.
+/// The packets, without what lies between them.
 fn packets(head: &[u8]) -> Option<Vec<&[u8]>> {
-    let is_sync = |at: usize| head.get(at) == Some(&TsPacket::SYNC_BYTE);
-    let (start, step) = [(0, TsPacket::SIZE), (PREFIX, PREFIX + TsPacket::SIZE)]
-        .into_iter()
-        .find(|(start, step)| (0..3).all(|i| is_sync(start + i * step)))?;
-    Some(head.get(start..)?.chunks(step).filter_map(|p| p.get(..TsPacket::SIZE)).collect())
+    let Layout { start, step } = Layout::of(head)?;
+    Some(head.get(start..)?.chunks(step).filter_map(|p| p.get(..PACKET)).collect())
 }
 
-fn pid(packet: &[u8]) -> Option<u16> {
+/// The PID of a packet.
+pub(super) fn pid(packet: &[u8]) -> Option<u16> {
     let number = packet.get(1..3)?.try_into().ok()?;
-    (packet.first() == Some(&TsPacket::SYNC_BYTE)).then(|| u16::from_be_bytes(number) & Pid::MAX)
+    (packet.first() == Some(&SYNC)).then(|| u16::from_be_bytes(number) & Pid::MAX)
 }
 
 /// True where a table or a packet of a stream begins.
@@ -113,16 +122,15 @@ fn starts(packet: &[u8]) -> bool {
 }
 
 /// The program clock reference in units of 90 kHz (ISO/IEC 13818-1, 2.4.3.5).
-fn reference(packet: &[u8]) -> Option<u64> {
+pub(super) fn reference(packet: &[u8]) -> Option<u64> {
     let has_field = packet.get(3)? & 0x20 != 0 && *packet.get(4)? > 0 && packet.get(5)? & 0x10 != 0;
     let high = u32::from_be_bytes(packet.get(6..10)?.try_into().ok()?);
     has_field.then_some(u64::from(high) << 1 | u64::from(packet.get(10)? >> 7))
 }
 
-fn is_slow(clock: &[u64]) -> bool {
-    let steps = || clock.iter().zip(clock.iter().skip(1)).filter_map(|(a, b)| b.checked_sub(*a));
-    let far = steps().filter(|step| *step > JUMP).count();
-    far > 1 && far * 2 > steps().count()
+/// True where a packet's adaptation field says that a new clock begins (`discontinuity_indicator`).
+pub(super) fn declares_a_jump(packet: &[u8]) -> bool {
+    packet.get(5).is_some_and(|flags| flags & 0x80 != 0)
 }
 
 #[cfg(test)]
@@ -130,17 +138,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_are_slow_that_mostly_jump() {
-        let every = |step: u64, n: u64| (0..n).map(|i| i * step).collect::<Vec<_>>();
-        assert!(is_slow(&every(90_000, 8)) && is_slow(&every(450_000, 4)));
-        assert!(!is_slow(&every(45_000, 8)) && !is_slow(&every(3_600, 100)) && !is_slow(&[]) && !is_slow(&[1, 90_001]));
-        let joined = [every(3_600, 50), every(3_600, 50).iter().map(|t| t + 900_000).collect()].concat();
-        assert!(!is_slow(&joined));
-    }
-
-    #[test]
     fn a_clock_reference_is_read_as_the_standard_lays_it_out() {
-        let mut packet = [0; TsPacket::SIZE];
+        let mut packet = [0; PACKET];
         packet[..12].copy_from_slice(&[0x47, 1, 0, 0x20, 7, 0x10, 0x80, 0, 0, 1, 0x80, 0]);
         assert_eq!((pid(&packet), reference(&packet)), (Some(0x100), Some(0x1_0000_0003)));
         packet[5] = 0;

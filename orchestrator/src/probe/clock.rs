@@ -1,0 +1,234 @@
+//! The clock of an MPEG transport stream, given references where it has too few.
+//!
+//! tsdemux of GStreamer 1.22 takes two program clock references (PCR) over 0.5 s apart for a jump of the clock, and sets
+//! its times anew. The standard allows 0.1 s at most (ISO/IEC 13818-1, 2.7.2), yet a film of one picture a second has one a
+//! second, and a recording with a hole has a step there. Before such a reference, packets are put that hold nothing but
+//! the ones that are missing, and the demuxer sees time go on. What ffmpeg takes for a jump is one here too and stays:
+//! steps over 10 s (its `dts_delta_threshold`), those back, and those that the stream itself declares.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::transport::{HEAD, LAYOUT, Layout, PACKET, SYNC, Transport, declares_a_jump, pid, reference};
+
+/// tsdemux takes more between two references for a jump. In units of 90 kHz, as all here.
+const FAR: u64 = 45_000;
+/// ffmpeg takes more for a jump.
+const JUMP: u64 = 900_000;
+/// As close as references are put.
+const CLOSE: u64 = 22_500;
+/// References count up to this, and begin anew.
+const WRAP: u64 = 1 << 33;
+/// A file is looked through in blocks of so many bytes.
+const BLOCK: usize = 1 << 20;
+
+/// A transport stream on its way from its first byte to its last.
+#[derive(Debug)]
+pub(super) struct Clock {
+    layout: Layout,
+    /// The stream up to its first packet is yet to come.
+    is_new: bool,
+    /// Bytes that are no whole packet yet.
+    rest: Vec<u8>,
+    /// Each clock's last reference, by the PID it comes with.
+    last: BTreeMap<u16, u64>,
+    /// The first bytes, for those who look for tables.
+    head: Vec<u8>,
+    /// Steps that references were put into.
+    pub(super) gaps: u64,
+    /// Jumps that remain.
+    pub(super) jumps: u64,
+}
+
+impl Clock {
+    /// `None` where what begins like this is something else.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        let layout = Layout::of(head)?;
+        let (rest, last, head) = (Vec::new(), BTreeMap::new(), Vec::new());
+        Some(Self { layout, is_new: true, rest, last, head, gaps: 0, jumps: 0 })
+    }
+
+    /// What the stream says of itself, as far as it has come.
+    pub(super) fn transport(&self) -> Option<Transport> {
+        super::transport::of(&self.head)
+    }
+
+    /// The bytes that come after those so far, with what was missing among them. The last ones may be held back until
+    /// the next call, or [`rest`](Self::rest).
+    pub(super) fn fill(&mut self, data: &[u8]) -> Vec<u8> {
+        let room = HEAD.saturating_sub(self.head.len()).min(data.len());
+        self.head.extend(data.iter().take(room));
+        let held = std::mem::take(&mut self.rest);
+        let data = [held.as_slice(), data].concat();
+        let mut out = Vec::with_capacity(data.len());
+        let mut left = data.as_slice();
+        if self.is_new {
+            let Some((before, packets)) = left.split_at_checked(self.layout.start) else {
+                self.rest = data;
+                return out;
+            };
+            out.extend_from_slice(before);
+            left = packets;
+            self.is_new = false;
+        }
+        while let Some((unit, next)) = left.split_at_checked(self.layout.step) {
+            if unit.first() == Some(&SYNC) {
+                self.look(unit, &mut out);
+                out.extend_from_slice(unit);
+                left = next;
+            } else if let Some((byte, next)) = left.split_first() {
+                // Damage: the next packet begins somewhere.
+                out.push(*byte);
+                left = next;
+            }
+        }
+        self.rest = left.to_vec();
+        out
+    }
+
+    /// What is held back once the stream has ended.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.rest)
+    }
+
+    /// Puts what is missing before a packet.
+    fn look(&mut self, unit: &[u8], out: &mut Vec<u8>) {
+        let (Some(pid), Some(now)) = (pid(unit), reference(unit)) else { return };
+        let Some(last) = self.last.insert(pid, now) else { return };
+        let step = now.wrapping_sub(last) % WRAP;
+        if step <= FAR {
+            return;
+        }
+        if step > JUMP || declares_a_jump(unit) {
+            self.jumps += 1;
+            return;
+        }
+        self.gaps += 1;
+        let parts = step.div_ceil(CLOSE);
+        for part in 1..parts {
+            out.extend(only_a_reference(unit, (last + step * part / parts) % WRAP));
+            // What a Blu-ray has before each packet, or an error correction behind it.
+            out.extend(unit.iter().skip(PACKET));
+        }
+    }
+}
+
+/// A packet like the one that follows it, without a payload (2.4.3.4 of the standard).
+fn only_a_reference(before: &[u8], time: u64) -> [u8; PACKET] {
+    let mut packet = [0xff; PACKET];
+    let head = before.first_chunk::<4>().copied().unwrap_or_default();
+    let [_, high, low, flags] = head;
+    // The counter counts payloads.
+    let counter = if flags & 0x10 == 0 { flags } else { flags.wrapping_sub(1) } & 0xf;
+    let [.., a, b, c, d, e] = (time << 7 | 0x7e).to_be_bytes();
+    let start = [SYNC, high & 0x1f, low, 0x20 | counter, (PACKET - 5) as u8, 0x10, a, b, c, d, e, 0];
+    packet.iter_mut().zip(start).for_each(|(to, from)| *to = from);
+    packet
+}
+
+/// Looks through a whole file; `None` where it is no transport stream.
+pub(super) fn of_file(path: &Path) -> Option<Clock> {
+    let mut file = File::open(path).ok()?;
+    let mut block = vec![0; BLOCK];
+    let mut clock: Option<Clock> = None;
+    loop {
+        let read = match file.read(&mut block) {
+            Ok(0) => return clock,
+            Ok(read) => block.get(..read)?,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            // The run itself will tell.
+            Err(_) => return None,
+        };
+        match &mut clock {
+            Some(clock) => clock.fill(read),
+            None => clock.insert(Clock::of(read.get(..LAYOUT.min(read.len()))?)?).fill(read),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(pid: u16, counter: u8, time: Option<u64>) -> Vec<u8> {
+        let mut packet = vec![SYNC, (pid >> 8) as u8, pid as u8, 0x30 | counter];
+        match time {
+            Some(time) => packet.extend([&[7, 0x10][..], &(time << 7 | 0x7e).to_be_bytes()[3..], &[0]].concat()),
+            None => packet.extend([1, 0]),
+        }
+        packet.resize(PACKET, 0x11);
+        packet
+    }
+
+    fn stream(times: &[u64]) -> Vec<Vec<u8>> {
+        let with_data =
+            |(i, time): (usize, &u64)| [packet(0x100, i as u8 & 0xf, Some(*time)), packet(0x101, i as u8 & 0xf, None)];
+        times.iter().enumerate().flat_map(with_data).collect()
+    }
+
+    fn times(stream: &[u8]) -> Vec<u64> {
+        stream.chunks(PACKET).filter(|p| pid(p) == Some(0x100)).filter_map(reference).collect()
+    }
+
+    /// In blocks of `block` bytes.
+    fn filled(stream: &[u8], block: usize) -> (Vec<u8>, Clock) {
+        let mut clock = Clock::of(stream).unwrap();
+        let mut out: Vec<u8> = stream.chunks(block).flat_map(|b| clock.fill(b)).collect();
+        out.extend(clock.rest());
+        (out, clock)
+    }
+
+    #[test]
+    fn a_slow_clock_gets_what_it_lacks_and_keeps_what_it_has() {
+        let packets = stream(&[0, 90_000, 95_000, 95_000 + JUMP]);
+        let whole = packets.concat();
+        for block in [1, 187, 188, 1000, whole.len()] {
+            let (out, seen) = filled(&whole, block);
+            let found = times(&out);
+            assert!(found.windows(2).all(|w| w[0] < w[1] && w[1] - w[0] <= CLOSE), "{found:?}");
+            assert_eq!((seen.gaps, seen.jumps), (2, 0));
+            let kept: Vec<&[u8]> = out.chunks(PACKET).filter(|p| packets.iter().any(|o| o == p)).collect();
+            assert_eq!(kept.concat(), whole);
+            // A counter that does not go on is a loss to a demuxer.
+            let counters = out.chunks(PACKET).filter(|p| pid(p) == Some(0x100)).map(|p| (p[3] & 0x10 != 0, p[3] & 0xf));
+            let mut last = 15;
+            for (has_payload, counter) in counters {
+                last = if has_payload { (last + 1) & 0xf } else { last };
+                assert_eq!(counter, last);
+            }
+        }
+    }
+
+    #[test]
+    fn jumps_stay() {
+        let same = |packets: Vec<Vec<u8>>, jumps: u64| {
+            let whole = packets.concat();
+            let (out, seen) = filled(&whole, 500);
+            assert_eq!((out == whole, seen.gaps, seen.jumps), (true, 0, jumps));
+        };
+        same(stream(&[0, 45_000, 90_000, 45_000, 90_000]), 1);
+        same(stream(&[0, JUMP + 1, JUMP + 45_001]), 1);
+        same(stream(&[0, 45_000, 46_000, 46_000]), 0);
+        let mut declared = stream(&[0, 90_000, 91_000]);
+        declared[2][5] |= 0x80;
+        same(declared, 1);
+        let (out, seen) = filled(&stream(&[WRAP - 45_000, 22_500, 30_000]).concat(), 500);
+        assert_eq!((times(&out).len(), seen.gaps, seen.jumps), (5, 1, 0), "{:?}", times(&out));
+    }
+
+    #[test]
+    fn bytes_around_and_within_the_packets_stay() {
+        let disc: Vec<u8> =
+            stream(&[0, 90_000, 180_000]).into_iter().flat_map(|p| [vec![1, 2, 3, 4], p].concat()).collect();
+        let (out, seen) = filled(&disc, 100);
+        assert_eq!((seen.gaps, out.len() % 192), (2, 0));
+        assert!(out.chunks(192).all(|p| p[..5] == [1, 2, 3, 4, SYNC]));
+        let mut broken = stream(&[0; 20]).concat();
+        broken.splice(10 * PACKET..10 * PACKET, [9; 77]);
+        broken.extend([SYNC, 1, 2]);
+        assert_eq!(filled(&broken, 333).0, broken);
+        assert!(Clock::of(&[SYNC; 100]).is_none() && Clock::of(&[0; 4096]).is_none());
+    }
+}
