@@ -267,6 +267,13 @@ fn grey_and_full_range_pictures_are_as_bright_as_they_were() {
     run(divien!("-i", &full).args(prores).arg(folder.path().join("out.mov")))
         .success()
         .says(&["full range", "avenc_prores_ks"]);
+    let grey = |input: &Path| {
+        let mut command = divien!("-y", "-i", input, "-c:v", "ffv1", "-pix_fmt", "gray", folder.path().join("out.mkv"));
+        run(&mut command).success()
+    };
+    grey(&Clip::film(10).path()).says(&["grey pictures keep the limited range"]);
+    let of_full = grey(&full);
+    assert!(!of_full.stderr.contains("limited range"), "{of_full}");
 }
 
 #[test]

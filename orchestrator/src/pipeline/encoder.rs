@@ -107,6 +107,9 @@ impl Encoder {
     /// What is to be said of pictures that reach the encoder in another form than they were decoded in, once.
     pub(super) fn conversion(&self, raw: &gst::CapsRef) -> Option<String> {
         let (from, to) = (lock(&self.decoded).take()?, format(raw)?);
+        if keeps_the_limited_range(from, to) && !lock(&self.said).as_ref().is_some_and(Said::is_full_range) {
+            return Some("video: the grey pictures keep the limited range of those in colour (black is 16 of 255, white 235), and most players take grey for the full one: they show less contrast".into());
+        }
         let differs = !self.chosen && holds(from) != holds(to);
         differs.then(|| format!("video: pictures are converted from {from} to {to}: {} takes no {from}", self.factory))
     }
@@ -165,6 +168,11 @@ fn holds(format: gst_video::VideoFormat) -> (u32, Vec<(u32, u32)>, gst_video::Vi
     let chroma = info.w_sub().iter().zip(info.h_sub()).map(|(w, h)| (*w, *h)).collect();
     let bits = info.depth().first().copied().unwrap_or_default();
     (bits, chroma, info.flags() & (F::YUV | F::RGB | F::GRAY | F::ALPHA))
+}
+
+/// videoconvert of 1.22 takes the luma for the grey as it is, which ffmpeg stretches to the full range.
+fn keeps_the_limited_range(from: gst_video::VideoFormat, to: gst_video::VideoFormat) -> bool {
+    gst_video::VideoFormatInfo::from_format(from).is_yuv() && gst_video::VideoFormatInfo::from_format(to).is_gray()
 }
 
 /// Packets of single fields come twice as often as frames.
