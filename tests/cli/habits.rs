@@ -134,8 +134,10 @@ fn an_existing_output_is_explained_by_what_was_typed() {
 fn motion_jpeg_shows_the_pictures_that_ffmpeg_shows() {
     let folder = place::temporary();
     let film = Clip::film(30).path();
-    for format in ["yuvj420p", "yuvj422p", "yuvj444p"] {
-        let input = folder.path().join(format!("{format}.avi"));
+    let cases =
+        [("yuvj420p", "avi"), ("yuvj422p", "avi"), ("yuvj444p", "avi"), ("yuvj420p", "mkv"), ("yuvj420p", "mov")];
+    for (format, container) in cases {
+        let input = folder.path().join(format!("{format}_in.{container}"));
         let mut make = Command::new("ffmpeg");
         make.args(["-v", "error", "-i"]).arg(&film).args(["-an", "-c:v", "mjpeg", "-pix_fmt", format]);
         run(make.arg(&input)).success();
@@ -143,6 +145,19 @@ fn motion_jpeg_shows_the_pictures_that_ffmpeg_shows() {
         Fidelity::of(&output, &input).lossless().assert();
         assert_eq!(probe::video(&output, "color_range"), "pc", "{format}");
     }
+}
+
+#[test]
+fn jpeg_without_a_container_is_not_called_a_decoder_that_is_missing() {
+    let folder = place::temporary();
+    let input = folder.path().join("in.mjpeg");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-i"]).arg(Clip::film(10).path()).args(["-an", "-c:v", "mjpeg"]);
+    run(make.arg(&input)).success();
+    let outcome = run(&mut divien!("-i", &input, folder.path().join("out.mkv"))).failure();
+    assert_eq!(outcome.status.code(), Some(65), "{outcome}");
+    assert!(!outcome.stderr.contains("apt install"), "{outcome}");
+    outcome.says(&["without a container", "-c copy"]);
 }
 
 #[test]

@@ -146,7 +146,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let mut movie = None;
     if is_raw {
         let pad = element.static_pad("src").ok_or_else(|| fault(&"no pad"))?;
-        let outlet = hold(&pipeline, &pad, true)?;
+        let outlet = hold(&pipeline, &pad, true, false)?;
         lock(&found).outlets.push((pad, outlet));
     } else {
         let parse = parser()?;
@@ -330,7 +330,8 @@ fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found
     let list = Arc::clone(found);
     parse.connect_pad_added(move |parse, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
-        match hold(&pipeline, pad, has_edits(parse)) {
+        let is_demuxed = lock(&list).demuxer.is_some();
+        match hold(&pipeline, pad, has_edits(parse), is_demuxed) {
             Ok(outlet) => lock(&list).outlets.push((pad.clone(), outlet)),
             Err(error) => gst::element_error!(pipeline, gst::CoreError::Failed, ["{error}"]),
         }
@@ -366,7 +367,7 @@ fn has_edits(parse: &gst::Element) -> bool {
 ///
 /// Segments without edits are made open ones: matroskademux of 1.22 begins one at the first packet's time
 /// and replaces it when another track turns out to be earlier, which moves the frames in between.
-fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Outlet, Error> {
+fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool, is_demuxed: bool) -> Result<Outlet, Error> {
     let fault = |what: String| Error::Fault { what };
     let queue = make("queue")?;
     queue.set_property("max-size-buffers", 0u32);
@@ -414,9 +415,15 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
         gst::PadProbeReturn::Ok
     });
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if !has_edits && info.event().is_some_and(|e| e.type_() == gst::EventType::Segment) {
-            let open = gst::FormattedSegment::<gst::ClockTime>::new();
-            info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&open)));
+        let changed = match info.event().map(|event| event.view()) {
+            Some(gst::EventView::Segment(_)) if !has_edits => {
+                Some(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()))
+            }
+            Some(gst::EventView::Caps(caps)) if is_demuxed => as_whole_pictures(caps.caps()),
+            _ => None,
+        };
+        if let Some(event) = changed {
+            info.data = Some(gst::PadProbeData::Event(event));
         }
         gst::PadProbeReturn::Ok
     });
@@ -428,6 +435,15 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool) -> Result<Out
     queue.sync_state_with_parent().and_then(|()| shield.sync_state_with_parent()).map_err(fails)?;
     pad.link(&entry).map_err(|e| fault(format!("cannot link a stream: {e}")))?;
     Ok(Outlet { queue, id: None, state })
+}
+
+/// A packet of Motion JPEG in a container is a picture; matroskademux of 1.22 does not say so, and libav's decoder wants to
+/// hear it.
+fn as_whole_pictures(caps: &gst::CapsRef) -> Option<gst::Event> {
+    let silent = caps.structure(0).is_some_and(|s| s.name() == "image/jpeg" && !s.has_field("parsed"));
+    let mut told = caps.to_owned();
+    told.make_mut().set("parsed", true);
+    silent.then(|| gst::event::Caps::new(&told))
 }
 
 /// The end of a stream without packets has to be there for whoever is linked behind. A stream of texts has said all about
@@ -507,6 +523,12 @@ fn check(source: &Source) -> Result<(), Error> {
     if let Some(code) = unknown_to_gstreamer(&video.caps) {
         let reason = format!("GStreamer does not know its format of video ({code}); ffmpeg may turn it into another");
         return Err(Error::NotAVideo { input: facts.name.clone(), reason });
+    }
+    // Without a container nothing tells where a picture ends and when it is shown.
+    if video.caps.structure(0).is_some_and(|s| s.name() == "image/jpeg" && !s.has_field("parsed")) {
+        let reason =
+            "JPEG pictures without a container cannot be read; ffmpeg -i IN -c copy OUT.mkv puts them into one";
+        return Err(Error::NotAVideo { input: facts.name.clone(), reason: reason.into() });
     }
     if !is_raw_video(&video.caps) && decoder(&video.caps).is_none() {
         if !video.caps.is_fixed() {
