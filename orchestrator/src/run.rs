@@ -107,8 +107,14 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
             if n == 1 { "once".to_owned() } else { format!("{n} times") }
         )),
     }
+    let lost = watch.lost.or_else(|| short(&plan, &source.facts, &written, &running, reached));
+    if lost.is_none()
+        && let Some(early) = somewhat_short(&plan, &source.facts, &written, reached)
+    {
+        report.warn(&early);
+    }
     report.summary(&summary);
-    match watch.lost.or_else(|| short(&plan, &source.facts, &written, &running, reached)) {
+    match lost {
         Some(reason) => Err(Error::Incomplete { input: plan.input, reason, frames: summary.frames }),
         None => Ok(summary),
     }
@@ -211,21 +217,51 @@ fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running, reach
     if let Some(missing) = facts.cut {
         return Some(format!("the file is cut short: {missing} bytes that its header promises are missing"));
     }
-    let range = &plan.range;
-    if range.frames.is_some_and(|frames| written.frames >= frames) {
-        return None;
+    let End { at, claimed } = End::of(plan, facts, written, reached)?;
+    (claimed.saturating_sub(at) > 2_000_000_000 + claimed / 50)
+        .then(|| format!("the input ends after {:.1} s of {:.1} s", at as f64 / 1e9, claimed as f64 / 1e9))
+}
+
+/// What is to be said of an input that ends a little earlier than it says: it may have lost its end, or round.
+fn somewhat_short(plan: &Plan, facts: &Facts, written: &Written, reached: Option<i64>) -> Option<String> {
+    let End { at, claimed } = End::of(plan, facts, written, reached)?;
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    (claimed.saturating_sub(at) > ROUNDED).then(|| {
+        format!(
+            "{}: it says that it is {:.3} s long, and ends after {:.3} s",
+            plan.input,
+            seconds(claimed),
+            seconds(at)
+        )
+    })
+}
+
+/// Lengths that containers tell are this far from the truth, in ns: a frame of a slow film, a packet of sound.
+const ROUNDED: u64 = 300_000_000;
+
+/// Where the input, or the part of it that is encoded, ends, in ns from its start.
+struct End {
+    at: u64,
+    /// By its container's word.
+    claimed: u64,
+}
+
+impl End {
+    /// `None` where the container says nothing, or nothing that can be, and where all the frames asked for came.
+    fn of(plan: &Plan, facts: &Facts, written: &Written, reached: Option<i64>) -> Option<Self> {
+        let range = &plan.range;
+        if range.frames.is_some_and(|frames| written.frames >= frames) {
+            return None;
+        }
+        let claimed = facts.duration?.min(range.end.unwrap_or(u64::MAX)).saturating_sub(range.start);
+        // A length at which the file would hold less than 1 kbit/s was never true (fragmented files say such things).
+        let believable = written.bytes.saturating_mul(8) / 1000 >= claimed / 1_000_000_000;
+        let first = facts.start.map_or(0, |s| s.max(0).unsigned_abs());
+        let late = if range.start == 0 { first } else { 0 };
+        // Streams that are left out may be what makes the input as long as it says.
+        let reached = u64::try_from(reached?).unwrap_or(0).saturating_sub(first.saturating_add(range.start));
+        believable.then_some(Self { at: written.end.max(reached) + late, claimed })
     }
-    let claimed = facts.duration?.min(range.end.unwrap_or(u64::MAX)).saturating_sub(range.start);
-    // A length at which the file would hold less than 1 kbit/s was never true (fragmented files say such things).
-    let believable = written.bytes.saturating_mul(8) / 1000 >= claimed / 1_000_000_000;
-    let first = facts.start.map_or(0, |s| s.max(0).unsigned_abs());
-    let late = if range.start == 0 { first } else { 0 };
-    // Streams that are left out may be what makes the input as long as it says.
-    let reached = u64::try_from(reached?).unwrap_or(0).saturating_sub(first.saturating_add(range.start));
-    let end = written.end.max(reached);
-    let missing = claimed.saturating_sub(end + late);
-    (believable && missing > 2_000_000_000 + claimed / 50)
-        .then(|| format!("the input ends after {:.1} s of {:.1} s", end as f64 / 1e9, claimed as f64 / 1e9))
 }
 
 /// What the encoding element tells of its chunks.

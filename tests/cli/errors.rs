@@ -444,6 +444,26 @@ fn pictures_that_a_decoder_refuses_are_told_where_the_sound_goes_on() {
 }
 
 #[test]
+fn an_input_that_ends_a_little_before_it_says_is_told() {
+    let folder = place::temporary();
+    let (whole, claims) = (folder.path().join("whole.flv"), folder.path().join("claims.flv"));
+    let mut make = Command::new("ffmpeg");
+    make.args(["-v", "error", "-i"]).arg(Clip::film(50).path()).args(["-f", "lavfi", "-i", "sine=d=2"]);
+    run(make.args(["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", "-ar", "44100"]).arg(&whole)).success();
+    let mut bytes = fs::read(&whole).unwrap();
+    // A number of AMF: its name, a 0, and eight bytes.
+    let at = bytes.windows(8).position(|w| w == b"duration").unwrap() + 9;
+    let length = f64::from_be_bytes(bytes[at..at + 8].try_into().unwrap());
+    bytes[at..at + 8].copy_from_slice(&(length + 1.0).to_be_bytes());
+    fs::write(&claims, bytes).unwrap();
+    for (input, is_told) in [(&whole, false), (&claims, true)] {
+        let mut command = divien!("-y", "-i", input, "-preset", "ultrafast", folder.path().join("out.mkv"));
+        let outcome = run(&mut command).success();
+        assert_eq!(outcome.stderr.contains("it says that it is"), is_told, "{outcome}");
+    }
+}
+
+#[test]
 fn a_file_is_not_called_short_for_a_stream_that_is_left_out() {
     let folder = place::temporary();
     for name in ["in.mp4", "in.mkv", "in.ts"] {
