@@ -1,7 +1,12 @@
 //! Where to cut: frames in, chunks out. Pure: no GStreamer, no clock, no thread.
 
+mod bytes;
 mod cutter;
 mod model;
+mod random_access;
+mod ranges;
 
 pub use cutter::{Cut, Cutter};
 pub use model::{ChunkId, FrameTime, Nanos};
+pub use random_access::{Framing, Signs, Start, Syntax};
+pub use ranges::{Mode, Piece, Uncuttable, Unit, cut};

@@ -1,0 +1,295 @@
+//! Where decoding may start, by a codec's own signs.
+//!
+//! A unit *starts* where a decoder that has seen nothing before it decodes all that is shown at or after it. Some of what
+//! follows it may be shown before it and need what came earlier: leading pictures of open GOPs, which belong to what was
+//! before. Containers and parsers mark more units than these as key frames, so the signs are read from the units
+//! themselves.
+
+use crate::chunk::bytes::{Annex, annex_b, by_length};
+
+/// How units are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
+    /// H.264 (ISO/IEC 14496-10, 7.3.1); NAL units with so many bytes of length before them, or with start codes.
+    H264(Framing),
+    /// HEVC (ISO/IEC 23008-2, 7.3.1).
+    H265(Framing),
+    /// AV1's temporal units (AV1 bitstream specification, 5.3).
+    Av1,
+    /// VP8 (RFC 6386, 9.1).
+    Vp8,
+    /// VP9, superframes in one piece (VP9 bitstream specification, 6.2 and annex B).
+    Vp9,
+    /// MPEG-1 and MPEG-2 video (ISO/IEC 13818-2, 6.2).
+    Mpeg12,
+    /// MPEG-4 part 2 (ISO/IEC 14496-2, 6.2).
+    Mpeg4,
+    /// Theora (Theora specification, 7.1).
+    Theora,
+    /// Every picture stands for itself: Motion JPEG, ProRes, DNxHD.
+    Intra,
+    /// The container's own mark is the only sign, and an honest one: FFV1.
+    Marked,
+}
+
+/// How NAL units are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Start codes (annex B).
+    StartCodes,
+    /// A length of so many bytes before each.
+    Lengths(usize),
+}
+
+/// How decoding starts at a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The decoder knows by itself that nothing before is needed.
+    Clean,
+    /// It takes pictures for lost that were before, and shows the right ones all the same: H.264's recovery points.
+    Recovers,
+}
+
+/// What a unit tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signs {
+    /// Decoding may start here.
+    pub start: Option<Start>,
+    /// So many frames are shown.
+    pub shown: u8,
+}
+
+impl Syntax {
+    /// Reads a unit; `marked` where its container calls it a key frame. `None` where there is no picture in it.
+    pub fn signs(self, unit: &[u8], marked: bool) -> Option<Signs> {
+        let one = |starts| Signs { start: clean(starts), shown: 1 };
+        match self {
+            Self::H264(framing) => {
+                let mut recovers = false;
+                for nal in nal_units(framing, unit) {
+                    match nal.first()? & 0x1f {
+                        6 => recovers |= recovery_point(nal.get(1..)?),
+                        5 => return Some(one(true)),
+                        // Data partitions, 2 to 4, are of no profile that anything here decodes.
+                        1 => return Some(Signs { start: recovers.then_some(Start::Recovers), shown: 1 }),
+                        _ => {}
+                    }
+                }
+                None
+            }
+            Self::H265(framing) => {
+                let kinds = nal_units(framing, unit).filter_map(|nal| Some(nal.first()? >> 1 & 0x3f));
+                kinds.filter(|kind| *kind < 32).map(|kind| one((16..=21).contains(&kind))).next()
+            }
+            Self::Av1 => av1(unit),
+            Self::Vp8 => unit.first().map(|tag| Signs { start: clean(tag & 1 == 0), shown: tag >> 4 & 1 }),
+            Self::Vp9 => vp9(unit),
+            Self::Mpeg12 => mpeg12(unit),
+            Self::Mpeg4 => annex_b(unit).find_map(|Annex { code, data, .. }| {
+                (code == 0xb6).then(|| data.first().map(|byte| one(byte >> 6 == 0)))?
+            }),
+            // An empty packet shows the frame before once more.
+            Self::Theora => Some(one(unit.first().is_some_and(|byte| byte & 0xc0 == 0))),
+            Self::Intra => Some(one(true)),
+            Self::Marked => Some(one(marked)),
+        }
+    }
+}
+
+fn clean(starts: bool) -> Option<Start> {
+    starts.then_some(Start::Clean)
+}
+
+fn nal_units(framing: Framing, unit: &[u8]) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+    match framing {
+        Framing::StartCodes => Box::new(annex_b(unit).map(|a| a.whole())),
+        Framing::Lengths(size) => Box::new(by_length(unit, size)),
+    }
+}
+
+/// True for a recovery point from which on all pictures are right (SEI, D.2.8): its `recovery_frame_cnt` is 0.
+fn recovery_point(mut messages: &[u8]) -> bool {
+    const RECOVERY_POINT: usize = 6;
+    loop {
+        let Some((kind, rest)) = sei_number(messages) else { return false };
+        let Some((size, rest)) = sei_number(rest) else { return false };
+        let Some((message, next)) = rest.split_at_checked(size) else { return false };
+        if kind == RECOVERY_POINT {
+            // A number in Golomb's code that is 0 is one bit.
+            return message.first().is_some_and(|byte| byte & 0x80 != 0);
+        }
+        messages = next;
+    }
+}
+
+fn sei_number(data: &[u8]) -> Option<(usize, &[u8])> {
+    let full = data.iter().take_while(|byte| **byte == 0xff).count();
+    let last = usize::from(*data.get(full)?);
+    Some((full * 255 + last, data.get(full + 1..)?))
+}
+
+/// A key frame that is shown, behind a sequence header: those that are shown later leave what is before them in use.
+fn av1(unit: &[u8]) -> Option<Signs> {
+    const SEQUENCE: u8 = 1;
+    const HEADER: u8 = 3;
+    const FRAME: u8 = 6;
+    let (mut left, mut still, mut has_sequence) = (unit, false, false);
+    while let Some((first, rest)) = left.split_first() {
+        let (kind, has_extension, has_size) = (first >> 3 & 0xf, first & 4 != 0, first & 2 != 0);
+        let rest = rest.get(usize::from(has_extension)..)?;
+        let (size, rest) = if has_size { leb128(rest)? } else { (rest.len(), rest) };
+        let (data, next) = rest.split_at_checked(size)?;
+        match kind {
+            SEQUENCE => {
+                has_sequence = true;
+                // seq_profile (3 bits), still_picture, reduced_still_picture_header
+                still = data.first()? & 0x08 != 0;
+            }
+            HEADER | FRAME if still => return Some(Signs { start: clean(has_sequence), shown: 1 }),
+            HEADER | FRAME => {
+                // show_existing_frame, frame_type (2 bits), show_frame
+                let bits = data.first()? >> 4;
+                return Some(Signs { start: clean(has_sequence && bits == 0b0001), shown: 1 });
+            }
+            _ => {}
+        }
+        left = next;
+    }
+    None
+}
+
+fn leb128(data: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0usize;
+    for (i, byte) in data.iter().take(8).enumerate() {
+        value |= usize::from(byte & 0x7f).checked_shl(7 * i as u32)?;
+        if byte & 0x80 == 0 {
+            return Some((value, data.get(i + 1..)?));
+        }
+    }
+    None
+}
+
+fn vp9(unit: &[u8]) -> Option<Signs> {
+    let frames = superframe(unit).unwrap_or_else(|| vec![unit]);
+    let all: Vec<(bool, bool)> = frames.into_iter().filter(|f| !f.is_empty()).map(vp9_frame).collect::<Option<_>>()?;
+    let shown = all.iter().filter(|(_, shown)| *shown).count();
+    Some(Signs { start: clean(all.first()?.0), shown: u8::try_from(shown).ok()? })
+}
+
+/// Whether a frame is a key frame, and whether it is shown.
+fn vp9_frame(frame: &[u8]) -> Option<(bool, bool)> {
+    let bit = |n: usize| Some(frame.get(n / 8)? >> (7 - n % 8) & 1 != 0);
+    if !bit(0)? || bit(1)? {
+        return None;
+    }
+    // Profile 3 has a reserved bit.
+    let at = if bit(2)? && bit(3)? { 5 } else { 4 };
+    let shows_another = bit(at)?;
+    Some((!shows_another && !bit(at + 1)?, shows_another || bit(at + 2)?))
+}
+
+fn superframe(unit: &[u8]) -> Option<Vec<&[u8]>> {
+    let marker = *unit.last()?;
+    let (bytes, count) = (usize::from(marker >> 3 & 3) + 1, usize::from(marker & 7) + 1);
+    let index = unit.len().checked_sub(2 + bytes * count).filter(|_| marker >> 5 == 0b110)?;
+    let sizes = unit.get(index..)?;
+    if sizes.first() != Some(&marker) {
+        return None;
+    }
+    let mut left = unit.get(..index)?;
+    let mut frames = Vec::new();
+    for size in sizes.get(1..1 + bytes * count)?.chunks(bytes) {
+        let size = size.iter().rev().fold(0usize, |n, byte| n << 8 | usize::from(*byte));
+        let (frame, next) = left.split_at_checked(size)?;
+        frames.push(frame);
+        left = next;
+    }
+    Some(frames)
+}
+
+/// An I picture behind a sequence header, which sets the quantizers' matrices.
+fn mpeg12(unit: &[u8]) -> Option<Signs> {
+    let mut has_sequence = false;
+    for Annex { code, data, .. } in annex_b(unit) {
+        match code {
+            0xb3 => has_sequence = true,
+            // temporal_reference (10 bits), picture_coding_type (3 bits)
+            0x00 => return Some(Signs { start: clean(has_sequence && data.get(1)? >> 3 & 7 == 1), shown: 1 }),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts(syntax: Syntax, unit: &[u8]) -> Option<bool> {
+        syntax.signs(unit, false).map(|s| s.start.is_some())
+    }
+
+    #[test]
+    fn idr_pictures_and_recovery_points_of_h264_start() {
+        let codes = Syntax::H264(Framing::StartCodes);
+        assert_eq!(starts(codes, &[0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 1]), Some(true));
+        assert_eq!(starts(codes, &[0, 0, 1, 9, 0x10]), None);
+        let start = |unit: &[u8]| codes.signs(unit, true).unwrap().start;
+        assert_eq!(start(&[0, 0, 1, 0x65, 1]), Some(Start::Clean));
+        assert_eq!(start(&[0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x41, 1]), Some(Start::Recovers));
+        // Some pictures later, another kind of SEI, none.
+        for sei in [&[6, 6, 1, 0x44, 0x80][..], &[6, 5, 1, 0xc4, 0x80], &[6, 6], &[9, 0x10]] {
+            assert_eq!(start(&[&[0, 0, 1], sei, &[0, 0, 1, 0x41, 1]].concat()), None, "{sei:?}");
+        }
+        let lengths = Syntax::H264(Framing::Lengths(2));
+        assert_eq!(starts(lengths, &[0, 2, 0x67, 1, 0, 2, 0x65, 1]), Some(true));
+        assert_eq!(starts(lengths, &[0, 9, 0x65]), None);
+    }
+
+    #[test]
+    fn all_random_access_points_of_hevc_start() {
+        let codes = Syntax::H265(Framing::StartCodes);
+        let unit = |kind: u8| [0, 0, 1, 64, 1, 7, 0, 0, 1, kind << 1, 1, 7];
+        for (kind, is_start) in [(0, false), (1, false), (8, false), (16, true), (19, true), (20, true), (21, true)] {
+            assert_eq!(starts(codes, &unit(kind)), Some(is_start), "{kind}");
+        }
+    }
+
+    #[test]
+    fn shown_key_frames_of_av1_start_behind_a_sequence_header() {
+        let (sequence, key, forward, inter, existing) =
+            ([0x0a, 1, 0], [0x32, 1, 0x10], [0x32, 1, 0x00], [0x32, 1, 0x30], [0x1a, 1, 0x80]);
+        let unit = |parts: &[&[u8]]| [&[0x12, 0], parts.concat().as_slice()].concat();
+        assert_eq!(starts(Syntax::Av1, &unit(&[&sequence, &key])), Some(true));
+        for other in [forward, inter, existing] {
+            assert_eq!(starts(Syntax::Av1, &unit(&[&sequence, &other])), Some(false));
+        }
+        assert_eq!(starts(Syntax::Av1, &unit(&[&key])), Some(false));
+        assert_eq!(starts(Syntax::Av1, &unit(&[&[0x32, 200, 0x10]])), None);
+    }
+
+    #[test]
+    fn hidden_frames_and_superframes_are_counted() {
+        let signs = |syntax: Syntax, unit: &[u8]| syntax.signs(unit, false).map(|s| (s.start.is_some(), s.shown));
+        assert_eq!(signs(Syntax::Vp8, &[0x10]), Some((true, 1)));
+        assert_eq!(signs(Syntax::Vp8, &[0x01]), Some((false, 0)));
+        let (key, hidden, shown, again) = (0b1000_0010, 0b1000_0100, 0b1000_0110, 0b1000_1000);
+        assert_eq!(signs(Syntax::Vp9, &[key]), Some((true, 1)));
+        assert_eq!(signs(Syntax::Vp9, &[hidden]), Some((false, 0)));
+        assert_eq!(signs(Syntax::Vp9, &[again]), Some((false, 1)));
+        assert_eq!(signs(Syntax::Vp9, &[hidden, 9, shown, 0xc1, 2, 1, 0xc1]), Some((false, 1)));
+        assert_eq!(signs(Syntax::Vp9, &[key, shown, 7, 0xc1, 1, 2, 0xc1]), Some((true, 2)));
+        assert_eq!(signs(Syntax::Vp9, &[0]), None);
+    }
+
+    #[test]
+    fn intra_pictures_of_mpeg_start_where_the_sequence_is_told() {
+        let (sequence, intra, bidirectional) = ([0, 0, 1, 0xb3, 1], [0, 0, 1, 0, 0, 8], [0, 0, 1, 0, 0, 24]);
+        assert_eq!(starts(Syntax::Mpeg12, &[&sequence[..], &intra].concat()), Some(true));
+        assert_eq!(starts(Syntax::Mpeg12, &intra), Some(false));
+        assert_eq!(starts(Syntax::Mpeg12, &[&sequence[..], &bidirectional].concat()), Some(false));
+        assert_eq!(starts(Syntax::Mpeg12, &sequence), None);
+        assert_eq!(starts(Syntax::Mpeg4, &[0, 0, 1, 0xb6, 0x10]), Some(true));
+        assert_eq!(starts(Syntax::Mpeg4, &[0, 0, 1, 0xb6, 0x50]), Some(false));
+    }
+}
