@@ -1,5 +1,6 @@
 //! Encodes one chunk at a time: frames in, units out.
 
+mod decoder;
 mod encoder;
 mod input;
 mod known;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+pub use decoder::DecoderSpec;
 pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use input::{Budget, Cancelled, ChunkInput, Next, Reservation};
 pub use local::LocalLane;

@@ -1,6 +1,7 @@
 //! The branches beside the picture.
 
 use gst::prelude::*;
+use gstdivien::lane::DecoderSpec;
 
 use super::{attach, caps_filter};
 use crate::error::Error;
@@ -37,15 +38,13 @@ fn encode(source: &Source, track: &TrackPlan, encoder: &SoundEncoder) -> Result<
     let stream = source.facts.streams.get(track.stream);
     let caps = stream.map(|s| s.caps.clone()).unwrap_or_else(gst::Caps::new_any);
     if !matches!(stream.map(|s| &s.codec), Some(Codec::Pcm(_))) {
-        let factory = probe::decoder(&caps).ok_or_else(|| Error::NoDecoder {
+        let decoder = DecoderSpec::of(&caps).ok_or_else(|| Error::NoDecoder {
             input: source.facts.name.clone(),
             format: stream.map_or_else(String::new, |s| s.codec.name()),
             package: probe::PACKAGES,
         })?;
-        let decoder = factory
-            .create()
-            .build()
-            .map_err(|_| Error::NoElement { element: factory.name().to_string(), package: probe::PACKAGES })?;
+        let decoder =
+            decoder.build(None).map_err(|_| Error::NoElement { element: decoder.name(), package: probe::PACKAGES })?;
         elements.push(decoder);
     }
     elements.push(make("audioconvert")?);

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
+use gstdivien::lane::DecoderSpec;
 
 use super::encoder::Encoder;
 use super::gate::{Gate, Verdict};
@@ -101,29 +102,8 @@ pub(super) fn branch(
 
 fn decoder(source: &Source, caps: &gst::Caps, outlet: &Outlet) -> Result<gst::Element, Error> {
     let missing = |element: String| Error::NoElement { element, package: probe::PACKAGES };
-    let factory = probe::decoder(caps).ok_or_else(|| missing(format!("a decoder of {}", source.facts.name)))?;
-    let decoder = factory.create().build().map_err(|_| missing(factory.name().to_string()))?;
-    for (name, value) in [("max-errors", "-1"), ("qos", "false")] {
-        if decoder.has_property(name) {
-            decoder.set_property_from_str(name, value);
-        }
-    }
-    if hides_damage(&factory.name(), outlet.is_idr()) && decoder.has_property("max-threads") {
-        decoder.set_property("max-threads", 1i32);
-    }
-    Ok(decoder)
-}
-
-/// Decoders that hide what is damaged by the pictures around it: with several threads, by as much of them as happened to
-/// be there. H.264 that begins within a GOP needs the threads all the same: with one of them avdec_h264 of 1.22 loses
-/// the pictures around each gap in the frame numbers.
-fn hides_damage(factory: &str, is_idr: bool) -> bool {
-    let kinds = ["mpeg4", "msmpeg4", "mpeg2video", "mpegvideo", "h263", "flv", "wmv", "vc1"];
-    match factory.strip_prefix("avdec_") {
-        Some("h264") => is_idr,
-        Some(kind) => kinds.iter().any(|k| kind.starts_with(k)),
-        None => false,
-    }
+    let spec = DecoderSpec::of(caps).ok_or_else(|| missing(format!("a decoder of {}", source.facts.name)))?;
+    spec.build(outlet.start()).map_err(|_| missing(spec.name()))
 }
 
 /// What decodes tells the form of the pictures, and with it what the encoder has to know. The first ones' size is that

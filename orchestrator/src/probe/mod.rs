@@ -13,7 +13,6 @@ mod movie;
 mod pace;
 mod priming;
 mod settle;
-mod start;
 mod tags;
 mod told;
 mod transport;
@@ -24,6 +23,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gst::prelude::*;
+use gstdivien::chunk::Start;
+use gstdivien::lane::DecoderSpec;
 
 use crate::cli::{Input, Range};
 use crate::error::Error;
@@ -87,8 +88,8 @@ struct OutletState {
     ready: bool,
     full: bool,
     first: Option<i64>,
-    /// The first packet is an IDR picture of H.264.
-    is_idr: bool,
+    /// How decoding starts at the first packet.
+    start: Option<Start>,
     /// What has come into the queue.
     reach: Reach,
 }
@@ -106,10 +107,10 @@ impl Outlet {
         &self.queue
     }
 
-    /// True for H.264 that begins with an IDR picture.
+    /// How decoding starts at the first packet; `None` where it cannot be told, or does not.
     #[must_use]
-    pub fn is_idr(&self) -> bool {
-        lock(&self.state).is_idr
+    pub fn start(&self) -> Option<Start> {
+        lock(&self.state).start
     }
 
     /// Lets packets go.
@@ -395,7 +396,7 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool, is_demuxed: b
         let mut state = lock(&ready);
         state.ready = true;
         state.first = state.first.or(first);
-        state.is_idr |= info.buffer().is_some_and(|b| begins_with_idr(pad, b));
+        state.start = state.start.or_else(|| start(pad, info.buffer()?));
         gst::PadProbeReturn::Ok
     });
     let arriving = Arc::clone(&state);
@@ -466,13 +467,11 @@ fn shield() -> Result<gst::Element, Error> {
     Ok(element)
 }
 
-fn begins_with_idr(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
-    let Some(caps) = pad.current_caps().filter(|c| c.structure(0).is_some_and(|s| s.name() == "video/x-h264")) else {
-        return false;
-    };
-    let private = caps.structure(0).and_then(|s| s.get::<gst::Buffer>("codec_data").ok());
-    let private = private.as_ref().and_then(|b| b.map_readable().ok());
-    buffer.map_readable().is_ok_and(|data| start::is_idr(&data, private.as_deref()))
+fn start(pad: &gst::Pad, first: &gst::BufferRef) -> Option<Start> {
+    let syntax = DecoderSpec::of(&pad.current_caps()?)?.syntax()?;
+    let is_marked = !first.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    let data = first.map_readable().ok()?;
+    syntax.signs(&data, is_marked)?.start
 }
 
 /// The container's own number of a stream, from the end of its id.
@@ -530,7 +529,7 @@ fn check(source: &Source) -> Result<(), Error> {
             "JPEG pictures without a container cannot be read; ffmpeg -i IN -c copy OUT.mkv puts them into one";
         return Err(Error::NotAVideo { input: facts.name.clone(), reason: reason.into() });
     }
-    if !is_raw_video(&video.caps) && decoder(&video.caps).is_none() {
+    if !is_raw_video(&video.caps) && DecoderSpec::of(&video.caps).is_none() {
         if !video.caps.is_fixed() {
             let reason = format!("its {} is broken: it does not say what pictures it holds", video.codec.name());
             return Err(Error::NotAVideo { input: facts.name.clone(), reason });
@@ -555,21 +554,6 @@ fn described(caps: &gst::Caps) -> String {
         return gst_pbutils::pb_utils_get_codec_description(caps).to_string();
     }
     caps.structure(0).map_or_else(|| "an unknown format".to_owned(), |s| s.name().to_string())
-}
-
-/// The decoder that reads these caps here: the highest ranked that works in software, so that every
-/// machine decodes the same pictures.
-#[must_use]
-pub fn decoder(caps: &gst::Caps) -> Option<gst::ElementFactory> {
-    let all = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL);
-    let mut fit: Vec<gst::ElementFactory> =
-        all.into_iter().filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps)).collect();
-    // The other decoders of Motion JPEG round and upsample as the library of still pictures does, not as ffmpeg.
-    if caps.structure(0).is_some_and(|s| s.name() == "image/jpeg") {
-        fit.retain(|f| f.name() == "avdec_mjpeg");
-    }
-    fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
-    fit.into_iter().next()
 }
 
 #[cfg(test)]

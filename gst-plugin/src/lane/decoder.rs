@@ -1,0 +1,133 @@
+//! Which decoder reads a stream, and how it is set so that the same units give the same pictures everywhere.
+
+use gst::prelude::*;
+
+use crate::chunk::{Framing, Start, Syntax};
+
+/// A decoder, and the way its stream is laid out.
+#[derive(Debug, Clone)]
+pub struct DecoderSpec {
+    factory: gst::ElementFactory,
+    syntax: Option<Syntax>,
+}
+
+impl DecoderSpec {
+    /// The decoder that reads these caps here: the highest ranked that works in software, so that every machine decodes
+    /// the same pictures. Decoders of sound are found as well.
+    pub fn of(caps: &gst::Caps) -> Option<Self> {
+        let all = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL);
+        let mut fit: Vec<gst::ElementFactory> =
+            all.into_iter().filter(|f| !f.klass().contains("Hardware") && f.can_sink_all_caps(caps)).collect();
+        // The other decoders of Motion JPEG round and upsample as the library of still pictures does, not as ffmpeg.
+        if caps.structure(0).is_some_and(|s| s.name() == "image/jpeg") {
+            fit.retain(|f| f.name() == "avdec_mjpeg");
+        }
+        fit.sort_by(|a, b| b.rank().cmp(&a.rank()).then_with(|| a.name().cmp(&b.name())));
+        Some(Self { factory: fit.into_iter().next()?, syntax: caps.structure(0).and_then(syntax) })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.factory.name().to_string()
+    }
+
+    /// How its units are laid out; `None` for what is not known to be cut.
+    pub fn syntax(&self) -> Option<Syntax> {
+        self.syntax
+    }
+
+    /// Makes one for units that begin with a start of this kind, if with any.
+    pub fn build(&self, start: Option<Start>) -> Result<gst::Element, glib::BoolError> {
+        let decoder = self.factory.create().build()?;
+        for (name, value) in [("max-errors", "-1"), ("qos", "false")] {
+            if decoder.has_property(name) {
+                decoder.set_property_from_str(name, value);
+            }
+        }
+        if hides_damage(&self.factory.name(), start) && decoder.has_property("max-threads") {
+            decoder.set_property("max-threads", 1i32);
+        } else if decoder.has_property("max-threads") && self.factory.name() == "avdec_h264" {
+            decoder.set_property("max-threads", FRAME_THREADS);
+        }
+        Ok(decoder)
+    }
+}
+
+/// The fewest that make avdec_h264 decode several pictures at once.
+const FRAME_THREADS: i32 = 2;
+
+/// Decoders that hide what is damaged by the pictures around it: with several threads, by as much of them as happened to
+/// be there. H.264 that begins within a GOP needs the threads all the same: with one of them avdec_h264 of 1.22 loses
+/// the pictures around each gap in the frame numbers.
+fn hides_damage(factory: &str, start: Option<Start>) -> bool {
+    let kinds = ["mpeg4", "msmpeg4", "mpeg2video", "mpegvideo", "h263", "flv", "wmv", "vc1"];
+    match factory.strip_prefix("avdec_") {
+        Some("h264") => start == Some(Start::Clean),
+        Some(kind) => kinds.iter().any(|k| kind.starts_with(k)),
+        None => false,
+    }
+}
+
+fn syntax(caps: &gst::StructureRef) -> Option<Syntax> {
+    Some(match caps.name().as_str() {
+        // Decoder configurations (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1) tell the size of lengths.
+        "video/x-h264" => Syntax::H264(framing(caps, 4)?),
+        "video/x-h265" => Syntax::H265(framing(caps, 21)?),
+        "video/x-av1" => Syntax::Av1,
+        "video/x-vp8" => Syntax::Vp8,
+        "video/x-vp9" => Syntax::Vp9,
+        "video/mpeg" => match caps.get::<i32>("mpegversion") {
+            Ok(1 | 2) => Syntax::Mpeg12,
+            Ok(4) => Syntax::Mpeg4,
+            _ => return None,
+        },
+        "video/x-theora" => Syntax::Theora,
+        "image/jpeg" | "video/x-prores" | "video/x-dnxhd" => Syntax::Intra,
+        "video/x-ffv" => Syntax::Marked,
+        _ => return None,
+    })
+}
+
+fn framing(caps: &gst::StructureRef, at: usize) -> Option<Framing> {
+    if caps.get::<&str>("stream-format").is_ok_and(|form| form == "byte-stream") {
+        return Some(Framing::StartCodes);
+    }
+    let mut size = [0];
+    let private = caps.get::<gst::Buffer>("codec_data").ok()?;
+    private.copy_to_slice(at, &mut size).ok()?;
+    size.first().map(|size| Framing::Lengths(usize::from(size & 3) + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(caps: &str) -> Option<Syntax> {
+        gst::init().unwrap();
+        syntax(caps.parse::<gst::Caps>().unwrap().structure(0).unwrap())
+    }
+
+    #[test]
+    fn the_way_units_are_laid_out_is_told_by_their_caps() {
+        assert_eq!(found("video/x-h264, stream-format=byte-stream"), Some(Syntax::H264(Framing::StartCodes)));
+        let avc = "video/x-h264, stream-format=avc, codec_data=(buffer)0164001ffde1";
+        assert_eq!(found(avc), Some(Syntax::H264(Framing::Lengths(2))));
+        let hvc = format!("video/x-h265, stream-format=hvc1, codec_data=(buffer){}03", "00".repeat(21));
+        assert_eq!(found(&hvc), Some(Syntax::H265(Framing::Lengths(4))));
+        assert_eq!(found("video/x-h264, stream-format=avc"), None);
+        assert_eq!(found("video/mpeg, mpegversion=2"), Some(Syntax::Mpeg12));
+        assert_eq!(found("video/x-msmpeg"), None);
+    }
+
+    #[test]
+    fn threads_follow_from_where_decoding_starts() {
+        gst::init().unwrap();
+        let threads = |start| {
+            let spec =
+                DecoderSpec::of(&"video/x-h264, stream-format=byte-stream, alignment=au".parse().unwrap()).unwrap();
+            assert_eq!(spec.name(), "avdec_h264");
+            spec.build(start).unwrap().property::<i32>("max-threads")
+        };
+        assert_eq!((threads(Some(Start::Clean)), threads(Some(Start::Recovers)), threads(None)), (1, 2, 2));
+    }
+}
