@@ -2,6 +2,7 @@
 # make test                                              run every test
 # make check                                             formatting, lints, documentation, licences
 # make bench [IN=clip.mp4] [ROUNDS=5]                    time divien against ffmpeg and x264enc
+# make soak [CASES=2000] [SEED=1]                         put damaged clips through divien
 # make setup                                             install what a build and the tests need
 
 # Paths given as IN and OUT belong to the caller's folder, so `make -f` works from anywhere and through links.
@@ -14,8 +15,10 @@ ARGS ?=
 TEST_ARGS ?=
 
 ROUNDS ?= 5
+CASES ?= 2000
+SEED ?= 1
 
-.PHONY: help encode test bench check fmt clippy doc deny setup
+.PHONY: help encode test bench soak check fmt clippy doc deny setup
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
@@ -40,6 +43,12 @@ bench:
 	@"$(ROOT)scripts/setup.sh" test
 	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
 	"$(ROOT)target/$(PROFILE)/bench" "$(ROOT)target/$(PROFILE)/divien" --rounds $(ROUNDS) $(if $(IN),"$(IN)")
+
+soak:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
+	"$(ROOT)target/$(PROFILE)/soak" "$(ROOT)target/$(PROFILE)/divien" --cases $(CASES) --seed $(SEED) \
+		--keep "$(ROOT)target/soak"
 
 check: fmt clippy doc deny
 

@@ -1,0 +1,216 @@
+//! Chunks of compressed video: each decodes alone to the very pictures that one decoder makes of the whole stream.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use divien_testbed::{media_clips, place, run};
+use gst::prelude::*;
+use gst_video::prelude::*;
+use gstdivien::chunk::{Mode, Piece, Start, Unit, cut};
+use gstdivien::lane::DecoderSpec;
+
+/// No machine is as slow.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The first video stream of a file, as its parser gives it.
+struct Stream {
+    caps: gst::Caps,
+    units: Vec<gst::Buffer>,
+}
+
+impl Stream {
+    /// `None` where there is none.
+    fn of(path: &Path) -> Option<Self> {
+        let pipeline = gst::Pipeline::new();
+        let source = gst::ElementFactory::make("filesrc").property("location", path).build().unwrap();
+        let parse = gst::ElementFactory::make("parsebin").build().unwrap();
+        pipeline.add_many([&source, &parse]).unwrap();
+        source.link(&parse).unwrap();
+        let seen: Arc<Mutex<Option<Self>>> = Arc::default();
+        let (weak, store) = (pipeline.downgrade(), Arc::clone(&seen));
+        parse.connect_pad_added(move |_, pad| {
+            let Some(pipeline) = weak.upgrade() else { return };
+            let sink = gst::ElementFactory::make("fakesink").property("async", false).build().unwrap();
+            pipeline.add(&sink).unwrap();
+            sink.sync_state_with_parent().unwrap();
+            let entry = sink.static_pad("sink").unwrap();
+            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+            let is_video = ["video/", "image/jpeg"].iter().any(|kind| caps.to_string().starts_with(kind));
+            if is_video && store.lock().unwrap().is_none() {
+                *store.lock().unwrap() = Some(Self { caps, units: Vec::new() });
+                let store = Arc::clone(&store);
+                entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+                    let mut stream = store.lock().unwrap();
+                    let stream = stream.as_mut().unwrap();
+                    stream.caps = pad.current_caps().unwrap();
+                    stream.units.push(info.buffer().unwrap().to_owned());
+                    gst::PadProbeReturn::Ok
+                });
+            }
+            pad.link(&entry).unwrap();
+        });
+        pipeline.set_state(gst::State::Playing).unwrap();
+        wait(&pipeline);
+        let stream = seen.lock().unwrap().take();
+        stream.filter(|stream| !stream.units.is_empty())
+    }
+
+    fn decoder(&self) -> Option<DecoderSpec> {
+        DecoderSpec::of(&self.caps).filter(|decoder| decoder.syntax().is_some())
+    }
+
+    /// What is told before anything is decoded, and how decoding starts at each unit.
+    fn units(&self, decoder: &DecoderSpec) -> (Vec<Unit>, Vec<Option<Start>>) {
+        let syntax = decoder.syntax().unwrap();
+        let unit = |buffer: &gst::Buffer| {
+            let is_marked = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+            let signs = syntax.signs(&buffer.map_readable().unwrap(), is_marked);
+            let (start, shown) = signs.map_or((None, 1), |signs| (signs.start, signs.shown));
+            (Unit { pts: buffer.pts().map(gst::ClockTime::nseconds), starts: start.is_some(), shown }, start)
+        };
+        self.units.iter().map(unit).unzip()
+    }
+
+    fn decode(&self, decoder: &DecoderSpec, start: Option<Start>, units: Vec<gst::Buffer>) -> Pictures {
+        let pipeline = gst::Pipeline::new();
+        let units = Mutex::new(units.into_iter());
+        let feed = gst_app::AppSrcCallbacks::builder().need_data(move |source, _| {
+            let next = units.lock().unwrap().next();
+            let _ = match next {
+                Some(unit) => source.push_buffer(unit),
+                None => source.end_of_stream(),
+            };
+        });
+        let source =
+            gst_app::AppSrc::builder().caps(&self.caps).format(gst::Format::Time).callbacks(feed.build()).build();
+        let (sender, pictures) = mpsc::channel();
+        let take = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+            let sample = sink.pull_sample().unwrap();
+            let buffer = sample.buffer().unwrap();
+            sender.send((buffer.pts().unwrap().nseconds(), hash(sample.caps().unwrap(), buffer))).unwrap();
+            Ok(gst::FlowSuccess::Ok)
+        });
+        let sink = gst_app::AppSink::builder().sync(false).callbacks(take.build()).build();
+        let decoder = decoder.build(start).unwrap();
+        let elements = [source.upcast_ref(), &decoder, sink.upcast_ref()];
+        pipeline.add_many(elements).unwrap();
+        gst::Element::link_many(elements).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        wait(&pipeline);
+        drop((sink, source));
+        pictures.try_iter().collect()
+    }
+}
+
+/// Pictures by their times.
+type Pictures = BTreeMap<u64, u64>;
+
+fn wait(pipeline: &gst::Pipeline) {
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let limit = gst::ClockTime::try_from(LIMIT).unwrap();
+    let end = pipeline.bus().unwrap().timed_pop_filtered(limit, &ends);
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(end.is_some(), "nothing ended within {LIMIT:?}");
+}
+
+/// Of what is seen, not of what lies between the rows.
+fn hash(caps: &gst::CapsRef, buffer: &gst::BufferRef) -> u64 {
+    let info = gst_video::VideoInfo::from_caps(caps).unwrap();
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).unwrap();
+    let mut hasher = DefaultHasher::new();
+    for component in 0..frame.n_components() {
+        let plane = frame.format_info().plane()[component as usize];
+        let width = frame.comp_width(component) as usize * frame.comp_pstride(component) as usize;
+        let rows = frame.plane_data(plane).unwrap().chunks(frame.plane_stride()[plane as usize] as usize);
+        rows.take(frame.comp_height(component) as usize).for_each(|row| row[..width].hash(&mut hasher));
+    }
+    hasher.finish()
+}
+
+/// Decodes a clip in chunks of many sizes. One line of the report: what it is, and what became of it.
+fn compared(path: &Path) -> String {
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    let Some(stream) = Stream::of(path) else { return format!("{name}: no video\n") };
+    let Some(decoder) = stream.decoder() else { return format!("{name}: {} is not cut\n", stream.caps) };
+    let (units, starts) = stream.units(&decoder);
+    let whole = stream.decode(&decoder, starts[0], stream.units.clone());
+    let mut report = format!(
+        "{name}: {}: {} units, {} starts, {} pictures\n",
+        decoder.name(),
+        units.len(),
+        starts.iter().flatten().count(),
+        whole.len()
+    );
+    let mut plans: Vec<Vec<Piece>> = Vec::new();
+    for mode in [Mode::Fixed, Mode::Keyframe] {
+        for target in [1, 7, 40, 250] {
+            let plan = cut(&units, target, mode);
+            let told = plan.as_ref().map_or_else(ToString::to_string, |plan| format!("{} chunks, equal", plan.len()));
+            writeln!(report, "    {mode:?} {target}: {told}").unwrap();
+            plans.extend(plan.ok().filter(|plan| !plans.contains(plan)));
+        }
+    }
+    for piece in plans.iter().flatten() {
+        let taken = piece.units.clone().filter(|i| piece.takes(&units[*i]));
+        let alone =
+            stream.decode(&decoder, starts[piece.units.start], taken.map(|i| stream.units[i].clone()).collect());
+        for time in &piece.frames {
+            assert_eq!(
+                alone.get(time),
+                whole.get(time),
+                "{name}: the picture of {time} ns in {:?}\n{report}",
+                piece.units
+            );
+        }
+    }
+    report
+}
+
+#[test]
+fn chunks_of_real_clips_decode_alone_as_the_whole_does() {
+    gst::init().unwrap();
+    let report: String = media_clips().iter().map(|clip| compared(clip)).collect();
+    println!("{report}");
+}
+
+#[test]
+fn chunks_of_every_codec_decode_alone_as_the_whole_does() {
+    gst::init().unwrap();
+    let folder = place::temporary();
+    let made = |name: &str, options: &[&str]| -> PathBuf {
+        let file = folder.path().join(name);
+        let mut make = Command::new("ffmpeg");
+        make.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=6"]);
+        run(make.args(options).arg(&file)).success();
+        file
+    };
+    let cases: [(&str, &[&str]); 11] = [
+        ("closed.mp4", &["-c:v", "libx264", "-g", "25", "-preset", "veryfast"]),
+        ("open.mkv", &["-c:v", "libx264", "-g", "25", "-x264-params", "open-gop=1", "-preset", "veryfast"]),
+        ("refresh.mkv", &["-c:v", "libx264", "-g", "25", "-x264-params", "intra-refresh=1", "-preset", "veryfast"]),
+        (
+            "open.ts",
+            &["-c:v", "libx265", "-x265-params", "keyint=25:open-gop=1:log-level=error", "-preset", "veryfast"],
+        ),
+        ("vp8.webm", &["-c:v", "libvpx", "-g", "25", "-auto-alt-ref", "1", "-lag-in-frames", "10", "-cpu-used", "8"]),
+        ("vp9.webm", &["-c:v", "libvpx-vp9", "-g", "25", "-lag-in-frames", "10", "-cpu-used", "8"]),
+        ("av1.mkv", &["-c:v", "libaom-av1", "-g", "25", "-cpu-used", "8"]),
+        ("open.mpg", &["-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-q:v", "3", "-f", "mpegts"]),
+        ("asp.mp4", &["-c:v", "mpeg4", "-g", "12", "-bf", "2", "-q:v", "3"]),
+        ("mjpeg.mov", &["-c:v", "mjpeg", "-q:v", "3"]),
+        ("ffv1.mkv", &["-c:v", "ffv1", "-g", "10", "-coder", "1", "-context", "1"]),
+    ];
+    for (name, options) in cases {
+        let report = compared(&made(name, options));
+        println!("{report}");
+        // The coarsest cuts work for all but the stream that has a single key frame.
+        assert_eq!(report.contains("Keyframe 40: 4 chunks, equal"), name != "refresh.mkv", "{report}");
+    }
+}
