@@ -107,7 +107,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
             if n == 1 { "once".to_owned() } else { format!("{n} times") }
         )),
     }
-    let lost = watch.lost.or_else(|| short(&plan, &source.facts, &written, &running, reached));
+    let changed = source.changed().then(|| "other streams begin midway, which are not read".to_owned());
+    let lost = watch.lost.or(changed).or_else(|| short(&plan, &source.facts, &written, &running, reached));
     if lost.is_none()
         && let Some(early) = somewhat_short(&plan, &source.facts, &written, reached)
     {

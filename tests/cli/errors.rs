@@ -444,6 +444,27 @@ fn pictures_that_a_decoder_refuses_are_told_where_the_sound_goes_on() {
 }
 
 #[test]
+fn streams_that_begin_midway_are_told() {
+    let folder = place::temporary();
+    let made = |name: &str, codec: &str| {
+        let file = folder.path().join(name);
+        let mut make = Command::new("ffmpeg");
+        make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:d=2", "-c:v", codec]);
+        run(make.arg(&file)).success();
+        fs::read(file).unwrap()
+    };
+    let joined = folder.path().join("joined.ts");
+    fs::write(&joined, [made("a.ts", "libx264"), made("b.ts", "mpeg2video")].concat()).unwrap();
+    for name in [joined.as_path(), Path::new("-")] {
+        let mut command = divien!("-y", "-i", name, "-preset", "ultrafast", folder.path().join("out.mkv"));
+        command.stdin(File::open(&joined).unwrap());
+        let outcome = run(&mut command).failure();
+        assert_eq!(outcome.status.code(), Some(75), "{outcome}");
+        outcome.says(&["other streams begin midway", "50 frames"]);
+    }
+}
+
+#[test]
 fn an_input_that_ends_a_little_before_it_says_is_told() {
     let folder = place::temporary();
     let (whole, claims) = (folder.path().join("whole.flv"), folder.path().join("claims.flv"));

@@ -327,7 +327,7 @@ fn others(
         });
     }
     for name in &facts.unknown {
-        notes.push(format!("a stream of {name}: dropped, nothing installed reads it"));
+        notes.push(format!("a stream of {name}: dropped, it cannot be read here"));
     }
     if job.audio.codec == AudioCodec::Copy && sound::needs_encoder(&job.audio) {
         notes.push("-b:a, -ac and -ar have no effect: the sound is copied".into());

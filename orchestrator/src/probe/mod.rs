@@ -54,9 +54,18 @@ pub struct Source {
     pub outlets: Vec<Outlet>,
     /// Of a transport stream.
     clock: Option<Arc<Mutex<clock::Clock>>>,
+    /// What was found after all that is above.
+    late: Arc<Mutex<Found>>,
 }
 
 impl Source {
+    /// True where streams have begun midway, as in files that were put one behind the other: those are not read.
+    #[must_use]
+    pub fn changed(&self) -> bool {
+        let late = lock(&self.late);
+        late.changed || !late.outlets.is_empty() || !late.unknown.is_empty()
+    }
+
     /// How often the clock of a transport stream has jumped, as far as it has been read: times go on at each without a
     /// step.
     #[must_use]
@@ -128,6 +137,8 @@ struct Found {
     unknown: Vec<String>,
     /// The streams' own ids of those.
     unknown_ids: Vec<String>,
+    /// The demuxer has met a stream after it had said that it has all.
+    changed: bool,
     /// The innermost demuxer, and whether it has said that it has all its pads.
     demuxer: Option<(gst::Element, bool)>,
 }
@@ -168,7 +179,13 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let mut outlets = Vec::new();
     let jumps = clock.as_ref().is_some_and(|clock| lock(clock).jumps > 0);
     let mut early_pictures = false;
-    let found = std::mem::take(&mut *lock(&found));
+    let late = Arc::clone(&found);
+    let found = {
+        let mut late = lock(&late);
+        // Whether it has all pads is of use later on.
+        let rest = Found { demuxer: late.demuxer.clone(), changed: late.changed, ..Found::default() };
+        std::mem::replace(&mut *late, rest)
+    };
     facts.unknown = found.unknown.into_iter().chain(missing).chain(told.hidden).collect();
     facts.unknown.sort();
     facts.unknown.dedup();
@@ -227,7 +244,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let ids = outlets.iter().filter_map(|o| o.id.as_deref()).chain(found.unknown_ids.iter().map(String::as_str));
     let shown: Vec<u16> = ids.filter_map(transport::pid_of).collect();
     facts.unknown.extend(transport.without(&shown));
-    let source = Source { pipeline, messages, facts, outlets, clock };
+    let source = Source { pipeline, messages, facts, outlets, clock, late };
     if early_pictures {
         close(&source.pipeline);
         return Err(Error::EarlyPictures { input: source.facts.name });
@@ -317,6 +334,11 @@ fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found
             return;
         }
         lock(&list).demuxer = Some((element.clone(), false));
+        let late = Arc::clone(&list);
+        element.connect_pad_added(move |element, _| {
+            let mut found = lock(&late);
+            found.changed |= found.demuxer.as_ref().is_some_and(|(demuxer, complete)| demuxer == element && *complete);
+        });
         let list = Arc::clone(&list);
         element.connect_no_more_pads(move |element| {
             if let Some((_, complete)) = lock(&list).demuxer.as_mut().filter(|(demuxer, _)| demuxer == element) {
