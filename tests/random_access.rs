@@ -72,7 +72,8 @@ impl Stream {
             let is_marked = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
             let signs = syntax.signs(&buffer.map_readable().unwrap(), is_marked);
             let (start, shown) = signs.map_or((None, 1), |signs| (signs.start, signs.shown));
-            (Unit { pts: buffer.pts().map(gst::ClockTime::nseconds), starts: start.is_some(), shown }, start)
+            let pts = buffer.pts().map(gst::ClockTime::nseconds);
+            (Unit { pts, duration: None, start, shown, wanted: true }, start)
         };
         self.units.iter().map(unit).unzip()
     }
@@ -160,7 +161,7 @@ fn compared(path: &Path) -> String {
         starts.iter().flatten().count(),
         whole.len()
     );
-    let mut plans: Vec<Vec<Piece>> = Vec::new();
+    let mut plans: Vec<Vec<Piece<usize>>> = Vec::new();
     for mode in [Mode::Fixed, Mode::Keyframe] {
         for target in [1, 7, 40, 250] {
             let plan = cut(&units, target, mode);
@@ -170,13 +171,12 @@ fn compared(path: &Path) -> String {
         }
     }
     for piece in plans.iter().flatten() {
-        let taken = piece.units.clone().filter(|i| piece.takes(&units[*i]));
-        let alone =
-            stream.decode(&decoder, starts[piece.units.start], taken.map(|i| stream.units[i].clone()).collect());
-        for time in &piece.frames {
+        let taken = piece.units.iter().map(|i| stream.units[*i].clone());
+        let alone = stream.decode(&decoder, piece.start, taken.collect());
+        for time in piece.frames.iter().map(|frame| frame.pts) {
             assert_eq!(
-                alone.get(time),
-                whole.get(time),
+                alone.get(&time),
+                whole.get(&time),
                 "{name}: the picture of {time} ns in {:?}\n{report}",
                 piece.units
             );

@@ -3,10 +3,12 @@
 mod bytes;
 mod cutter;
 mod model;
+mod preface;
 mod random_access;
 mod ranges;
 
 pub use cutter::{Cut, Cutter};
 pub use model::{ChunkId, FrameTime, Nanos};
+pub use preface::Preface;
 pub use random_access::{Framing, Signs, Start, Syntax};
-pub use ranges::{Mode, Piece, Uncuttable, Unit, cut};
+pub use ranges::{Mode, Piece, Ranges, Uncuttable, Unit, cut};

@@ -100,7 +100,7 @@ fn clean(starts: bool) -> Option<Start> {
     starts.then_some(Start::Clean)
 }
 
-fn nal_units(framing: Framing, unit: &[u8]) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+pub(super) fn nal_units(framing: Framing, unit: &[u8]) -> Box<dyn Iterator<Item = &[u8]> + '_> {
     match framing {
         Framing::StartCodes => Box::new(annex_b(unit).map(|a| a.whole())),
         Framing::Lengths(size) => Box::new(by_length(unit, size)),

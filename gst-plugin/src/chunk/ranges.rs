@@ -1,27 +1,36 @@
-//! Cuts a compressed stream of which every unit is known, before anything of it is decoded.
+//! Cuts a compressed stream before anything of it is decoded.
 //!
 //! A chunk is the frames of one range of presentation times, and the units that make them: from a place where decoding
 //! may start, at or before its first frame, to the last unit of which it shows a frame. Leading pictures, which follow
 //! that place and are shown before it, are left out.
 
-use std::ops::Range;
+use std::collections::{BTreeSet, VecDeque};
 
 use thiserror::Error;
 
-use super::Nanos;
+use super::{FrameTime, Nanos, Start};
 
 /// More frames decoded twice than this share of all is worse than one decoder for all.
 const TWICE: f64 = 0.25;
+/// A chunk so many times as long as it should be keeps one core busy while the others have nothing left.
+const LONGEST: usize = 4;
+/// The most frames that are decoded before one that is shown before them (H.264, `max_num_reorder_frames`; the other
+/// codecs have fewer). So all frames but the last so many have the rank they are seen with.
+const MOST_REORDERED: usize = 16;
 
 /// What is known of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unit {
     /// When its frame is shown.
     pub pts: Option<Nanos>,
+    /// For how long, where the input says.
+    pub duration: Option<Nanos>,
     /// Decoding may start here.
-    pub starts: bool,
+    pub start: Option<Start>,
     /// So many frames are shown.
     pub shown: u8,
+    /// Its frame is to be encoded: others are decoded at most.
+    pub wanted: bool,
 }
 
 /// Where chunks may begin.
@@ -29,26 +38,20 @@ pub struct Unit {
 pub enum Mode {
     /// Exactly after so many frames.
     Fixed,
-    /// Where decoding may start, within half a chunk; exactly there where it may not.
+    /// Where decoding may start, within half a chunk. Where there is no such place: exactly there, if that costs at most
+    /// a quarter of a chunk, else at the next such place.
     Keyframe,
 }
 
 /// One chunk of a compressed stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    /// The units to decode, by their place in the stream.
-    pub units: Range<usize>,
-    /// Of these units, those shown earlier are not decoded: they need what came before.
-    pub from: Option<Nanos>,
+pub struct Piece<T> {
+    /// The units to decode, in their order.
+    pub units: Vec<T>,
+    /// How decoding starts at the first of them; `None` where it does not, which only the stream's own begin can be.
+    pub start: Option<Start>,
     /// The times of its frames, in the order they are shown.
-    pub frames: Vec<Nanos>,
-}
-
-impl Piece {
-    /// True where a unit of [`units`](Self::units) is to be decoded.
-    pub fn takes(&self, unit: &Unit) -> bool {
-        unit.pts.zip(self.from).is_none_or(|(pts, from)| pts >= from)
-    }
+    pub frames: Vec<FrameTime>,
 }
 
 /// Why a stream cannot be cut before it is decoded.
@@ -56,115 +59,247 @@ impl Piece {
 pub enum Uncuttable {
     /// A unit does not tell when it is shown.
     #[error("packet {0} has no presentation time")]
-    NoTime(usize),
+    NoTime(u64),
     /// A unit shows something else than one frame.
     #[error("packet {0} holds {1} frames")]
-    NotOneFrame(usize, u8),
+    NotOneFrame(u64, u8),
     /// Two frames are shown at once.
     #[error("packet {0} has the time of another")]
-    SameTime(usize),
+    SameTime(u64),
+    /// A frame is shown before others that came long before it.
+    #[error("packet {0} has a time of long before")]
+    Late(u64),
     /// There is nowhere to start.
     #[error("no picture in it can be decoded without those before it")]
     NoStart,
     /// Chunks would begin too far behind the places where decoding may start.
     #[error("key frames are too far apart: {0} of {1} frames would be decoded twice")]
     Twice(usize, usize),
+    /// A chunk would have so many frames.
+    #[error("key frames are too far apart: a chunk would have {0} frames")]
+    TooLong(usize),
 }
 
-/// Cuts a stream into chunks of about `target` frames.
-pub fn cut(units: &[Unit], target: u64, mode: Mode) -> Result<Vec<Piece>, Uncuttable> {
-    let shown = in_order(units)?;
-    let starts = starts(units);
-    if starts.is_empty() {
+/// Cuts a stream of which everything is known into chunks of about `target` frames.
+pub fn cut(units: &[Unit], target: u64, mode: Mode) -> Result<Vec<Piece<usize>>, Uncuttable> {
+    let mut ranges = Ranges::new(target, mode);
+    let mut pieces = Vec::new();
+    for (i, unit) in units.iter().enumerate() {
+        pieces.extend(ranges.push(i, *unit, false)?);
+    }
+    pieces.extend(ranges.finish());
+    if !pieces.iter().any(|piece| piece.start.is_some()) {
         return Err(Uncuttable::NoStart);
     }
-    let times: Vec<Nanos> = shown.iter().map(|(pts, _)| *pts).collect();
-    let ranks: Vec<usize> = starts.iter().map(|(pts, _)| times.partition_point(|t| t < pts)).collect();
-    let pieces: Vec<Piece> =
-        boundaries(times.len(), usize::try_from(target).unwrap_or(usize::MAX).max(1), mode, &ranks)
-            .into_iter()
-            .filter_map(|frames| piece(&shown, &starts, frames))
-            .collect();
-    let decoded: usize = pieces.iter().map(|p| units.get(p.units.clone()).map_or(0, |u| decodes(p, u))).sum();
-    let twice = decoded.saturating_sub(times.len());
-    if twice as f64 > times.len() as f64 * TWICE {
-        return Err(Uncuttable::Twice(twice, times.len()));
+    if let Some(longest) = pieces.iter().map(|p| p.frames.len()).max().filter(|n| *n > ranges.target * LONGEST) {
+        return Err(Uncuttable::TooLong(longest));
+    }
+    let frames = pieces.iter().map(|p| p.frames.len()).sum();
+    let all = pieces.iter().flat_map(|p| &p.units);
+    let twice = all.clone().count() - all.collect::<BTreeSet<_>>().len();
+    if twice as f64 > frames as f64 * TWICE {
+        return Err(Uncuttable::Twice(twice, frames));
     }
     Ok(pieces)
 }
 
-fn decodes(piece: &Piece, units: &[Unit]) -> usize {
-    units.iter().filter(|u| u.shown > 0 && piece.takes(u)).count()
+/// A frame that is in no chunk yet.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    time: FrameTime,
+    unit: u64,
 }
 
-/// The frames' times and units, in the order they are shown.
-fn in_order(units: &[Unit]) -> Result<Vec<(Nanos, usize)>, Uncuttable> {
-    let mut shown = Vec::with_capacity(units.len());
-    for (i, unit) in units.iter().enumerate() {
+/// A place where decoding may start.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    pts: Nanos,
+    unit: u64,
+    start: Start,
+}
+
+/// Cuts a stream whose end is not known, with payloads of type `T` for its units.
+///
+/// The decisions follow from the units and their order alone, never from when they were pushed.
+#[derive(Debug)]
+pub struct Ranges<T> {
+    target: usize,
+    mode: Mode,
+    /// Units that chunks to come may need; the first has the number `base`.
+    units: VecDeque<(Unit, T)>,
+    base: u64,
+    /// By presentation time.
+    shown: Vec<Shown>,
+    starts: VecDeque<Place>,
+    /// Of all units so far.
+    latest: Option<Nanos>,
+    /// The last frame that is in a chunk.
+    done: Option<Nanos>,
+    /// Times at which a chunk has to begin.
+    forced: BTreeSet<Nanos>,
+}
+
+impl<T: Clone> Ranges<T> {
+    /// Cuts chunks of about `target` frames, at least 1.
+    pub fn new(target: u64, mode: Mode) -> Self {
+        Self {
+            target: usize::try_from(target).unwrap_or(usize::MAX / 2).clamp(1, usize::MAX / 2),
+            mode,
+            units: VecDeque::new(),
+            base: 0,
+            shown: Vec::new(),
+            starts: VecDeque::new(),
+            latest: None,
+            done: None,
+            forced: BTreeSet::new(),
+        }
+    }
+
+    /// Takes the next unit, in decode order; `forced` when its frame has to begin a chunk. Returns the chunks that are
+    /// complete now.
+    pub fn push(&mut self, payload: T, unit: Unit, forced: bool) -> Result<Vec<Piece<T>>, Uncuttable> {
+        let number = self.base + self.units.len() as u64;
         match (unit.shown, unit.pts) {
+            (1, Some(pts)) => self.frame(number, &unit, pts, forced)?,
             (0, _) => {}
-            (1, Some(pts)) => shown.push((pts, i)),
-            (1, None) => return Err(Uncuttable::NoTime(i)),
-            (n, _) => return Err(Uncuttable::NotOneFrame(i, n)),
+            (1, None) => return Err(Uncuttable::NoTime(number)),
+            (n, _) => return Err(Uncuttable::NotOneFrame(number, n)),
         }
+        self.units.push_back((unit, payload));
+        Ok(self.complete(false))
     }
-    shown.sort_unstable();
-    match shown.windows(2).find_map(|pair| (pair.first()?.0 == pair.last()?.0).then(|| pair.last().map(|p| p.1))?) {
-        Some(i) => Err(Uncuttable::SameTime(i)),
-        None => Ok(shown),
-    }
-}
 
-/// The places where decoding may start, with their times: those that nothing before them is shown after.
-fn starts(units: &[Unit]) -> Vec<(Nanos, usize)> {
-    let mut latest = None;
-    let mut found = Vec::new();
-    for (i, unit) in units.iter().enumerate() {
-        let Some(pts) = unit.pts.filter(|_| unit.shown > 0) else { continue };
-        if unit.starts && latest.is_none_or(|latest| latest < pts) {
-            found.push((pts, i));
+    /// Nothing follows, or what follows shares no chunk with it: all chunks that are left.
+    pub fn finish(&mut self) -> Vec<Piece<T>> {
+        let pieces = self.complete(true);
+        self.base += self.units.len() as u64;
+        self.units.clear();
+        self.shown.clear();
+        self.starts.clear();
+        self.forced.clear();
+        (self.latest, self.done) = (None, None);
+        pieces
+    }
+
+    /// Frames that are in no chunk yet.
+    pub fn waiting(&self) -> usize {
+        self.shown.len()
+    }
+
+    fn frame(&mut self, number: u64, unit: &Unit, pts: Nanos, forced: bool) -> Result<(), Uncuttable> {
+        // What something before it is shown after is no start.
+        if let Some(start) = unit.start.filter(|_| self.latest.is_none_or(|latest| latest < pts)) {
+            self.starts.push_back(Place { pts, unit: number, start });
         }
-        latest = latest.max(Some(pts));
+        self.latest = self.latest.max(Some(pts));
+        if !unit.wanted {
+            return Ok(());
+        }
+        if self.done.is_some_and(|done| pts <= done) {
+            return Err(Uncuttable::Late(number));
+        }
+        let at = self.rank(pts);
+        if self.shown.get(at).is_some_and(|other| other.time.pts == pts) {
+            return Err(Uncuttable::SameTime(number));
+        }
+        self.shown.insert(at, Shown { time: FrameTime { pts, duration: unit.duration }, unit: number });
+        if forced {
+            self.forced.insert(pts);
+        }
+        Ok(())
     }
-    found
-}
 
-/// The ranks of each chunk's frames.
-fn boundaries(frames: usize, target: usize, mode: Mode, starts: &[usize]) -> Vec<Range<usize>> {
-    let shortest = if target == 1 { 1 } else { target.div_ceil(4).max(2) };
-    let mut cuts = vec![0];
-    let mut last = 0usize;
-    // What is left may be one chunk.
-    while frames - last > target {
-        let aim = last.saturating_add(target);
-        let reach = match mode {
+    fn rank(&self, pts: Nanos) -> usize {
+        self.shown.partition_point(|shown| shown.time.pts < pts)
+    }
+
+    fn complete(&mut self, ended: bool) -> Vec<Piece<T>> {
+        let mut pieces = Vec::new();
+        while let Some(frames) = self.next_cut(ended) {
+            pieces.extend(self.take(frames));
+        }
+        pieces
+    }
+
+    /// How many frames the next chunk has, once that is certain.
+    fn next_cut(&self, ended: bool) -> Option<usize> {
+        let known = if ended { self.shown.len() } else { self.shown.len().saturating_sub(MOST_REORDERED) };
+        let forced = self.forced.iter().map(|pts| self.rank(*pts)).find(|rank| (1..known).contains(rank));
+        // What has to end there, whatever else.
+        let end = forced.or((ended && known > 0).then_some(known));
+        let reach = match self.mode {
             Mode::Fixed => 0,
-            Mode::Keyframe => target / 2,
+            Mode::Keyframe => self.target / 2,
         };
-        let near = starts.iter().copied().filter(|s| (last + 1..frames).contains(s) && s.abs_diff(aim) <= reach);
-        let next = near.min_by_key(|s| s.abs_diff(aim)).unwrap_or(aim);
-        if frames - next < shortest {
-            break;
+        if let Some(end) = end.filter(|end| *end <= self.target) {
+            return Some(end);
         }
-        cuts.push(next);
-        last = next;
+        let limit = end.unwrap_or(known);
+        if limit <= self.target || (end.is_none() && limit <= self.target + reach) {
+            return None;
+        }
+        let (before, after) = self.places(limit);
+        let near = [before, after].into_iter().flatten().filter(|rank| rank.abs_diff(self.target) <= reach);
+        let next = near.min_by_key(|rank| rank.abs_diff(self.target)).or_else(|| {
+            let may_be_exact = match self.mode {
+                Mode::Fixed => true,
+                Mode::Keyframe => before.is_some_and(|rank| self.target - rank <= self.target / 4),
+            };
+            if may_be_exact { Some(self.target) } else { after.or(end) }
+        })?;
+        // A tail shorter than a quarter joins the chunk before it.
+        let shortest = if self.target == 1 { 1 } else { self.target.div_ceil(4).max(2) };
+        match end {
+            Some(end) if end - next < shortest => Some(end),
+            None if limit - next < shortest => None,
+            _ => Some(next),
+        }
     }
-    let ends = cuts.iter().copied().skip(1).chain([frames]);
-    cuts.iter().copied().zip(ends).map(|(from, to)| from..to).filter(|r| !r.is_empty()).collect()
-}
 
-fn piece(shown: &[(Nanos, usize)], starts: &[(Nanos, usize)], frames: Range<usize>) -> Option<Piece> {
-    let of = shown.get(frames.clone())?;
-    let (first, _) = *of.first()?;
-    let last_unit = of.iter().map(|(_, unit)| *unit).max()?;
-    let start = starts.get(..starts.partition_point(|(pts, _)| *pts <= first))?.last();
-    // What the stream begins with is decoded as far as it can be.
-    let start = start.filter(|_| frames.start > 0);
-    Some(Piece {
-        units: start.map_or(0, |(_, unit)| *unit)..last_unit + 1,
-        from: start.map(|(pts, _)| *pts),
-        frames: of.iter().map(|(pts, _)| *pts).collect(),
-    })
+    /// The ranks of the starts before and after the frame with which a chunk should begin.
+    fn places(&self, limit: usize) -> (Option<usize>, Option<usize>) {
+        let Some(aim) = self.shown.get(self.target) else { return (None, None) };
+        let at = self.starts.partition_point(|place| place.pts < aim.time.pts);
+        let rank = |at: usize| self.starts.get(at).map(|place| self.rank(place.pts)).filter(|r| (1..limit).contains(r));
+        (at.checked_sub(1).and_then(rank), rank(at))
+    }
+
+    /// Takes the chunk of the next `frames` frames.
+    fn take(&mut self, frames: usize) -> Option<Piece<T>> {
+        let of: Vec<Shown> = self.shown.drain(..frames.min(self.shown.len())).collect();
+        let (first, last) = (of.first()?.time.pts, of.last()?.time.pts);
+        let end = of.iter().map(|shown| shown.unit).max()? + 1;
+        let start = self.starts.iter().rev().find(|place| place.pts <= first).copied();
+        let units: Vec<&(Unit, T)> = (self.base..)
+            .zip(&self.units)
+            .skip_while(|(number, _)| start.is_some_and(|start| *number < start.unit))
+            .take_while(|(number, _)| *number < end)
+            .map(|(_, unit)| unit)
+            // Leading pictures need what came before the start.
+            .filter(|(unit, _)| start.zip(unit.pts).is_none_or(|(start, pts)| pts >= start.pts))
+            .collect();
+        let piece = Piece {
+            units: units.into_iter().map(|(_, payload)| payload.clone()).collect(),
+            start: start.map(|start| start.start),
+            frames: of.iter().map(|shown| shown.time).collect(),
+        };
+        self.done = Some(last);
+        self.forced.retain(|pts| *pts > last);
+        self.forget();
+        Some(piece)
+    }
+
+    /// Lets go of the units that no chunk to come can need: those before the last start that is at or before its first
+    /// frame.
+    fn forget(&mut self) {
+        let next = self.shown.first().map_or(Nanos::MAX, |shown| shown.time.pts);
+        let Some(at) = self.starts.iter().rposition(|place| place.pts <= next) else { return };
+        self.starts.drain(..at);
+        let Some(keep) = self.starts.front().map(|place| place.unit) else { return };
+        let gone = usize::try_from(keep.saturating_sub(self.base)).unwrap_or(0).min(self.units.len());
+        self.units.drain(..gone);
+        self.base += gone as u64;
+    }
 }
 
 #[cfg(test)]
@@ -173,21 +308,34 @@ mod tests {
 
     use super::*;
 
-    /// Units from text: each an I (starts), a P, a B or a hidden one (h), with the rank of its frame.
+    /// Units from text: each an I (starts), a P, a B or a hidden one (h), with the time of its frame; small letters are
+    /// not wanted.
     fn stream(text: &str) -> Vec<Unit> {
         let unit = |word: &str| {
-            let (kind, rank) = word.split_at(1);
-            Unit { pts: rank.parse().ok(), starts: kind == "I", shown: u8::from(kind != "h") }
+            let (kind, time) = word.split_at(1);
+            Unit {
+                pts: time.parse().ok(),
+                duration: None,
+                start: kind.eq_ignore_ascii_case("i").then_some(Start::Clean),
+                shown: u8::from(kind != "h"),
+                wanted: kind != kind.to_lowercase(),
+            }
         };
         text.split_whitespace().map(unit).collect()
     }
 
     fn closed(frames: usize, gop: usize) -> Vec<Unit> {
-        (0..frames).map(|i| Unit { pts: Some(i as u64), starts: i % gop == 0, shown: 1 }).collect()
+        let start = |i: usize| (i % gop == 0).then_some(Start::Clean);
+        let unit = |i| Unit { pts: Some(i as u64), duration: None, start: start(i), shown: 1, wanted: true };
+        (0..frames).map(unit).collect()
     }
 
     fn lengths(units: &[Unit], target: u64, mode: Mode) -> Vec<usize> {
         cut(units, target, mode).unwrap().iter().map(|p| p.frames.len()).collect()
+    }
+
+    fn times(units: &[Unit], piece: &Piece<usize>) -> Vec<u64> {
+        piece.units.iter().filter_map(|i| units[*i].pts).collect()
     }
 
     #[test]
@@ -203,28 +351,75 @@ mod tests {
     }
 
     #[test]
+    fn where_key_frames_are_rare_chunks_are_longer_but_not_by_far() {
+        // 20 frames of 100 twice is cheap.
+        assert_eq!(lengths(&closed(560, 80), 160, Mode::Keyframe), [160, 160, 160, 80]);
+        assert_eq!(lengths(&closed(400, 380), 200, Mode::Keyframe), [400]);
+        assert_eq!(lengths(&closed(2000, 1000), 400, Mode::Keyframe), [1000, 1000]);
+        assert_eq!(cut(&closed(2000, 1000), 200, Mode::Keyframe), Err(Uncuttable::TooLong(1000)));
+        assert_eq!(cut(&closed(2000, 1000), 400, Mode::Fixed), Err(Uncuttable::Twice(400 + 800 + 200 + 600, 2000)));
+        let mut units = closed(300, 1000);
+        units[95].start = Some(Start::Clean);
+        units[30].start = Some(Start::Clean);
+        assert_eq!(lengths(&units, 120, Mode::Keyframe), [95, 205]);
+        units[95].start = None;
+        assert_eq!(lengths(&units, 90, Mode::Keyframe), [300]);
+    }
+
+    #[test]
     fn leading_pictures_belong_to_the_chunk_before_and_are_not_decoded_in_their_own() {
         let units = stream("I0 P3 B1 B2 I6 B4 B5 P9 B7 B8");
         let pieces = cut(&units, 6, Mode::Keyframe).unwrap();
-        assert_eq!(pieces.iter().map(|p| p.units.clone()).collect::<Vec<_>>(), [0..7, 4..10]);
+        assert_eq!(times(&units, &pieces[0]), [0, 3, 1, 2, 6, 4, 5]);
+        assert_eq!(times(&units, &pieces[1]), [6, 9, 7, 8]);
         assert_eq!(pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>(), [6, 4]);
-        let second: Vec<_> = units[4..10].iter().filter(|u| pieces[1].takes(u)).filter_map(|u| u.pts).collect();
-        assert_eq!(second, [6, 9, 7, 8]);
+    }
+
+    #[test]
+    fn frames_that_are_not_wanted_are_decoded_where_others_need_them() {
+        let units = stream("i0 p1 p2 i3 p4 P5 P6 I7 P8 p9 i10");
+        let pieces = cut(&units, 2, Mode::Fixed).unwrap();
+        assert_eq!(pieces.iter().map(|p| times(&units, p)).collect::<Vec<_>>(), [vec![3, 4, 5, 6], vec![7, 8]]);
+        assert_eq!(pieces[0].frames.iter().map(|f| f.pts).collect::<Vec<_>>(), [5, 6]);
     }
 
     #[test]
     fn what_cannot_be_cut_is_told() {
-        let reason = |text: &str, target| cut(&stream(text), target, Mode::Keyframe).unwrap_err();
+        let reason = |text: &str, target| cut(&stream(text), target, Mode::Fixed).unwrap_err();
         assert_eq!(reason("I0 P P2", 1), Uncuttable::NoTime(1));
         assert_eq!(reason("I0 P1 P1", 1), Uncuttable::SameTime(2));
         assert_eq!(reason("P0 P1", 1), Uncuttable::NoStart);
         assert_eq!(reason("I0 P1 P2 P3 P4 P5 P6 P7", 2), Uncuttable::Twice(2 + 4 + 6, 8));
         assert_eq!(cut(&[], 1, Mode::Fixed), Err(Uncuttable::NoStart));
+        let mut late = closed(40, 10);
+        late[39].pts = Some(0);
+        assert_eq!(cut(&late, 1, Mode::Fixed), Err(Uncuttable::Late(39)));
     }
 
     #[test]
     fn a_start_that_something_before_it_is_shown_after_is_none() {
-        assert_eq!(starts(&stream("I0 P5 I3 P7 h9 I8")), [(0, 0), (8, 5)]);
+        let mut ranges = Ranges::new(100, Mode::Fixed);
+        for unit in stream("I0 P5 I3 P7 h9 I8") {
+            ranges.push((), unit, false).unwrap();
+        }
+        assert_eq!(ranges.starts.iter().map(|s| (s.pts, s.unit)).collect::<Vec<_>>(), [(0, 0), (8, 5)]);
+    }
+
+    #[test]
+    fn a_forced_start_begins_a_chunk_and_the_tail_before_it_joins() {
+        let lengths = |forced: &[u64]| {
+            let mut ranges = Ranges::new(100, Mode::Keyframe);
+            let mut pieces = Vec::new();
+            for (i, unit) in closed(300, 10).into_iter().enumerate() {
+                pieces.extend(ranges.push(i, unit, forced.contains(&(i as u64))).unwrap());
+            }
+            pieces.extend(ranges.finish());
+            pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&[]), [100, 100, 100]);
+        assert_eq!(lengths(&[115]), [115, 95, 90]);
+        assert_eq!(lengths(&[50, 150]), [50, 100, 100, 50]);
+        assert_eq!(lengths(&[1, 2]), [1, 1, 98, 100, 100]);
     }
 
     proptest! {
@@ -235,21 +430,30 @@ mod tests {
             let mut units = closed(frames, gop);
             // B pictures: every so many are decoded after the one that is shown behind them.
             for i in (1..units.len()).step_by(reorder as usize + 2) {
-                if !units[i].starts && !units[i - 1].starts {
+                if units[i].start.is_none() && units[i - 1].start.is_none() {
                     units.swap(i - 1, i);
                 }
             }
             let mode = if fixed { Mode::Fixed } else { Mode::Keyframe };
-            if let Ok(pieces) = cut(&units, target, mode) {
-                let all: Vec<u64> = pieces.iter().flat_map(|p| p.frames.clone()).collect();
-                prop_assert_eq!(all, (0..frames as u64).collect::<Vec<_>>());
-                for piece in &pieces {
-                    let taken: Vec<u64> =
-                        units[piece.units.clone()].iter().filter(|u| piece.takes(u)).filter_map(|u| u.pts).collect();
-                    prop_assert!(piece.frames.iter().all(|f| taken.contains(f)));
-                    prop_assert!(piece.units.start == 0 || units[piece.units.start].starts);
-                }
+            let mut ranges = Ranges::new(target, mode);
+            let mut pieces = Vec::new();
+            for (i, unit) in units.iter().enumerate() {
+                pieces.extend(ranges.push(i, *unit, false).unwrap());
+                // What a chunk to come may need, and no more.
+                let most = 2 * target as usize + 2 * gop + MOST_REORDERED;
+                prop_assert!(ranges.units.len() <= most, "{} of {most}", ranges.units.len());
             }
+            pieces.extend(ranges.finish());
+            let all: Vec<u64> = pieces.iter().flat_map(|p| p.frames.iter().map(|f| f.pts)).collect();
+            prop_assert_eq!(all, (0..frames as u64).collect::<Vec<_>>());
+            for piece in &pieces {
+                let taken = times(&units, piece);
+                prop_assert!(piece.frames.iter().all(|f| taken.contains(&f.pts)));
+                prop_assert!(units[piece.units[0]].start.is_some());
+            }
+            let all: Vec<usize> = pieces.iter().flat_map(|p| p.units.clone()).collect();
+            let twice = all.len() - all.iter().collect::<BTreeSet<_>>().len();
+            prop_assert!(fixed || twice * 4 <= frames, "{twice} of {frames}");
         }
     }
 }
