@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use divien_testbed::{media_clips, place, run};
+use divien_testbed::coded::{CODED, coded};
+use divien_testbed::{media_clips, place};
 use gst::prelude::*;
 use gst_video::prelude::*;
 use gstdivien::chunk::{Mode, Piece, Start, Unit, cut};
@@ -196,31 +196,8 @@ fn chunks_of_real_clips_decode_alone_as_the_whole_does() {
 fn chunks_of_every_codec_decode_alone_as_the_whole_does() {
     gst::init().unwrap();
     let folder = place::temporary();
-    let made = |name: &str, options: &[&str]| -> PathBuf {
-        let file = folder.path().join(name);
-        let mut make = Command::new("ffmpeg");
-        make.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=6"]);
-        run(make.args(options).arg(&file)).success();
-        file
-    };
-    let cases: [(&str, &[&str]); 11] = [
-        ("closed.mp4", &["-c:v", "libx264", "-g", "25", "-preset", "veryfast"]),
-        ("open.mkv", &["-c:v", "libx264", "-g", "25", "-x264-params", "open-gop=1", "-preset", "veryfast"]),
-        ("refresh.mkv", &["-c:v", "libx264", "-g", "25", "-x264-params", "intra-refresh=1", "-preset", "veryfast"]),
-        (
-            "open.ts",
-            &["-c:v", "libx265", "-x265-params", "keyint=25:open-gop=1:log-level=error", "-preset", "veryfast"],
-        ),
-        ("vp8.webm", &["-c:v", "libvpx", "-g", "25", "-auto-alt-ref", "1", "-lag-in-frames", "10", "-cpu-used", "8"]),
-        ("vp9.webm", &["-c:v", "libvpx-vp9", "-g", "25", "-lag-in-frames", "10", "-cpu-used", "8"]),
-        ("av1.mkv", &["-c:v", "libaom-av1", "-g", "25", "-cpu-used", "8"]),
-        ("open.mpg", &["-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-q:v", "3", "-f", "mpegts"]),
-        ("asp.mp4", &["-c:v", "mpeg4", "-g", "12", "-bf", "2", "-q:v", "3"]),
-        ("mjpeg.mov", &["-c:v", "mjpeg", "-q:v", "3"]),
-        ("ffv1.mkv", &["-c:v", "ffv1", "-g", "10", "-coder", "1", "-context", "1"]),
-    ];
-    for (name, options) in cases {
-        let report = compared(&made(name, options));
+    for (name, options) in CODED {
+        let report = compared(&coded(folder.path(), name, options));
         println!("{report}");
         // The coarsest cuts work for all but the stream that has a single key frame.
         assert_eq!(report.contains("Keyframe 40: 4 chunks, equal"), name != "refresh.mkv", "{report}");

@@ -85,7 +85,7 @@ pub fn cut(units: &[Unit], target: u64, mode: Mode) -> Result<Vec<Piece<usize>>,
     let mut ranges = Ranges::new(target, mode);
     let mut pieces = Vec::new();
     for (i, unit) in units.iter().enumerate() {
-        pieces.extend(ranges.push(i, *unit, false)?);
+        pieces.extend(ranges.push(i, *unit)?);
     }
     pieces.extend(ranges.finish());
     if !pieces.iter().any(|piece| piece.start.is_some()) {
@@ -128,6 +128,8 @@ pub struct Ranges<T> {
     /// Units that chunks to come may need; the first has the number `base`.
     units: VecDeque<(Unit, T)>,
     base: u64,
+    /// So many units at the front are from before a split.
+    before: usize,
     /// By presentation time.
     shown: Vec<Shown>,
     starts: VecDeque<Place>,
@@ -135,7 +137,7 @@ pub struct Ranges<T> {
     latest: Option<Nanos>,
     /// The last frame that is in a chunk.
     done: Option<Nanos>,
-    /// Times at which a chunk has to begin.
+    /// At these times, or at the first frame after each, a chunk has to begin.
     forced: BTreeSet<Nanos>,
 }
 
@@ -147,6 +149,7 @@ impl<T: Clone> Ranges<T> {
             mode,
             units: VecDeque::new(),
             base: 0,
+            before: 0,
             shown: Vec::new(),
             starts: VecDeque::new(),
             latest: None,
@@ -155,12 +158,22 @@ impl<T: Clone> Ranges<T> {
         }
     }
 
-    /// Takes the next unit, in decode order; `forced` when its frame has to begin a chunk. Returns the chunks that are
-    /// complete now.
-    pub fn push(&mut self, payload: T, unit: Unit, forced: bool) -> Result<Vec<Piece<T>>, Uncuttable> {
+    /// The frame at `time`, or the first one after it, has to begin a chunk; for a time that is in a chunk already, the
+    /// first one after that. Returns the time that counts.
+    pub fn force(&mut self, time: Nanos) -> Nanos {
+        let time = self.done.map_or(time, |done| time.max(done + 1));
+        self.forced.insert(time);
+        time
+    }
+
+    /// Takes the next unit, in decode order. Returns the chunks that are complete now.
+    pub fn push(&mut self, payload: T, unit: Unit) -> Result<Vec<Piece<T>>, Uncuttable> {
+        if self.before > 0 && self.is_apart(&unit) {
+            self.clear();
+        }
         let number = self.base + self.units.len() as u64;
         match (unit.shown, unit.pts) {
-            (1, Some(pts)) => self.frame(number, &unit, pts, forced)?,
+            (1, Some(pts)) => self.frame(number, &unit, pts)?,
             (0, _) => {}
             (1, None) => return Err(Uncuttable::NoTime(number)),
             (n, _) => return Err(Uncuttable::NotOneFrame(number, n)),
@@ -172,13 +185,34 @@ impl<T: Clone> Ranges<T> {
     /// Nothing follows, or what follows shares no chunk with it: all chunks that are left.
     pub fn finish(&mut self) -> Vec<Piece<T>> {
         let pieces = self.complete(true);
+        self.clear();
+        pieces
+    }
+
+    /// What follows shares no chunk with what came before, but may need it to be decoded: all chunks that are left.
+    pub fn split(&mut self) -> Vec<Piece<T>> {
+        let pieces = self.complete(true);
+        self.before = self.units.len();
+        self.done = None;
+        pieces
+    }
+
+    fn clear(&mut self) {
         self.base += self.units.len() as u64;
+        self.before = 0;
         self.units.clear();
         self.shown.clear();
         self.starts.clear();
         self.forced.clear();
         (self.latest, self.done) = (None, None);
-        pieces
+    }
+
+    /// After a split: `unit` does not go on where the units before it ended.
+    fn is_apart(&self, unit: &Unit) -> bool {
+        let Some(pts) = unit.pts else { return false };
+        let known = |other: &(Unit, T)| other.0.pts == Some(pts);
+        let goes_back = self.starts.front().is_some_and(|start| pts < start.pts);
+        goes_back || self.units.iter().take(self.before).any(known)
     }
 
     /// Frames that are in no chunk yet.
@@ -186,7 +220,7 @@ impl<T: Clone> Ranges<T> {
         self.shown.len()
     }
 
-    fn frame(&mut self, number: u64, unit: &Unit, pts: Nanos, forced: bool) -> Result<(), Uncuttable> {
+    fn frame(&mut self, number: u64, unit: &Unit, pts: Nanos) -> Result<(), Uncuttable> {
         // What something before it is shown after is no start.
         if let Some(start) = unit.start.filter(|_| self.latest.is_none_or(|latest| latest < pts)) {
             self.starts.push_back(Place { pts, unit: number, start });
@@ -203,9 +237,6 @@ impl<T: Clone> Ranges<T> {
             return Err(Uncuttable::SameTime(number));
         }
         self.shown.insert(at, Shown { time: FrameTime { pts, duration: unit.duration }, unit: number });
-        if forced {
-            self.forced.insert(pts);
-        }
         Ok(())
     }
 
@@ -284,7 +315,7 @@ impl<T: Clone> Ranges<T> {
             frames: of.iter().map(|shown| shown.time).collect(),
         };
         self.done = Some(last);
-        self.forced.retain(|pts| *pts > last);
+        self.forced = self.forced.split_off(&(last + 1));
         self.forget();
         Some(piece)
     }
@@ -292,13 +323,16 @@ impl<T: Clone> Ranges<T> {
     /// Lets go of the units that no chunk to come can need: those before the last start that is at or before its first
     /// frame.
     fn forget(&mut self) {
-        let next = self.shown.first().map_or(Nanos::MAX, |shown| shown.time.pts);
+        // With none, leading pictures of the last start may follow.
+        let last = self.starts.iter().rev().nth(1).map_or(0, |place| place.pts);
+        let next = self.shown.first().map_or(last, |shown| shown.time.pts);
         let Some(at) = self.starts.iter().rposition(|place| place.pts <= next) else { return };
         self.starts.drain(..at);
         let Some(keep) = self.starts.front().map(|place| place.unit) else { return };
         let gone = usize::try_from(keep.saturating_sub(self.base)).unwrap_or(0).min(self.units.len());
         self.units.drain(..gone);
         self.base += gone as u64;
+        self.before = self.before.saturating_sub(gone);
     }
 }
 
@@ -325,7 +359,7 @@ mod tests {
     }
 
     fn closed(frames: usize, gop: usize) -> Vec<Unit> {
-        let start = |i: usize| (i % gop == 0).then_some(Start::Clean);
+        let start = |i: usize| i.is_multiple_of(gop).then_some(Start::Clean);
         let unit = |i| Unit { pts: Some(i as u64), duration: None, start: start(i), shown: 1, wanted: true };
         (0..frames).map(unit).collect()
     }
@@ -400,7 +434,7 @@ mod tests {
     fn a_start_that_something_before_it_is_shown_after_is_none() {
         let mut ranges = Ranges::new(100, Mode::Fixed);
         for unit in stream("I0 P5 I3 P7 h9 I8") {
-            ranges.push((), unit, false).unwrap();
+            ranges.push((), unit).unwrap();
         }
         assert_eq!(ranges.starts.iter().map(|s| (s.pts, s.unit)).collect::<Vec<_>>(), [(0, 0), (8, 5)]);
     }
@@ -410,8 +444,9 @@ mod tests {
         let lengths = |forced: &[u64]| {
             let mut ranges = Ranges::new(100, Mode::Keyframe);
             let mut pieces = Vec::new();
+            forced.iter().for_each(|time| assert_eq!(ranges.force(*time), *time));
             for (i, unit) in closed(300, 10).into_iter().enumerate() {
-                pieces.extend(ranges.push(i, unit, forced.contains(&(i as u64))).unwrap());
+                pieces.extend(ranges.push(i, unit).unwrap());
             }
             pieces.extend(ranges.finish());
             pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>()
@@ -420,6 +455,33 @@ mod tests {
         assert_eq!(lengths(&[115]), [115, 95, 90]);
         assert_eq!(lengths(&[50, 150]), [50, 100, 100, 50]);
         assert_eq!(lengths(&[1, 2]), [1, 1, 98, 100, 100]);
+    }
+
+    #[test]
+    fn a_split_in_the_middle_of_a_group_leaves_what_follows_its_start() {
+        let split = |text: &str, then: &str| {
+            let mut ranges = Ranges::new(100, Mode::Keyframe);
+            let mut number = 0;
+            let mut push = |ranges: &mut Ranges<usize>, text: &str| {
+                for unit in stream(text) {
+                    assert_eq!(ranges.push(number, unit), Ok(vec![]));
+                    number += 1;
+                }
+            };
+            push(&mut ranges, text);
+            let mut pieces = ranges.split();
+            push(&mut ranges, then);
+            pieces.extend(ranges.finish());
+            let of = |p: Piece<usize>| (p.units, p.frames.iter().map(|f| f.pts).collect::<Vec<_>>());
+            pieces.into_iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(split("I0 P1", "P2 P3"), [(vec![0, 1], vec![0, 1]), (vec![0, 1, 2, 3], vec![2, 3])]);
+        assert_eq!(split("I0 P1", "I2 P3"), [(vec![0, 1], vec![0, 1]), (vec![2, 3], vec![2, 3])]);
+        // Leading pictures of the last start.
+        assert_eq!(split("I0 P1 I4", "B2 B3"), [(vec![0, 1, 2], vec![0, 1, 4]), (vec![0, 1, 2, 3, 4], vec![2, 3])]);
+        // Times that start over.
+        assert_eq!(split("I5 P6 P7", "P6 P7"), [(vec![0, 1, 2], vec![5, 6, 7]), (vec![3, 4], vec![6, 7])]);
+        assert_eq!(split("I5 P6", "P0 P1"), [(vec![0, 1], vec![5, 6]), (vec![2, 3], vec![0, 1])]);
     }
 
     proptest! {
@@ -438,7 +500,7 @@ mod tests {
             let mut ranges = Ranges::new(target, mode);
             let mut pieces = Vec::new();
             for (i, unit) in units.iter().enumerate() {
-                pieces.extend(ranges.push(i, *unit, false).unwrap());
+                pieces.extend(ranges.push(i, *unit).unwrap());
                 // What a chunk to come may need, and no more.
                 let most = 2 * target as usize + 2 * gop + MOST_REORDERED;
                 prop_assert!(ranges.units.len() <= most, "{} of {most}", ranges.units.len());

@@ -92,6 +92,11 @@ impl Dispatch {
         ((self.waiting.len() + self.running.len() + self.done.len()) as u64) < self.window
     }
 
+    /// How many chunks wait for a lane.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Does a lane wait for a chunk?
     pub fn has_idle_lane(&self) -> bool {
         !self.idle.is_empty()

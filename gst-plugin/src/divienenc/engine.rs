@@ -3,16 +3,20 @@
 //! Threads: the sink pad's (`push`, `mark`, `section`, `eos`), one a lane, the source pad's task (`next`, `delivered`).
 //! Lock order: `state`, then a chunk's input or the budget. `state` is never held over a notice or a lane's work.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::model::{Config, Finished, FrameInfo, LaneStats, Mark, Notice, Output, Section, Stats};
+use super::model::{
+    CodedChunk, Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Notice, Output, Section, Stats,
+};
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Dispatch, Event, LaneId};
-use crate::lane::{Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane, LaneError, Progress, Reservation};
+use crate::lane::{
+    Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane, LaneError, Progress, Reservation, Wanted,
+};
 
 struct Frame {
     buffer: gst::Buffer,
@@ -25,6 +29,8 @@ struct Chunk {
     first_frame: u64,
     frames: Vec<FrameInfo>,
     input: Arc<ChunkInput>,
+    /// Of a chunk of coded units.
+    wanted: Option<Arc<Wanted>>,
     cancel: Arc<Cancel>,
     result: Option<(Encoded, LaneId, Duration)>,
 }
@@ -76,6 +82,9 @@ struct Shared {
     due: Condvar,
     notify: Box<dyn Fn(Notice) + Send + Sync>,
 }
+
+/// Chunks of coded units that are read before a lane is free for them.
+const MOST_WAITING: usize = 2;
 
 /// One run, from start or flush to stop or flush.
 pub(super) struct Engine {
@@ -168,6 +177,26 @@ impl Engine {
         let Some(cutter) = &mut state.cutter else { return Err(gst::FlowError::NotNegotiated) };
         let cuts = cutter.push(frame, is_forced);
         self.shared.apply(state, cuts).map(drop)
+    }
+
+    /// Takes a whole chunk of coded units; waits while too many chunks are open.
+    pub(super) fn push_coded(&self, mut chunk: CodedChunk) -> Result<(), gst::FlowError> {
+        let marks = chunk.frames.first_mut().map(|frame| &mut frame.marks);
+        let mut state = self.shared.begin(self.shared.state(), marks, Some(MOST_WAITING))?;
+        let count = chunk.frames.len() as u64;
+        state.frames_in += count;
+        state.frames_cut += count;
+        let Some(open) = state.open.take().and_then(|id| state.chunks.get_mut(&id)) else {
+            return Err(gst::FlowError::Error);
+        };
+        open.wanted = Some(Arc::new(chunk.wanted));
+        open.frames = chunk.frames;
+        for unit in chunk.units {
+            let counted = self.shared.budget.count(unit.size() as u64);
+            open.input.push(unit, counted);
+        }
+        open.input.end();
+        Ok(())
     }
 
     /// Takes something that keeps its place among the frames.
@@ -291,8 +320,28 @@ impl Drop for Engine {
 fn finished(state: &mut State, id: ChunkId) -> Option<Finished> {
     let chunk = state.chunks.remove(&id)?;
     let (encoded, lane, time) = chunk.result?;
-    let (section, frames, first_frame) = (chunk.section, chunk.frames, chunk.first_frame);
-    Some(Finished { id, lane, time, first_frame, section, frames, encoded })
+    let (section, mut frames, first_frame) = (chunk.section, chunk.frames, chunk.first_frame);
+    let mut lost = LostFrames { strange: encoded.lost.strange, ..LostFrames::default() };
+    if let Some(wanted) = &chunk.wanted {
+        let numbered = |times: &[Nanos]| {
+            let number = |pts: &Nanos| Some((first_frame + wanted.rank(*pts)?, *pts));
+            times.iter().filter_map(number).collect()
+        };
+        (lost.missing, lost.damaged) = (numbered(&encoded.lost.missing), numbered(&encoded.lost.damaged));
+        let gone: BTreeSet<u64> = encoded.lost.gone().filter_map(|pts| wanted.rank(pts)).collect();
+        let mut marks = Vec::new();
+        frames = (0..)
+            .zip(frames)
+            .filter_map(|(rank, mut frame)| {
+                marks.append(&mut frame.marks);
+                let is_there = !gone.contains(&rank);
+                is_there.then(|| FrameInfo { marks: std::mem::take(&mut marks), ..frame })
+            })
+            .collect();
+        // What stood before frames that are not there goes behind the chunk.
+        marks.into_iter().rev().for_each(|mark| state.order.push_front(Item::Mark(mark)));
+    }
+    Some(Finished { id, lane, time, first_frame, section, frames, lost, encoded })
 }
 
 impl Shared {
@@ -335,22 +384,11 @@ impl Shared {
         while let Some(cut) = cuts.next() {
             match cut {
                 Cut::Open => {
-                    // What stands before a chunk does not wait for the chunk.
-                    if let Some(Cut::Frame(first)) = cuts.peek_mut() {
-                        let marks = std::mem::take(&mut first.info.marks);
-                        let (before, at): (Vec<_>, _) = marks.into_iter().partition(|m| matches!(m, Mark::Event(_)));
-                        first.info.marks = at;
-                        state.order.extend(before.into_iter().map(Item::Mark));
-                        self.due.notify_all();
-                    }
-                    // Finished results have a budget of their own, as large as that of the frames.
-                    let full = |s: &mut State| {
-                        let room = s.dispatch.has_room() && s.result_bytes < self.config.max_buffered_bytes;
-                        s.flow.is_ok() && !room
+                    let marks = match cuts.peek_mut() {
+                        Some(Cut::Frame(first)) => Some(&mut first.info.marks),
+                        _ => None,
                     };
-                    state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
-                    state.flow?;
-                    self.open(&mut state)?;
+                    state = self.begin(state, marks, None)?;
                 }
                 Cut::Frame(frame) => {
                     let chunk = state.open.and_then(|id| state.chunks.get_mut(&id)).ok_or(gst::FlowError::Error)?;
@@ -367,6 +405,34 @@ impl Shared {
         Ok(state)
     }
 
+    /// Opens a chunk whose first frame has these marks, once there is room for it; with `most_waiting`, once no more than
+    /// so many wait for a lane.
+    fn begin<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        marks: Option<&mut Vec<Mark>>,
+        most_waiting: Option<usize>,
+    ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
+        // What stands before a chunk does not wait for the chunk.
+        if let Some(marks) = marks {
+            let (before, at): (Vec<_>, _) =
+                std::mem::take(marks).into_iter().partition(|m| matches!(m, Mark::Event(_)));
+            *marks = at;
+            state.order.extend(before.into_iter().map(Item::Mark));
+            self.due.notify_all();
+        }
+        // Finished results have a budget of their own, as large as that of the frames.
+        let full = |s: &mut State| {
+            let room = s.dispatch.has_room() && s.result_bytes < self.config.max_buffered_bytes;
+            let waits = most_waiting.is_some_and(|most| s.dispatch.waiting() >= most);
+            s.flow.is_ok() && (!room || waits)
+        };
+        state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+        state.flow?;
+        self.open(&mut state)?;
+        Ok(state)
+    }
+
     fn open(&self, state: &mut State) -> Result<(), gst::FlowError> {
         let section = state.section.clone().ok_or(gst::FlowError::NotNegotiated)?;
         let id = state.next_chunk;
@@ -376,6 +442,7 @@ impl Shared {
             first_frame: state.frames_cut,
             frames: Vec::new(),
             input: Arc::default(),
+            wanted: None,
             cancel: Arc::default(),
             result: None,
         };
@@ -395,6 +462,7 @@ impl Shared {
         }
         if !actions.is_empty() {
             self.work.notify_all();
+            self.room.notify_all();
         }
     }
 
@@ -441,6 +509,7 @@ impl Shared {
         let attempt = Attempt {
             format: chunk.section.format.clone(),
             input: chunk.input.clone(),
+            wanted: chunk.wanted.clone(),
             cancel: chunk.cancel.clone(),
             progress: progress.clone(),
         };
@@ -471,7 +540,10 @@ impl Shared {
         let chunk = state.chunks.get_mut(&id)?;
         let (first_frame, frames) = (chunk.first_frame, chunk.frames.len() as u64);
         let taken = attempt.progress.frames();
-        let whole = taken == frames && !is_open;
+        let whole = match &chunk.wanted {
+            None => taken == frames && !is_open,
+            Some(_) => attempt.progress.has_ended(),
+        };
         match outcome.and_then(|encoded| if whole { Ok(encoded) } else { Err(LaneError::Early(taken)) }) {
             Ok(encoded) => {
                 let bytes = encoded.bytes();

@@ -6,6 +6,7 @@ use glib::subclass::prelude::*;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::coded::{self, Coded};
 use super::engine::Engine;
 use super::frames;
 use super::imp::{CAT, DivienEnc};
@@ -50,6 +51,9 @@ impl DivienEnc {
     }
 
     fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.is_coded() {
+            return self.chain_coded(buffer);
+        }
         let (engine, time, forced, learnt) = {
             let mut state = self.state();
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
@@ -104,7 +108,7 @@ impl DivienEnc {
         engine.push(buffer, time, forced, reservation).map(|()| gst::FlowSuccess::Ok)
     }
 
-    fn bad_frame(&self, number: u64, what: &str) -> Result<gst::FlowSuccess, gst::FlowError> {
+    pub(super) fn bad_frame(&self, number: u64, what: &str) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::element_imp_error!(
             self,
             gst::StreamError::Format,
@@ -136,7 +140,7 @@ impl DivienEnc {
         let Some(engine) = self.engine() else { return false };
         let is_format = matches!(event.type_(), gst::EventType::Caps | gst::EventType::Segment);
         let done = match event.view() {
-            EventView::Eos(_) => match engine.eos(event) {
+            EventView::Eos(_) => match self.finish_coded(&engine).and_then(|()| engine.eos(event)) {
                 // What is downstream has ended before, and has been told so.
                 Err(gst::FlowError::Eos) => Ok(()),
                 done => done,
@@ -147,9 +151,10 @@ impl DivienEnc {
                 if let Some(run) = self.state().as_mut() {
                     run.new_stream = true;
                 }
-                engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
+                let ended = self.finish_coded(&engine).and_then(|()| engine.end_chunk());
+                ended.and_then(|()| engine.mark(Mark::Event(event)))
             }
-            EventView::Gap(gap) => {
+            EventView::Gap(gap) if !self.is_coded() => {
                 // What is downstream would wait for the rest of the chunk, which may never come.
                 let (start, duration) = gap.get();
                 let end = start.saturating_add(duration.unwrap_or_default()).nseconds();
@@ -159,7 +164,8 @@ impl DivienEnc {
                 ended.and_then(|()| engine.mark(Mark::Event(event)))
             }
             EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
-                engine.end_chunk().and_then(|()| engine.mark(Mark::Event(event)))
+                let ended = self.finish_coded(&engine).and_then(|()| engine.end_chunk());
+                ended.and_then(|()| engine.mark(Mark::Event(event)))
             }
             EventView::CustomDownstream(_) if gst_video::ForceKeyUnitEvent::is(&event) => {
                 if let Ok(request) = gst_video::DownstreamForceKeyUnitEvent::parse(&event) {
@@ -168,7 +174,7 @@ impl DivienEnc {
                 }
                 Ok(())
             }
-            _ => engine.mark(Mark::Event(event)),
+            _ => self.mark(&engine, Mark::Event(event)),
         };
         if let (true, Err(flow)) = (is_format, done) {
             // What follows cannot be encoded, and a refused sticky event alone would not stop it.
@@ -178,8 +184,11 @@ impl DivienEnc {
     }
 
     fn new_caps(&self, engine: &Engine, caps: gst::Caps) -> Result<(), gst::FlowError> {
-        let negotiation = self.state().as_ref().map(|run| (run.negotiation.clone(), run.encoder.clone()));
-        let (negotiation, encoder) = negotiation.ok_or(gst::FlowError::Flushing)?;
+        if caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
+            engine.end_chunk()?;
+            return self.new_coded_caps(engine, caps);
+        }
+        self.finish_coded(engine)?;
         if engine.current_section().is_some_and(|s| s.format.input == caps) {
             return Ok(());
         }
@@ -187,6 +196,35 @@ impl DivienEnc {
             gst::element_imp_error!(self, gst::StreamError::Format, ("these caps are no raw video: {caps}"));
             gst::FlowError::NotNegotiated
         })?;
+        let output = self.wanted_downstream()?;
+        let fps = info.fps();
+        let duration = (fps.numer() > 0).then(|| {
+            gst::ClockTime::SECOND.mul_div_floor(fps.denom().unsigned_abs().into(), fps.numer().unsigned_abs().into())
+        });
+        let format = {
+            let mut state = self.state();
+            let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            run.frame_duration = duration.flatten();
+            run.frame_bytes = info.size() as u64;
+            (run.coded, run.next_caps) = (None, None);
+            Format {
+                encoder: run.encoder.clone(),
+                input: caps,
+                decoder: None,
+                filter: run.filter.clone(),
+                frame_caps: run.frame_caps.clone(),
+                output,
+            }
+        };
+        engine.section(Arc::new(format), info.size() as u64, false)?;
+        self.latency_changed();
+        Ok(())
+    }
+
+    /// What the element downstream takes of the encoder.
+    pub(super) fn wanted_downstream(&self) -> Result<gst::Caps, gst::FlowError> {
+        let run = self.state().as_ref().map(|run| (run.negotiation.clone(), run.encoder.clone()));
+        let (negotiation, encoder) = run.ok_or(gst::FlowError::Flushing)?;
         let output = negotiation.output(&self.srcpad);
         if output.is_empty() {
             gst::element_imp_error!(
@@ -196,21 +234,10 @@ impl DivienEnc {
             );
             return Err(gst::FlowError::NotNegotiated);
         }
-        let fps = info.fps();
-        let duration = (fps.numer() > 0).then(|| {
-            gst::ClockTime::SECOND.mul_div_floor(fps.denom().unsigned_abs().into(), fps.numer().unsigned_abs().into())
-        });
-        if let Some(run) = self.state().as_mut() {
-            run.frame_duration = duration.flatten();
-            run.frame_bytes = info.size() as u64;
-        }
-        let format = Format { encoder, input: caps, output };
-        engine.section(Arc::new(format), info.size() as u64, false)?;
-        self.latency_changed();
-        Ok(())
+        Ok(output)
     }
 
-    fn latency_changed(&self) {
+    pub(super) fn latency_changed(&self) {
         self.post(gst::message::Latency::builder().src(&*self.obj()).build());
     }
 
@@ -239,11 +266,16 @@ impl DivienEnc {
                 // Said again, as demuxers do when another track turns up: nothing starts over.
                 return Ok(());
             }
-            let is_first = run.segment.is_none();
+            run.segment.is_none()
+        };
+        self.split_coded(engine)?;
+        if let Some(run) = self.state().as_mut() {
             run.segment = Some(time.clone());
             run.last_pts = None;
-            is_first
-        };
+            if let Some(coded) = &mut run.coded {
+                coded.moves_to(time.clone());
+            }
+        }
         // Time stamps may start over, so what follows shares neither chunk nor decode times with what came before.
         match engine.current_section() {
             Some(section) if !is_first => engine.section(section.format.clone(), section.frame_bytes, true)?,
@@ -291,6 +323,7 @@ impl DivienEnc {
                 let Some(run) = state.as_mut().filter(|run| !run.stopping) else { return false };
                 run.engine = Arc::new(engine);
                 run.segment = None;
+                run.coded = run.coded.take().map(Coded::after_flush);
                 run.last_pts = None;
                 run.frames = 0;
                 run.key_requests = KeyRequests::default();
@@ -311,7 +344,12 @@ impl DivienEnc {
         let negotiation = self.state().as_ref().map(|run| run.negotiation.clone());
         match (query.view_mut(), negotiation) {
             (QueryViewMut::Caps(q), Some(negotiation)) => {
-                let caps = negotiation.input(q.filter());
+                let mut caps = negotiation.input(q.filter());
+                let coded = coded::caps();
+                caps.merge(match q.filter() {
+                    Some(filter) => filter.intersect_with_mode(&coded, gst::CapsIntersectMode::First),
+                    None => coded,
+                });
                 q.set_result(&caps);
                 true
             }
@@ -467,7 +505,8 @@ impl DivienEnc {
         let (id, lane, time, first) = (finished.id, finished.lane, finished.time, finished.first_frame);
         let frames = finished.frames.len() as u64;
         let taken = finished.encoded.bytes();
-        let joined = self.writer().chunk(finished);
+        self.tell_lost(id, &finished.lost);
+        let joined = if frames == 0 { Ok(Vec::new()) } else { self.writer().chunk(finished) };
         let out = joined.map_err(|error| {
             let last = (first + frames).saturating_sub(1);
             gst::element_imp_error!(

@@ -9,13 +9,14 @@ use glib::subclass::prelude::*;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::coded::{self, Coded};
 use super::engine::Engine;
 use super::key_requests::KeyRequests;
 use super::model::{Config, Notice, Stats};
 use super::negotiation::Negotiation;
 use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
-use crate::lane::{EncoderSpec, Lane, LocalLane};
+use crate::lane::{EncoderSpec, FilterSpec, Lane, LocalLane};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("divienenc", gst::DebugColorFlags::empty(), Some("divien chunked encoder"))
@@ -25,6 +26,12 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 pub(super) struct Run {
     pub(super) engine: Arc<Engine>,
     pub(super) encoder: EncoderSpec,
+    pub(super) filter: FilterSpec,
+    pub(super) frame_caps: Option<gst::Structure>,
+    /// While compressed video comes in.
+    pub(super) coded: Option<Coded>,
+    /// Caps that are not in force yet: they begin where decoding may start.
+    pub(super) next_caps: Option<gst::Caps>,
     pub(super) negotiation: Arc<Negotiation>,
     pub(super) segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// A stream has started and its segment has not come yet.
@@ -70,13 +77,19 @@ impl DivienEnc {
         let settings = self.settings().clone();
         let encoder = EncoderSpec::parse(&settings.encoder, settings.threads)
             .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("encoder: {e}")))?;
-        let negotiation =
-            Negotiation::new(&encoder, &self.srcpad).map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
+        let filter = FilterSpec::parse(&settings.filter)
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("filter: {e}")))?;
+        let negotiation = Negotiation::new(&encoder, &filter, &self.srcpad)
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
         let engine = self.start_engine(&settings)?;
         *self.writer() = Writer::default();
         *self.state() = Some(Run {
             engine: Arc::new(engine),
             encoder,
+            filter,
+            frame_caps: settings.frame_caps.as_ref().and_then(|caps| caps.structure(0)).map(ToOwned::to_owned),
+            coded: None,
+            next_caps: None,
             negotiation: Arc::new(negotiation),
             segment: None,
             new_stream: false,
@@ -223,9 +236,10 @@ impl ElementImpl for DivienEnc {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let raw = gst::Caps::new_empty_simple("video/x-raw");
+            let mut takes = gst::Caps::new_empty_simple("video/x-raw");
+            takes.merge(coded::caps());
             [
-                gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &raw),
+                gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &takes),
                 gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &gst::Caps::new_any()),
             ]
             .into_iter()

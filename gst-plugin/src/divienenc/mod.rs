@@ -2,7 +2,7 @@
 //!
 //! # SECTION: element-divienenc
 //!
-//! Encodes raw video with many encoders at once. The video is cut into chunks of `chunk-frames` frames, each chunk is
+//! Encodes video with many encoders at once. The video is cut into chunks of `chunk-frames` frames, each chunk is
 //! encoded by a fresh encoder, and the results are joined into one stream that a single encoder could have written.
 //!
 //! ```sh
@@ -11,11 +11,36 @@
 //!   ! h264parse ! mp4mux ! filesink location=o.mp4
 //! ```
 //!
+//! The video may be raw, or compressed and parsed. Compressed video is cut before it is decoded, and each encoder has a
+//! decoder of its own, so that no single decoder feeds all:
+//!
+//! ```sh
+//! gst-launch-1.0 filesrc location=in.mkv ! parsebin \
+//!   ! divienenc encoder="x264enc speed-preset=medium pass=qual quantizer=23" filter="videoscale ! video/x-raw,width=640,height=360" \
+//!   ! h264parse ! mp4mux ! filesink location=o.mp4
+//! ```
+//!
+//! The frames that reach the encoders are those that one decoder would make of the whole input, whichever chunks they
+//! are in. With `cut=keyframe` chunks begin at those of the input's key frames that are nearest to `chunk-frames`; with
+//! `cut=fixed` they have exactly so many frames, as chunks of raw video always have, and the frames between the key frame
+//! before a chunk and its first are decoded once more.
+//! Video that cannot be cut before it is decoded (without time stamps, say) ends in an error that names the packet; a
+//! decoder before the element takes it. Frames that the input has lost are left out, and a warning message names them;
+//! its details are a structure `divien-frames-lost` with the chunk's `id` (uint64), `missing` and `damaged` (arrays of
+//! frame numbers, uint64), `missing-times` and `damaged-times` (their presentation times in ns) and `strange` (uint64),
+//! the count of frames with times that no packet has.
+//!
+//! `filter` names elements that make each frame from one frame, with caps between them as in a launch line; they work
+//! in every lane, before the encoder. `frame-caps` replaces fields of the caps that the encoder reads: a rate or colours
+//! that the input does not know itself.
+//!
 //! For every chunk done and joined, before it leaves, the element posts an element message `divien-chunk-done` with the fields `id`, `frames`,
 //! `bytes` (uint64), `lane` (uint) and `seconds` (double).
 //!
 //! Output comes a whole chunk at a time, so the latency is that of `workers` + 1 chunks. When the encoders lag, the
 //! element blocks; it never drops a frame. A chunk starts at every frame for which a force-key-unit event asks.
+//!
+//! With compressed video, up to two chunks are read ahead of the encoders.
 //!
 //! Events keep their places among the frames. A GAP event that lasts past the end of the open chunk ends that chunk, so
 //! that the frames before it come out in time; before the first frame, whose chunk brings the caps, events wait.
@@ -23,6 +48,7 @@
 //! Frames are kept in the buffers they come in. Those of a pool with a limited number of buffers, as cameras and
 //! hardware decoders have, are copied, so that the pool never runs dry.
 
+mod coded;
 mod engine;
 mod flow;
 mod frames;
@@ -32,6 +58,7 @@ mod model;
 mod negotiation;
 mod output;
 mod settings;
+mod units;
 
 use gst::prelude::*;
 

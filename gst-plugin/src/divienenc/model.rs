@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chunk::{ChunkId, FrameTime};
+use crate::chunk::{ChunkId, FrameTime, Nanos};
 use crate::dispatch::LaneId;
-use crate::lane::{Encoded, Format, LaneError};
+use crate::lane::{Encoded, Format, LaneError, Wanted};
 
 /// How the engine runs.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,29 @@ pub(super) struct FrameInfo {
     pub(super) marks: Vec<Mark>,
 }
 
+/// A chunk of coded units, whole.
+#[derive(Debug)]
+pub(super) struct CodedChunk {
+    pub(super) wanted: Wanted,
+    pub(super) frames: Vec<FrameInfo>,
+    pub(super) units: Vec<gst::Buffer>,
+}
+
+/// Frames that the input has lost, by number and time.
+#[derive(Debug, Default)]
+pub(super) struct LostFrames {
+    pub(super) missing: Vec<(u64, Nanos)>,
+    pub(super) damaged: Vec<(u64, Nanos)>,
+    /// Frames that came with times that none should have.
+    pub(super) strange: u64,
+}
+
+impl LostFrames {
+    pub(super) fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.damaged.is_empty() && self.strange == 0
+    }
+}
+
 /// A chunk with its result.
 #[derive(Debug)]
 pub(super) struct Finished {
@@ -61,7 +84,9 @@ pub(super) struct Finished {
     pub(super) time: Duration,
     pub(super) first_frame: u64,
     pub(super) section: Arc<Section>,
+    /// Those that there are.
     pub(super) frames: Vec<FrameInfo>,
+    pub(super) lost: LostFrames,
     pub(super) encoded: Encoded,
 }
 

@@ -1,24 +1,29 @@
 //! What a single encoder in this place would accept.
 //!
-//! An encoder that never sees a frame is asked, with its source pad's peer answering for the element's own, so that
+//! A filter and an encoder that never see a frame are asked, with its source pad's peer answering for the element's own, so that
 //! what is downstream restricts what is upstream just as it would without chunks.
 
 use gst::prelude::*;
 
-use crate::lane::{EncoderSpec, SpecError};
+use crate::lane::{EncoderSpec, FilterSpec, SpecError};
 
 /// The encoder that is asked.
 #[derive(Debug)]
 pub(super) struct Negotiation {
     encoder: gst::Element,
+    filter: Vec<gst::Element>,
     /// Owned here because a link holds no reference.
     peer: gst::Pad,
     output: gst::Caps,
 }
 
 impl Negotiation {
-    pub(super) fn new(spec: &EncoderSpec, srcpad: &gst::Pad) -> Result<Self, SpecError> {
+    pub(super) fn new(spec: &EncoderSpec, filter: &FilterSpec, srcpad: &gst::Pad) -> Result<Self, SpecError> {
         let encoder = spec.build()?;
+        let filter = filter.build(false)?;
+        let chain: Vec<_> = filter.iter().chain([&encoder]).collect();
+        // A link that cannot be leaves the filter's answer without the encoder's; the lanes tell why they do not start.
+        let _ = gst::Element::link_many(chain);
         let output = spec.output_caps();
         let srcpad = srcpad.downgrade();
         let peer = gst::Pad::builder(gst::PadDirection::Sink)
@@ -31,13 +36,13 @@ impl Negotiation {
             // Without a link the encoder answers with what it can do itself, which is right as well.
             let _ = src.link_full(&peer, gst::PadLinkCheck::empty());
         }
-        Ok(Self { encoder, peer, output })
+        Ok(Self { encoder, filter, peer, output })
     }
 
     /// What may come in.
     pub(super) fn input(&self, filter: Option<&gst::CapsRef>) -> gst::Caps {
         let filter = filter.map(gst::CapsRef::to_owned);
-        let sink = self.encoder.static_pad("sink");
+        let sink = self.filter.first().unwrap_or(&self.encoder).static_pad("sink");
         let caps = sink.map_or_else(gst::Caps::new_any, |pad| pad.query_caps(filter.as_ref()));
         // Frames have to be readable by every lane, so they are in system memory.
         caps.intersect_with_mode(&gst::Caps::new_empty_simple("video/x-raw"), gst::CapsIntersectMode::First)
@@ -72,6 +77,8 @@ impl Drop for Negotiation {
         if let Some(src) = self.encoder.static_pad("src") {
             let _ = src.unlink(&self.peer);
         }
-        let _ = self.encoder.set_state(gst::State::Null);
+        for element in self.filter.iter().chain([&self.encoder]) {
+            let _ = element.set_state(gst::State::Null);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use gst::prelude::*;
 
+use crate::chunk::Mode;
 use crate::lane::EncoderSpec;
 
 /// Frames in a chunk: x264's default key-frame distance.
@@ -21,6 +22,32 @@ pub(super) struct Settings {
     pub(super) threads: u32,
     pub(super) chunk_frames: u32,
     pub(super) max_buffered_bytes: u64,
+    pub(super) cut: Cut,
+    pub(super) filter: String,
+    pub(super) frame_caps: Option<gst::Caps>,
+}
+
+/// Where chunks of compressed video begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "DivienEncCut")]
+#[repr(i32)]
+pub(super) enum Cut {
+    /// After so many frames, wherever that is.
+    #[enum_value(name = "After exactly chunk-frames frames", nick = "fixed")]
+    Fixed,
+    /// At a key frame near by.
+    #[default]
+    #[enum_value(name = "At the input's key frame nearest to that, within half a chunk", nick = "keyframe")]
+    Keyframe,
+}
+
+impl From<Cut> for Mode {
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::Fixed => Self::Fixed,
+            Cut::Keyframe => Self::Keyframe,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -31,6 +58,9 @@ impl Default for Settings {
             threads: 0,
             chunk_frames: DEFAULT_CHUNK_FRAMES,
             max_buffered_bytes: DEFAULT_MAX_BUFFERED_BYTES,
+            cut: Cut::default(),
+            filter: String::new(),
+            frame_caps: None,
         }
     }
 }
@@ -58,6 +88,9 @@ impl Settings {
             "threads" => self.threads = value.get().unwrap_or(self.threads),
             "chunk-frames" => self.chunk_frames = value.get().unwrap_or(self.chunk_frames),
             "max-buffered-bytes" => self.max_buffered_bytes = value.get().unwrap_or(self.max_buffered_bytes),
+            "cut" => self.cut = value.get().unwrap_or(self.cut),
+            "filter" => self.filter = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "frame-caps" => self.frame_caps = value.get().unwrap_or_default(),
             _ => {}
         }
     }
@@ -68,6 +101,9 @@ impl Settings {
             "workers" => self.workers.to_value(),
             "threads" => self.threads.to_value(),
             "chunk-frames" => self.chunk_frames.to_value(),
+            "cut" => self.cut.to_value(),
+            "filter" => self.filter.to_value(),
+            "frame-caps" => self.frame_caps.to_value(),
             _ => self.max_buffered_bytes.to_value(),
         }
     }
@@ -115,6 +151,25 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .blurb("Frames in a chunk; a tail shorter than a quarter of that joins the chunk before it")
             .minimum(1)
             .default_value(defaults.chunk_frames)
+            .mutable_ready()
+            .build(),
+        // Raw frames are always cut after exactly so many.
+        glib::ParamSpecEnum::builder_with_default("cut", defaults.cut)
+            .nick("Cut")
+            .blurb("Where chunks of compressed video begin; raw video is always cut after chunk-frames frames")
+            .mutable_ready()
+            .build(),
+        // Elements that make each frame from one frame, and caps, in the words of a launch line.
+        glib::ParamSpecString::builder("filter")
+            .nick("Filter")
+            .blurb("What is done to each frame before it is encoded: videoscale ! video/x-raw,width=640,height=360")
+            .default_value(Some(""))
+            .mutable_ready()
+            .build(),
+        // What a decoder guesses, a rate or colours, can be put right here.
+        glib::ParamSpecBoxed::builder::<gst::Caps>("frame-caps")
+            .nick("Frame caps")
+            .blurb("Fields that the encoders read in place of those of the frames: video/x-raw,framerate=0/1")
             .mutable_ready()
             .build(),
         // Frames an encoder has taken for its lookahead are the encoder's own and not counted.

@@ -36,6 +36,14 @@ pub enum SpecError {
     Threads { factory: String, threads: u32, asked: u32 },
     #[error("{0} could not be made: {1}")]
     Build(String, String),
+    #[error("the filter has nothing between two '!'")]
+    NoFilter,
+    #[error("'{0}' are no caps")]
+    NotCaps(String),
+    #[error(
+        "'{name}' cannot filter chunks, as only elements can that make each frame from one frame; filter takes caps and {takes}"
+    )]
+    NotPerFrame { name: String, takes: String },
 }
 
 fn near(names: &[String]) -> String {
@@ -43,7 +51,7 @@ fn near(names: &[String]) -> String {
 }
 
 /// The names of `all` that look most like `name`, at most three.
-fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub(super) fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut scored: Vec<_> = all
         .into_iter()
         .map(|other| (strsim::jaro_winkler(name, other), other))
@@ -259,7 +267,7 @@ impl Checker<'_> {
 }
 
 /// A property's value from text, or what was expected instead.
-fn parse_value(spec: &glib::ParamSpec, text: &str) -> Result<glib::Value, String> {
+pub(super) fn parse_value(spec: &glib::ParamSpec, text: &str) -> Result<glib::Value, String> {
     let type_ = spec.value_type();
     if type_ == glib::Type::STRING {
         return Ok(text.to_value());

@@ -52,6 +52,11 @@ impl Budget {
         Ok(self.take(&mut spent, bytes))
     }
 
+    /// Counts so many bytes that cannot wait.
+    pub fn count(self: &Arc<Self>, bytes: u64) -> Reservation {
+        self.take(&mut self.spent(), bytes)
+    }
+
     /// Ends all waiting, now and later.
     pub fn cancel(&self) {
         self.spent().cancelled = true;

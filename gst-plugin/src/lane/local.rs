@@ -1,4 +1,4 @@
-//! A lane in this process: `appsrc ! encoder ! appsink`, made anew for each chunk.
+//! A lane in this process: `appsrc ! [decoder] ! [filter] ! encoder ! appsink`, made anew for each chunk.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,12 +7,13 @@ use glib::object::Cast as _;
 use gst::prelude::*;
 
 use super::known::Ending;
+use super::wanted::Sieve;
 use super::{Attempt, Encoded, Lane, LaneError, Next, Progress};
 
 /// A lane in this process.
 ///
-/// The encoder works on the appsrc's thread, which waits for frames and hands over the units; the thread that called
-/// [`Lane::encode`] waits for the end and takes the pipeline down.
+/// Decoder and encoder work on the appsrc's thread, which waits for the input and hands over the units; the thread that
+/// called [`Lane::encode`] waits for the end and takes the pipeline down.
 #[derive(Debug, Default)]
 pub struct LocalLane;
 
@@ -28,7 +29,7 @@ struct Collected {
 impl Lane for LocalLane {
     fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
         let collected = Arc::<Mutex<Collected>>::default();
-        let (pipeline, encoder) = build(attempt, &collected)?;
+        let Built { pipeline, encoder, sieve } = build(attempt, &collected)?;
         let bus = pipeline.bus().ok_or_else(|| LaneError::Start("its pipeline has no bus".into()))?;
         match attempt.format.encoder.ending() {
             Ending::Whole => {}
@@ -60,6 +61,7 @@ impl Lane for LocalLane {
         outcome?;
 
         let collected = std::mem::take(&mut *lock(&collected));
+        let lost = sieve.map(|sieve| sieve.lost()).unwrap_or_default();
         if collected.caps_changed {
             return Err(LaneError::Encoder {
                 element: attempt.format.encoder.factory_name().into(),
@@ -67,11 +69,15 @@ impl Lane for LocalLane {
                 debug: None,
             });
         }
+        // No frame could be decoded, which is the input's fault and no encoder's.
+        let nothing = attempt.wanted.is_some() && attempt.progress.frames() == 0;
+        let caps = collected.caps.or_else(|| nothing.then(gst::Caps::new_empty)).ok_or(LaneError::Nothing)?;
         Ok(Encoded {
-            caps: collected.caps.ok_or(LaneError::Nothing)?,
+            caps,
             units: collected.units,
             segment_start: collected.segment_start.unwrap_or(0),
             tags: collected.tags,
+            lost,
         })
     }
 }
@@ -93,6 +99,7 @@ fn wait(bus: &gst::Bus, encoder: &gst::Element, attempt: &Attempt) -> Result<(),
         match message.view() {
             MessageView::Eos(_) => return Ok(()),
             MessageView::Error(_) if attempt.cancel.is_cancelled() => return Err(LaneError::Cancelled),
+            MessageView::Error(error) if found_no_frame(error, attempt) => return Ok(()),
             MessageView::Error(error) => return Err(best_error(bus, error, attempt)),
             MessageView::Application(m) if m.structure().is_some_and(|s| s.name() == CANCEL) => {
                 return Err(LaneError::Cancelled);
@@ -103,6 +110,16 @@ fn wait(bus: &gst::Bus, encoder: &gst::Element, attempt: &Attempt) -> Result<(),
             _ => {}
         }
     }
+}
+
+/// True for what a decoder says that has had all units and could make no frame of them.
+fn found_no_frame(error: &gst::message::Error, attempt: &Attempt) -> bool {
+    let Some(decoder) = attempt.format.decoder.as_ref() else { return false };
+    let from = error.src().and_then(|s| s.downcast_ref::<gst::Element>()).and_then(|e| e.factory());
+    from.is_some_and(|f| f.name() == decoder.name())
+        && error.error().matches(gst::StreamError::Decode)
+        && attempt.progress.frames() == 0
+        && attempt.progress.has_ended()
 }
 
 /// Keeps the EOS of an encoder that ends in parts, and says so on the bus the first time.
@@ -183,8 +200,10 @@ fn best_error(bus: &gst::Bus, first: &gst::message::Error, attempt: &Attempt) ->
         }
     }
     if first.debug().is_some_and(|d| d.contains("not-negotiated")) {
+        let mut chain = attempt.format.decoder.iter().map(|d| d.name()).collect::<Vec<_>>();
+        chain.push(attempt.format.encoder.factory_name().into());
         return LaneError::Refused {
-            encoder: attempt.format.encoder.factory_name().into(),
+            encoder: chain.join(" ! "),
             input: attempt.format.input.clone(),
             output: attempt.format.output.clone(),
         };
@@ -202,11 +221,31 @@ fn encoder_error(error: &gst::message::Error) -> LaneError {
     }
 }
 
-fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<(gst::Pipeline, gst::Element), LaneError> {
+/// A lane's pipeline.
+struct Built {
+    pipeline: gst::Pipeline,
+    encoder: gst::Element,
+    sieve: Option<Arc<Sieve>>,
+}
+
+fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, LaneError> {
     let start = |e: &dyn std::fmt::Display| LaneError::Start(e.to_string());
     let format = &attempt.format;
     let src = gst_app::AppSrc::builder().caps(&format.input).format(gst::Format::Time).callbacks(feed(attempt)).build();
+    let mut elements: Vec<gst::Element> = vec![src.upcast()];
+    let mut sieve = None;
+    if let (Some(decoder), Some(wanted)) = (&format.decoder, &attempt.wanted) {
+        let decoder = decoder.build(wanted.start()).map_err(|e| start(&e))?;
+        let frames = Arc::new(Sieve::new(wanted.clone()));
+        keep_wanted(&decoder, &frames, &attempt.progress);
+        sieve = Some(frames);
+        elements.push(decoder);
+    }
+    elements.extend(format.filter.build(sieve.is_some()).map_err(|e| start(&e))?);
     let encoder = format.encoder.build().map_err(|e| start(&e))?;
+    if let (Some(fields), Some(before)) = (&format.frame_caps, elements.last()) {
+        tell_frames(before, fields);
+    }
     watch_tags(&encoder, collected);
     let sink = gst_app::AppSink::builder()
         .caps(&format.output)
@@ -214,11 +253,52 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<(gst::P
         .callbacks(collect(attempt.progress.clone(), collected.clone()))
         .build();
     accept_what_meets(&sink, &format.output);
+    elements.extend([encoder.clone(), sink.upcast()]);
     let pipeline = gst::Pipeline::new();
-    let elements = [src.upcast_ref(), &encoder, sink.upcast_ref()];
-    pipeline.add_many(elements).map_err(|e| start(&e))?;
-    gst::Element::link_many(elements).map_err(|e| start(&e))?;
-    Ok((pipeline, encoder))
+    pipeline.add_many(&elements).map_err(|e| start(&e))?;
+    gst::Element::link_many(&elements).map_err(|e| start(&e))?;
+    Ok(Built { pipeline, encoder, sieve })
+}
+
+/// Lets the chunk's own frames through, with time stamps that count from its first.
+fn keep_wanted(decoder: &gst::Element, sieve: &Arc<Sieve>, progress: &Arc<Progress>) {
+    let Some(src) = decoder.static_pad("src") else { return };
+    let (sieve, progress) = (sieve.clone(), progress.clone());
+    src.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        match &mut info.data {
+            Some(gst::PadProbeData::Buffer(frame)) => {
+                let damaged = frame.flags().contains(gst::BufferFlags::CORRUPTED);
+                let Some(time) = sieve.pass(frame.pts().map(gst::ClockTime::nseconds), damaged) else {
+                    return gst::PadProbeReturn::Drop;
+                };
+                let frame = frame.make_mut();
+                frame.set_pts(gst::ClockTime::from_nseconds(time));
+                frame.set_dts(gst::ClockTime::NONE);
+                progress.add_frame();
+                gst::PadProbeReturn::Ok
+            }
+            // Encoders would let go of what they hold.
+            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Gap => gst::PadProbeReturn::Drop,
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+}
+
+/// Puts these fields into the caps that leave `element`.
+fn tell_frames(element: &gst::Element, fields: &gst::Structure) {
+    let (Some(src), fields) = (element.static_pad("src"), fields.clone()) else { return };
+    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) {
+            let mut caps = caps.caps_owned();
+            for structure in caps.make_mut().iter_mut() {
+                for (name, value) in fields.iter() {
+                    structure.set_value(name, value.clone());
+                }
+            }
+            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Parsers and muxers take caps that lack fields of theirs, where appsink wants all. One that wants all as well refuses
@@ -248,15 +328,21 @@ fn watch_tags(encoder: &gst::Element, collected: &Arc<Mutex<Collected>>) {
 
 fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
     let (input, progress) = (attempt.input.clone(), attempt.progress.clone());
+    let are_frames = attempt.wanted.is_none();
     gst_app::AppSrcCallbacks::builder()
         .need_data(move |src, _| {
             // Both fail only while the pipeline is being taken down.
             let _ = match input.next() {
                 Next::Frame(frame) => {
-                    progress.add_frame();
+                    if are_frames {
+                        progress.add_frame();
+                    }
                     src.push_buffer(frame)
                 }
-                Next::End => src.end_of_stream(),
+                Next::End => {
+                    progress.end();
+                    src.end_of_stream()
+                }
                 Next::Cancelled => Err(gst::FlowError::Flushing),
             };
         })
@@ -302,9 +388,18 @@ mod tests {
         let format = Format {
             encoder: EncoderSpec::parse(encoder, 0).unwrap(),
             input: CAPS.parse().unwrap(),
+            decoder: None,
+            filter: super::super::FilterSpec::default(),
+            frame_caps: None,
             output: gst::Caps::new_any(),
         };
-        Attempt { format: Arc::new(format), input: Arc::default(), cancel: Arc::default(), progress: Arc::default() }
+        Attempt {
+            format: Arc::new(format),
+            input: Arc::default(),
+            wanted: None,
+            cancel: Arc::default(),
+            progress: Arc::default(),
+        }
     }
 
     #[test]

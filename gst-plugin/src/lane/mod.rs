@@ -1,29 +1,39 @@
-//! Encodes one chunk at a time: frames in, units out.
+//! Encodes one chunk at a time: frames, or the units that make them, in; encoded units out.
 
 mod decoder;
 mod encoder;
+mod filter;
 mod input;
 mod known;
 mod local;
+mod wanted;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
 pub use decoder::DecoderSpec;
 pub use encoder::{EncoderSpec, SpecError, option_keys};
+pub use filter::FilterSpec;
 pub use input::{Budget, Cancelled, ChunkInput, Next, Reservation};
 pub use local::LocalLane;
+pub use wanted::{Lost, Wanted, WantedFrame};
 
 /// Everything a lane needs to know about the chunks of one section.
 #[derive(Debug)]
 pub struct Format {
     /// Which encoder, with which properties.
     pub encoder: EncoderSpec,
-    /// What the frames are.
+    /// What comes in: frames, or coded units.
     pub input: gst::Caps,
+    /// What makes frames of coded units.
+    pub decoder: Option<DecoderSpec>,
+    /// What is done to each frame.
+    pub filter: FilterSpec,
+    /// Fields that the encoder reads in place of those of the frames' own caps.
+    pub frame_caps: Option<gst::Structure>,
     /// What the units may be.
     pub output: gst::Caps,
 }
@@ -39,6 +49,8 @@ pub struct Encoded {
     pub segment_start: u64,
     /// What the encoder says of itself.
     pub tags: Option<gst::TagList>,
+    /// What the decoder could not give.
+    pub lost: Lost,
 }
 
 impl Encoded {
@@ -94,6 +106,7 @@ pub struct Progress {
     frames: AtomicU64,
     units: AtomicU64,
     bytes: AtomicU64,
+    ended: AtomicBool,
 }
 
 impl Progress {
@@ -112,6 +125,15 @@ impl Progress {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// All of the input has been taken.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
     fn add_frame(&self) {
         self.frames.fetch_add(1, Ordering::Relaxed);
     }
@@ -127,8 +149,10 @@ impl Progress {
 pub struct Attempt {
     /// How to encode.
     pub format: Arc<Format>,
-    /// The frames, with time stamps that count from the chunk's first.
+    /// The frames, with time stamps that count from the chunk's first; or the units that make them, with their own.
     pub input: Arc<ChunkInput>,
+    /// Which frames to make of units.
+    pub wanted: Option<Arc<Wanted>>,
     /// Calls the attempt off.
     pub cancel: Arc<Cancel>,
     /// Tells how far it is.

@@ -5,6 +5,7 @@
 //! result is the same video ([`Fidelity`], [`probe`], [`stream`]).
 
 pub mod clip;
+pub mod coded;
 pub mod fidelity;
 pub mod gst;
 pub mod place;

@@ -1,0 +1,188 @@
+//! Compressed units on the sink pad: from buffers and events to whole chunks.
+
+use std::sync::Arc;
+
+use glib::subclass::prelude::*;
+use gst::prelude::*;
+
+use super::coded::Coded;
+use super::engine::Engine;
+use super::imp::DivienEnc;
+use super::model::{CodedChunk, LostFrames, Mark};
+use crate::chunk::ChunkId;
+use crate::lane::Format;
+
+/// So many lost frames are named one by one.
+const NAMED: usize = 8;
+
+impl DivienEnc {
+    /// True while compressed video comes in.
+    pub(super) fn is_coded(&self) -> bool {
+        self.state().as_ref().is_some_and(|run| run.coded.is_some())
+    }
+
+    /// Takes a unit.
+    pub(super) fn chain_coded(&self, unit: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if let Some((engine, caps)) = self.caps_to_begin(&unit) {
+            self.finish_coded(&engine)?;
+            self.begin_coded(&engine, caps)?;
+        }
+        let (engine, pushed) = {
+            let mut state = self.state();
+            let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            run.engine.flow()?;
+            let Some(segment) = &run.segment else {
+                drop(state);
+                return self.bad_frame(0, "came before any segment");
+            };
+            let Some(coded) = &mut run.coded else { return Err(gst::FlowError::NotNegotiated) };
+            run.frames += 1;
+            let running_time = unit.pts().and_then(|pts| segment.to_running_time(pts));
+            if let Some(request) = run.key_requests.due(running_time) {
+                let time = request.running_time.and_then(|time| segment.position_from_running_time(time));
+                let mark = Mark::ForceKeyUnit { all_headers: request.all_headers, count: request.count };
+                coded.ask(time.map(gst::ClockTime::nseconds), mark);
+            }
+            (run.engine.clone(), coded.push(unit))
+        };
+        let chunks = pushed.map_err(|why| {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                ("the input cannot be cut before it is decoded: {why}; put a decoder before divienenc (decodebin in place of parsebin)")
+            );
+            gst::FlowError::Error
+        })?;
+        self.push_coded(&engine, chunks).map(|()| gst::FlowSuccess::Ok)
+    }
+
+    /// New caps that begin with this unit: earlier ones still belong to what came before.
+    fn caps_to_begin(&self, unit: &gst::BufferRef) -> Option<(Arc<Engine>, gst::Caps)> {
+        let mut state = self.state();
+        let run = state.as_mut()?;
+        let caps = run.next_caps.as_ref()?;
+        let (_, syntax) = Coded::syntax(caps).ok()?;
+        let starts = Coded::starts(syntax, unit);
+        let caps = run.next_caps.take_if(|_| starts)?;
+        Some((run.engine.clone(), caps))
+    }
+
+    /// Caps of compressed video.
+    pub(super) fn new_coded_caps(&self, engine: &Engine, caps: gst::Caps) -> Result<(), gst::FlowError> {
+        if let Err(why) = Coded::syntax(&caps) {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{why}; put a decoder before divienenc"));
+            return Err(gst::FlowError::NotNegotiated);
+        }
+        let is_new = {
+            let settings = self.settings().clone();
+            let mut state = self.state();
+            let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            let is_new = run.coded.is_none();
+            let segment = run.segment.clone();
+            let coded = run.coded.get_or_insert_with(|| Coded::new(settings.chunk_frames.into(), settings.cut.into()));
+            if let Some(segment) = segment.filter(|_| is_new) {
+                coded.moves_to(segment);
+            }
+            is_new
+        };
+        let is_same = engine.current_section().is_some_and(|section| section.format.input == caps);
+        if is_new && !is_same {
+            return self.begin_coded(engine, caps);
+        }
+        if let Some(run) = self.state().as_mut() {
+            run.next_caps = Some(caps).filter(|_| !is_same);
+        }
+        Ok(())
+    }
+
+    fn begin_coded(&self, engine: &Engine, caps: gst::Caps) -> Result<(), gst::FlowError> {
+        let (decoder, syntax) = Coded::syntax(&caps).map_err(|_| gst::FlowError::NotNegotiated)?;
+        let output = self.wanted_downstream()?;
+        let rate = caps.structure(0).and_then(|s| s.get::<gst::Fraction>("framerate").ok());
+        let usual = rate.filter(|rate| rate.numer() > 0 && rate.denom() > 0).and_then(|rate| {
+            gst::ClockTime::SECOND.mul_div_floor(rate.denom().unsigned_abs().into(), rate.numer().unsigned_abs().into())
+        });
+        let format = {
+            let mut state = self.state();
+            let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            run.frame_duration = usual;
+            if let Some(coded) = &mut run.coded {
+                coded.becomes(syntax, usual);
+            }
+            Format {
+                encoder: run.encoder.clone(),
+                input: caps,
+                decoder: Some(decoder),
+                filter: run.filter.clone(),
+                frame_caps: run.frame_caps.clone(),
+                output,
+            }
+        };
+        engine.section(Arc::new(format), 0, false)?;
+        self.latency_changed();
+        Ok(())
+    }
+
+    /// Chunks that are open end here, and nothing that follows needs their units.
+    pub(super) fn finish_coded(&self, engine: &Engine) -> Result<(), gst::FlowError> {
+        self.end_coded(engine, Coded::finish)
+    }
+
+    /// Chunks that are open end here. What follows may need their units to be decoded.
+    pub(super) fn split_coded(&self, engine: &Engine) -> Result<(), gst::FlowError> {
+        self.end_coded(engine, Coded::split)
+    }
+
+    fn end_coded(
+        &self,
+        engine: &Engine,
+        end: impl FnOnce(&mut Coded) -> (Vec<CodedChunk>, Vec<Mark>),
+    ) -> Result<(), gst::FlowError> {
+        let left = self.state().as_mut().and_then(|run| run.coded.as_mut()).map(end);
+        let Some((chunks, marks)) = left else { return Ok(()) };
+        self.push_coded(engine, chunks)?;
+        marks.into_iter().try_for_each(|mark| engine.mark(mark))
+    }
+
+    /// Puts an event in its place among the frames.
+    pub(super) fn mark(&self, engine: &Engine, mark: Mark) -> Result<(), gst::FlowError> {
+        let mark = match self.state().as_mut().and_then(|run| run.coded.as_mut()) {
+            Some(coded) => coded.mark(mark),
+            None => Some(mark),
+        };
+        mark.map_or(Ok(()), |mark| engine.mark(mark))
+    }
+
+    fn push_coded(&self, engine: &Engine, chunks: Vec<CodedChunk>) -> Result<(), gst::FlowError> {
+        chunks.into_iter().try_for_each(|chunk| engine.push_coded(chunk))
+    }
+
+    /// Says which frames the input has lost.
+    pub(super) fn tell_lost(&self, id: ChunkId, lost: &LostFrames) {
+        if lost.is_empty() {
+            return;
+        }
+        let LostFrames { missing, damaged, strange } = lost;
+        let named = |frames: &[(u64, u64)], what: &str| {
+            let each = frames.iter().take(NAMED).map(|(n, pts)| format!("{n} at {:.3} s", *pts as f64 / 1e9));
+            let more = if frames.len() > NAMED { " …" } else { "" };
+            (!frames.is_empty())
+                .then(|| format!("{} {what}: {}{more}", frames.len(), each.collect::<Vec<_>>().join(", ")))
+        };
+        let strange = (*strange > 0).then(|| format!("{strange} decoded with a time that no packet has"));
+        let told: Vec<_> =
+            named(missing, "missing").into_iter().chain(named(damaged, "damaged")).chain(strange).collect();
+        let array = |frames: &[(u64, u64)], which: fn(&(u64, u64)) -> u64| gst::Array::new(frames.iter().map(which));
+        let details = gst::Structure::builder("divien-frames-lost")
+            .field("id", id.0)
+            .field("missing", array(missing, |frame| frame.0))
+            .field("missing-times", array(missing, |frame| frame.1))
+            .field("damaged", array(damaged, |frame| frame.0))
+            .field("damaged-times", array(damaged, |frame| frame.1))
+            .field("strange", lost.strange)
+            .build();
+        let text = format!("frames of {id} could not be decoded as they were: {}", told.join("; "));
+        let warning = gst::message::Warning::builder(gst::StreamError::Decode, &text);
+        self.post(warning.details(details).src(&*self.obj()).build());
+    }
+}

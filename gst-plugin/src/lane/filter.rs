@@ -1,0 +1,161 @@
+//! What is done to each frame between decoder and encoder, checked as the encoder is.
+
+use gst::prelude::*;
+
+use super::encoder::{SpecError, nearest, parse_value};
+
+/// Elements that make each frame from one frame, whatever came before it: chunks need no frame of their neighbours.
+const PER_FRAME: &[&str] =
+    &["gamma", "videobalance", "videobox", "videoconvert", "videoconvertscale", "videocrop", "videoflip", "videoscale"];
+/// Those that bring frames into the form the next element takes.
+const CONVERTERS: &[&str] = &["videoconvert", "videoconvertscale"];
+
+#[derive(Debug, Clone)]
+enum Stage {
+    Element { factory: gst::ElementFactory, properties: Vec<(String, String)> },
+    Caps(gst::Caps),
+}
+
+/// Elements in a row, each of them checked.
+#[derive(Debug, Clone, Default)]
+pub struct FilterSpec {
+    stages: Vec<Stage>,
+}
+
+impl FilterSpec {
+    /// Reads `videoscale ! video/x-raw,width=640`, as in a launch line; an empty text is no filter.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let words = shell_words::split(text).map_err(|_| SpecError::Quotes(text.into()))?;
+        if words.is_empty() {
+            return Ok(Self::default());
+        }
+        let stages: Result<_, _> = words.split(|word| word == "!").map(stage).collect();
+        Ok(Self { stages: stages? })
+    }
+
+    /// True where frames stay as they are.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// True where one of the elements brings frames into the form the encoder takes.
+    fn converts(&self) -> bool {
+        let converts = |stage: &Stage| matches!(stage, Stage::Element { factory, .. } if CONVERTERS.contains(&factory.name().as_str()));
+        self.stages.iter().any(converts)
+    }
+
+    /// New elements, in their order. Frames that were `decoded`, or filtered, are converted where the encoder needs it.
+    pub(crate) fn build(&self, decoded: bool) -> Result<Vec<gst::Element>, SpecError> {
+        let mut elements: Vec<_> = self.stages.iter().map(Stage::build).collect::<Result<_, _>>()?;
+        if (decoded || !self.is_empty()) && !self.converts() {
+            elements.push(made("videoconvert")?);
+        }
+        Ok(elements)
+    }
+}
+
+fn made(factory: &str) -> Result<gst::Element, SpecError> {
+    let failed = |e: glib::BoolError| SpecError::Build(factory.to_owned(), e.to_string());
+    gst::ElementFactory::make(factory).build().map_err(failed)
+}
+
+fn stage(words: &[String]) -> Result<Stage, SpecError> {
+    let Some((name, settings)) = words.split_first() else { return Err(SpecError::NoFilter) };
+    if name.contains('/') {
+        let text = words.join(" ");
+        return text.parse().map(Stage::Caps).map_err(|_| SpecError::NotCaps(text));
+    }
+    if !PER_FRAME.contains(&name.as_str()) {
+        return Err(SpecError::NotPerFrame { name: name.clone(), takes: PER_FRAME.join(", ") });
+    }
+    let element = made(name)?;
+    let factory = element.factory().ok_or_else(|| SpecError::Build(name.clone(), "it has no factory".into()))?;
+    let properties = settings.iter().map(|setting| property(&element, name, setting)).collect::<Result<_, _>>()?;
+    Ok(Stage::Element { factory, properties })
+}
+
+fn property(element: &gst::Element, factory: &str, setting: &str) -> Result<(String, String), SpecError> {
+    let (name, value) = setting.split_once('=').ok_or_else(|| SpecError::NoValue(setting.to_owned()))?;
+    let own = element.list_properties();
+    let is_own = |spec: &&glib::ParamSpec| {
+        spec.flags().contains(glib::ParamFlags::WRITABLE) && !["name", "parent", "qos"].contains(&spec.name())
+    };
+    let Some(spec) = own.iter().filter(is_own).find(|spec| spec.name() == name) else {
+        let names = own.iter().filter(is_own).map(|spec| spec.name());
+        return Err(SpecError::NoProperty {
+            factory: factory.into(),
+            name: name.into(),
+            nearest: nearest(name, names),
+        });
+    };
+    // It would follow a tag, which is told once a stream and not to every chunk.
+    if factory == "videoflip" && value == "auto" {
+        return Err(SpecError::Refused {
+            factory: factory.into(),
+            name: name.into(),
+            value: value.into(),
+            why: "name the direction".into(),
+        });
+    }
+    let expected =
+        |expected| SpecError::Value { factory: factory.into(), name: name.into(), value: value.into(), expected };
+    parse_value(spec, value).map(|_| (name.to_owned(), value.to_owned())).map_err(expected)
+}
+
+impl Stage {
+    fn build(&self) -> Result<gst::Element, SpecError> {
+        match self {
+            Self::Caps(caps) => {
+                let filter = made("capsfilter")?;
+                filter.set_property("caps", caps);
+                Ok(filter)
+            }
+            Self::Element { factory, properties } => {
+                let element = made(&factory.name())?;
+                for (name, value) in properties {
+                    element.set_property_from_str(name, value);
+                }
+                Ok(element)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(text: &str, decoded: bool) -> Vec<String> {
+        gst::init().unwrap();
+        let elements = FilterSpec::parse(text).unwrap().build(decoded).unwrap();
+        elements.iter().map(|e| e.factory().unwrap().name().to_string()).collect()
+    }
+
+    fn error(text: &str) -> String {
+        gst::init().unwrap();
+        FilterSpec::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn frames_are_converted_where_nothing_else_does_it() {
+        assert!(built("", false).is_empty());
+        assert_eq!(built("", true), ["videoconvert"]);
+        assert_eq!(
+            built("videoscale method=lanczos ! video/x-raw, width=64", false),
+            ["videoscale", "capsfilter", "videoconvert"]
+        );
+        assert_eq!(built("videoconvert matrix-mode=none ! videoflip method=1", true), ["videoconvert", "videoflip"]);
+    }
+
+    #[test]
+    fn only_what_makes_each_frame_from_one_is_taken() {
+        assert!(error("deinterlace").contains("takes"), "{}", error("deinterlace"));
+        assert!(error("filesink location=x").contains("videoscale"));
+        assert!(error("videoscale ! ! videoscale").contains("nothing"));
+        assert!(error("videoscale meth=1").contains("did you mean method"));
+        assert!(error("videoscale method=best").contains("one of"));
+        assert!(error("videoflip video-direction=auto").contains("name the direction"));
+        assert!(error("video/x-raw,width=(").contains("no caps"));
+        assert!(error("videoscale name=x").contains("no property"));
+    }
+}
