@@ -69,11 +69,10 @@ impl Stream {
     fn units(&self, decoder: &DecoderSpec) -> (Vec<Unit>, Vec<Option<Start>>) {
         let syntax = decoder.syntax().unwrap();
         let unit = |buffer: &gst::Buffer| {
-            let is_marked = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-            let signs = syntax.signs(&buffer.map_readable().unwrap(), is_marked);
+            let signs = syntax.signs(&buffer.map_readable().unwrap());
             let (start, shown) = signs.map_or((None, 1), |signs| (signs.start, signs.shown));
             let pts = buffer.pts().map(gst::ClockTime::nseconds);
-            (Unit { pts, duration: None, start, shown, wanted: true }, start)
+            (Unit { pts, duration: None, start, shown, is_field: false, wanted: true }, start)
         };
         self.units.iter().map(unit).unzip()
     }

@@ -384,6 +384,7 @@ impl Watch {
                 }
                 Ok(false)
             }
+            gst::MessageView::Warning(w) if w.details().is_some_and(|lost| running.lost(lost)) => Ok(false),
             gst::MessageView::Warning(w) => {
                 report.warn(&format!("{}: {}", of(message), said(&w.error(), w.debug().as_deref())));
                 Ok(false)
@@ -418,7 +419,7 @@ impl Watch {
         Snapshot {
             frames,
             total: self.total,
-            started: running.decoded(),
+            started: work.started,
             bytes: work.bytes.max(written.video_bytes) + (written.bytes - written.video_bytes),
             time: (frame_time * frames as f64) as u64,
             elapsed: self.started.elapsed(),
@@ -437,6 +438,7 @@ fn of(message: &gst::Message) -> String {
 /// What the encoders have done so far, from the element's `stats`.
 #[derive(Default)]
 struct Work {
+    started: u64,
     frames: u64,
     bytes: u64,
     /// How much of its chunk each lane has done, 0 to 1; `None` while it idles.
@@ -447,12 +449,15 @@ impl Work {
     fn of(encoder: &gst::Element, chunk_frames: u32) -> Self {
         let mut work = Self::default();
         let Ok(Some(stats)) = encoder.property_value("stats").get::<Option<gst::Structure>>() else { return work };
+        work.started = stats.get::<u64>("frames-in").unwrap_or(0);
         let Ok(list) = stats.get::<gst::ArrayRef<'_>>("lanes") else { return work };
         for lane in list.iter().filter_map(|v| v.get::<gst::Structure>().ok()) {
             work.frames += lane.get::<u64>("frames").unwrap_or(0);
             work.bytes += lane.get::<u64>("bytes").unwrap_or(0);
             let current = lane.get::<i64>("current").ok().filter(|frames| *frames >= 0);
-            work.lanes.push(current.map(|frames| frames as f64 / f64::from(chunk_frames.max(1))));
+            let length = lane.get::<i64>("length").ok().filter(|frames| *frames > 0);
+            let length = length.map_or(f64::from(chunk_frames.max(1)), |frames| frames as f64);
+            work.lanes.push(current.map(|frames| frames as f64 / length));
         }
         work
     }

@@ -92,7 +92,7 @@ fn hdr10_data_is_in_the_header_of_mp4_and_mkv_and_in_the_stream_of_x264_and_x265
         assert_eq!(display(&encode(&input, options, folder.path(), name)), told, "{name}");
     }
     for encoder in ["libx264", "libx265"] {
-        let options = ["-c:v", encoder, "-preset", "ultrafast", "-bsize", "4"];
+        let options = ["-c:v", encoder, "-preset", "ultrafast", "-bsize", "4", "-cut", "fixed"];
         let output = encode(&input, &options, folder.path(), "o.ts");
         for (element, value) in [
             ("display_primaries_x[0]", 8500),

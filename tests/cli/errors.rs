@@ -338,7 +338,7 @@ fn pictures_that_the_input_has_spoilt_are_told() {
     run(&mut divien!("-i", &spoilt, "-preset", "ultrafast", "-an", &output)).success().says(&[
         "spoilt.mp4",
         "errors were found",
-        "near frame",
+        "(near ",
     ]);
     assert_eq!(probe::rows(&output, "frame", Some("v:0"), "width").len(), 120);
 }

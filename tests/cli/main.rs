@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod apart;
 mod carried;
 mod containers;
 mod errors;

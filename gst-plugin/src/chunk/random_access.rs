@@ -28,8 +28,8 @@ pub enum Syntax {
     Theora,
     /// Every picture stands for itself: Motion JPEG, ProRes, DNxHD.
     Intra,
-    /// The container's own mark is the only sign, and an honest one: FFV1.
-    Marked,
+    /// FFV1 (RFC 9043, 4.3).
+    Ffv1,
 }
 
 /// How NAL units are told apart.
@@ -60,8 +60,8 @@ pub struct Signs {
 }
 
 impl Syntax {
-    /// Reads a unit; `marked` where its container calls it a key frame. `None` where there is no picture in it.
-    pub fn signs(self, unit: &[u8], marked: bool) -> Option<Signs> {
+    /// Reads a unit. `None` where there is no picture in it.
+    pub fn signs(self, unit: &[u8]) -> Option<Signs> {
         let one = |starts| Signs { start: clean(starts), shown: 1 };
         match self {
             Self::H264(framing) => {
@@ -91,10 +91,14 @@ impl Syntax {
             // An empty packet shows the frame before once more.
             Self::Theora => Some(one(unit.first().is_some_and(|byte| byte & 0xc0 == 0))),
             Self::Intra => Some(one(true)),
-            Self::Marked => Some(one(marked)),
+            Self::Ffv1 => unit.first_chunk().map(|bytes| one(u16::from_be_bytes(*bytes) >= FFV1_KEY)),
         }
     }
 }
+
+/// The bit `keyframe` comes first, range coded: it is 1 where the first two bytes reach the middle of the coder's initial
+/// range, 0xFF00 (RFC 9043, 3.8.1.1 and 4.3).
+const FFV1_KEY: u16 = 0x7f80;
 
 fn clean(starts: bool) -> Option<Start> {
     starts.then_some(Start::Clean)
@@ -226,7 +230,7 @@ mod tests {
     use super::*;
 
     fn starts(syntax: Syntax, unit: &[u8]) -> Option<bool> {
-        syntax.signs(unit, false).map(|s| s.start.is_some())
+        syntax.signs(unit).map(|s| s.start.is_some())
     }
 
     #[test]
@@ -234,7 +238,7 @@ mod tests {
         let codes = Syntax::H264(Framing::StartCodes);
         assert_eq!(starts(codes, &[0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 1]), Some(true));
         assert_eq!(starts(codes, &[0, 0, 1, 9, 0x10]), None);
-        let start = |unit: &[u8]| codes.signs(unit, true).unwrap().start;
+        let start = |unit: &[u8]| codes.signs(unit).unwrap().start;
         assert_eq!(start(&[0, 0, 1, 0x65, 1]), Some(Start::Clean));
         assert_eq!(start(&[0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x41, 1]), Some(Start::Recovers));
         // Some pictures later, another kind of SEI, none.
@@ -270,7 +274,7 @@ mod tests {
 
     #[test]
     fn hidden_frames_and_superframes_are_counted() {
-        let signs = |syntax: Syntax, unit: &[u8]| syntax.signs(unit, false).map(|s| (s.start.is_some(), s.shown));
+        let signs = |syntax: Syntax, unit: &[u8]| syntax.signs(unit).map(|s| (s.start.is_some(), s.shown));
         assert_eq!(signs(Syntax::Vp8, &[0x10]), Some((true, 1)));
         assert_eq!(signs(Syntax::Vp8, &[0x01]), Some((false, 0)));
         let (key, hidden, shown, again) = (0b1000_0010, 0b1000_0100, 0b1000_0110, 0b1000_1000);

@@ -14,6 +14,9 @@ use super::{FrameTime, Nanos, Start};
 const TWICE: f64 = 0.25;
 /// A chunk so many times as long as it should be keeps one core busy while the others have nothing left.
 const LONGEST: usize = 4;
+/// One so many times as long does so where it is more than this part of all.
+const LONG: usize = 2;
+const PART: usize = 8;
 /// The most frames that are decoded before one that is shown before them (H.264, `max_num_reorder_frames`; the other
 /// codecs have fewer). So all frames but the last so many have the rank they are seen with.
 const MOST_REORDERED: usize = 16;
@@ -29,6 +32,8 @@ pub struct Unit {
     pub start: Option<Start>,
     /// So many frames are shown.
     pub shown: u8,
+    /// It is one of two fields that make a frame.
+    pub is_field: bool,
     /// Its frame is to be encoded: others are decoded at most.
     pub wanted: bool,
 }
@@ -63,6 +68,9 @@ pub enum Uncuttable {
     /// A unit shows something else than one frame.
     #[error("packet {0} holds {1} frames")]
     NotOneFrame(u64, u8),
+    /// Two units make one frame.
+    #[error("packet {0} is a single field")]
+    Field(u64),
     /// Two frames are shown at once.
     #[error("packet {0} has the time of another")]
     SameTime(u64),
@@ -91,10 +99,12 @@ pub fn cut(units: &[Unit], target: u64, mode: Mode) -> Result<Vec<Piece<usize>>,
     if !pieces.iter().any(|piece| piece.start.is_some()) {
         return Err(Uncuttable::NoStart);
     }
-    if let Some(longest) = pieces.iter().map(|p| p.frames.len()).max().filter(|n| *n > ranges.target * LONGEST) {
+    let frames = pieces.iter().map(|p| p.frames.len()).sum();
+    let longest = pieces.iter().map(|p| p.frames.len()).max().unwrap_or(0);
+    let is_much = longest > ranges.target.saturating_mul(LONG) && longest.saturating_mul(PART) > frames;
+    if is_much || longest > ranges.target.saturating_mul(LONGEST) {
         return Err(Uncuttable::TooLong(longest));
     }
-    let frames = pieces.iter().map(|p| p.frames.len()).sum();
     let all = pieces.iter().flat_map(|p| &p.units);
     let twice = all.clone().count() - all.collect::<BTreeSet<_>>().len();
     if twice as f64 > frames as f64 * TWICE {
@@ -172,6 +182,9 @@ impl<T: Clone> Ranges<T> {
             self.clear();
         }
         let number = self.base + self.units.len() as u64;
+        if unit.is_field {
+            return Err(Uncuttable::Field(number));
+        }
         match (unit.shown, unit.pts) {
             (1, Some(pts)) => self.frame(number, &unit, pts)?,
             (0, _) => {}
@@ -179,6 +192,9 @@ impl<T: Clone> Ranges<T> {
             (n, _) => return Err(Uncuttable::NotOneFrame(number, n)),
         }
         self.units.push_back((unit, payload));
+        if self.shown.is_empty() && unit.start.is_some() {
+            self.forget();
+        }
         Ok(self.complete(false))
     }
 
@@ -352,6 +368,7 @@ mod tests {
                 duration: None,
                 start: kind.eq_ignore_ascii_case("i").then_some(Start::Clean),
                 shown: u8::from(kind != "h"),
+                is_field: kind == "F",
                 wanted: kind != kind.to_lowercase(),
             }
         };
@@ -360,7 +377,8 @@ mod tests {
 
     fn closed(frames: usize, gop: usize) -> Vec<Unit> {
         let start = |i: usize| i.is_multiple_of(gop).then_some(Start::Clean);
-        let unit = |i| Unit { pts: Some(i as u64), duration: None, start: start(i), shown: 1, wanted: true };
+        let unit =
+            |i| Unit { pts: Some(i as u64), duration: None, start: start(i), shown: 1, is_field: false, wanted: true };
         (0..frames).map(unit).collect()
     }
 
@@ -389,7 +407,8 @@ mod tests {
         // 20 frames of 100 twice is cheap.
         assert_eq!(lengths(&closed(560, 80), 160, Mode::Keyframe), [160, 160, 160, 80]);
         assert_eq!(lengths(&closed(400, 380), 200, Mode::Keyframe), [400]);
-        assert_eq!(lengths(&closed(2000, 1000), 400, Mode::Keyframe), [1000, 1000]);
+        assert_eq!(lengths(&closed(8000, 1000), 400, Mode::Keyframe), [1000; 8]);
+        assert_eq!(cut(&closed(7000, 1000), 400, Mode::Keyframe), Err(Uncuttable::TooLong(1000)));
         assert_eq!(cut(&closed(2000, 1000), 200, Mode::Keyframe), Err(Uncuttable::TooLong(1000)));
         assert_eq!(cut(&closed(2000, 1000), 400, Mode::Fixed), Err(Uncuttable::Twice(400 + 800 + 200 + 600, 2000)));
         let mut units = closed(300, 1000);
@@ -397,7 +416,7 @@ mod tests {
         units[30].start = Some(Start::Clean);
         assert_eq!(lengths(&units, 120, Mode::Keyframe), [95, 205]);
         units[95].start = None;
-        assert_eq!(lengths(&units, 90, Mode::Keyframe), [300]);
+        assert_eq!(lengths(&units, 150, Mode::Keyframe), [300]);
     }
 
     #[test]
@@ -422,6 +441,7 @@ mod tests {
         let reason = |text: &str, target| cut(&stream(text), target, Mode::Fixed).unwrap_err();
         assert_eq!(reason("I0 P P2", 1), Uncuttable::NoTime(1));
         assert_eq!(reason("I0 P1 P1", 1), Uncuttable::SameTime(2));
+        assert_eq!(reason("I0 P1 F2", 1), Uncuttable::Field(2));
         assert_eq!(reason("P0 P1", 1), Uncuttable::NoStart);
         assert_eq!(reason("I0 P1 P2 P3 P4 P5 P6 P7", 2), Uncuttable::Twice(2 + 4 + 6, 8));
         assert_eq!(cut(&[], 1, Mode::Fixed), Err(Uncuttable::NoStart));
@@ -482,6 +502,17 @@ mod tests {
         // Times that start over.
         assert_eq!(split("I5 P6 P7", "P6 P7"), [(vec![0, 1, 2], vec![5, 6, 7]), (vec![3, 4], vec![6, 7])]);
         assert_eq!(split("I5 P6", "P0 P1"), [(vec![0, 1], vec![5, 6]), (vec![2, 3], vec![0, 1])]);
+    }
+
+    #[test]
+    fn what_comes_long_before_the_first_wanted_frame_is_not_kept() {
+        let mut ranges = Ranges::new(100, Mode::Keyframe);
+        for (i, unit) in closed(1000, 10).into_iter().enumerate() {
+            ranges.push(i, Unit { wanted: i >= 905, ..unit }).unwrap();
+            assert!(ranges.units.len() <= 30 || i >= 905, "{} at {i}", ranges.units.len());
+        }
+        let pieces = ranges.finish();
+        assert_eq!((pieces[0].units.first(), pieces[0].frames.len()), (Some(&900), 95));
     }
 
     proptest! {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::model::{CodedChunk, FrameInfo, Mark};
-use crate::chunk::{FrameTime, Mode, Nanos, Piece, Preface, Ranges, Syntax, Uncuttable, Unit};
-use crate::lane::{DecoderSpec, Wanted, WantedFrame};
+use crate::chunk::{Fields, FrameTime, Mode, Nanos, Piece, Preface, Ranges, Syntax, Uncuttable, Unit};
+use crate::lane::{DecoderSpec, Wanted, WantedFrame, fields_of};
 
 /// Each unit has to be whole: a frame, or what is decoded with one.
 const CAPS: &str = "\
@@ -38,6 +38,7 @@ pub(super) struct Coded {
     mode: Mode,
     ranges: Ranges<Held>,
     preface: Preface,
+    fields: Fields,
     /// What stands before the frames of these times.
     marks: BTreeMap<Nanos, Vec<Mark>>,
     /// What stands before the next frame that comes.
@@ -58,6 +59,7 @@ impl Coded {
             mode,
             ranges: Ranges::new(target, mode),
             preface: Preface::default(),
+            fields: Fields::default(),
             marks: BTreeMap::new(),
             pending: Vec::new(),
             asked: BTreeMap::new(),
@@ -73,8 +75,9 @@ impl Coded {
     }
 
     /// Units that follow are laid out so, and their frames are usually shown for so long.
-    pub(super) fn becomes(&mut self, syntax: Syntax, usual: Option<gst::ClockTime>) {
+    pub(super) fn becomes(&mut self, caps: &gst::Caps, syntax: Syntax, usual: Option<gst::ClockTime>) {
         (self.syntax, self.usual) = (Some(syntax), usual);
+        self.fields = fields_of(caps);
     }
 
     /// The segment of what follows.
@@ -84,7 +87,7 @@ impl Coded {
 
     /// Whether decoding may start at a unit of this syntax.
     pub(super) fn starts(syntax: Syntax, unit: &gst::BufferRef) -> bool {
-        let signs = unit.map_readable().ok().and_then(|bytes| syntax.signs(&bytes, is_marked(unit)));
+        let signs = unit.map_readable().ok().and_then(|bytes| syntax.signs(&bytes));
         signs.is_some_and(|signs| signs.start.is_some())
     }
 
@@ -96,22 +99,24 @@ impl Coded {
 
     /// Takes the next unit, in decode order. Returns the chunks that are whole now.
     pub(super) fn push(&mut self, unit: gst::Buffer) -> Result<Vec<CodedChunk>, Uncuttable> {
-        let (signs, preface) = match (self.syntax, unit.map_readable()) {
+        let (signs, preface, is_field) = match (self.syntax, unit.map_readable()) {
             (Some(syntax), Ok(bytes)) => {
-                let signs = syntax.signs(&bytes, is_marked(&unit));
+                let signs = syntax.signs(&bytes);
                 let starts = signs.is_some_and(|signs| signs.start.is_some());
-                (signs, self.preface.pass(syntax, &bytes, starts))
+                (signs, self.preface.pass(syntax, &bytes, starts), self.fields.pass(syntax, &bytes))
             }
-            _ => (None, None),
+            _ => (None, None, false),
         };
         let pts = unit.pts().map(gst::ClockTime::nseconds);
         let duration = unit.duration().or(self.usual);
-        let wanted = unit.pts().is_none_or(|pts| self.clip(pts, duration).is_some());
+        let is_shown = !unit.flags().contains(gst::BufferFlags::DECODE_ONLY);
+        let wanted = is_shown && unit.pts().is_none_or(|pts| self.clip(pts, duration).is_some());
         let known = Unit {
             pts,
             duration: duration.map(gst::ClockTime::nseconds),
             start: signs.and_then(|signs| signs.start),
             shown: signs.map_or(0, |signs| signs.shown),
+            is_field,
             wanted,
         };
         if let Some(pts) = pts.filter(|_| known.shown > 0 && wanted) {
@@ -157,8 +162,8 @@ impl Coded {
 
     /// After a flush: what the stream has told once stays known.
     pub(super) fn after_flush(self) -> Self {
-        let Self { syntax, usual, preface, target, mode, .. } = self;
-        Self { syntax, usual, preface, ..Self::new(target, mode) }
+        let Self { syntax, usual, preface, fields, target, mode, .. } = self;
+        Self { syntax, usual, preface, fields, ..Self::new(target, mode) }
     }
 
     /// When a frame is shown, and for how long, of what is in the segment.
@@ -204,9 +209,4 @@ impl Coded {
             .collect();
         CodedChunk { wanted, frames: infos, units }
     }
-}
-
-/// Called a key frame by its container or parser.
-fn is_marked(unit: &gst::BufferRef) -> bool {
-    !unit.flags().contains(gst::BufferFlags::DELTA_UNIT)
 }

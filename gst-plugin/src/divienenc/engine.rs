@@ -49,6 +49,8 @@ struct LaneState {
     bytes: u64,
     busy: Duration,
     current: Option<(Arc<Progress>, Instant)>,
+    /// The frames of the present chunk, where they are known.
+    length: Option<u64>,
 }
 
 struct State {
@@ -297,6 +299,7 @@ impl Engine {
             bytes: l.bytes + l.current.as_ref().map_or(0, |(p, _)| p.bytes()),
             busy: l.busy + l.current.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed()),
             current: l.current.as_ref().map(|(p, _)| p.units()),
+            length: l.length,
         };
         Stats {
             chunks_done: state.dispatch.delivered(),
@@ -514,7 +517,9 @@ impl Shared {
             progress: progress.clone(),
         };
         let started = Instant::now();
-        state.lanes.get_mut(index)?.current = Some((progress, started));
+        let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());
+        let lane = state.lanes.get_mut(index)?;
+        (lane.current, lane.length) = (Some((progress, started)), length);
         Some((chunk_id, attempt, started))
     }
 
@@ -530,7 +535,7 @@ impl Shared {
         let mut state = self.state();
         let time = started.elapsed();
         if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
-            lane.current = None;
+            (lane.current, lane.length) = (None, None);
             lane.busy += time;
             lane.frames += attempt.progress.units();
             lane.bytes += attempt.progress.bytes();

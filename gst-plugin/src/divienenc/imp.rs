@@ -161,7 +161,8 @@ impl DivienEnc {
                 .field("bytes", lane.bytes)
                 .field("busy", busy)
                 .field("fps", if busy > 0.0 { lane.frames as f64 / busy } else { 0.0 })
-                .field("current", lane.current.map_or(-1, |frames| i64::try_from(frames).unwrap_or(i64::MAX)))
+                .field("current", or_minus_one(lane.current))
+                .field("length", or_minus_one(lane.length))
                 .build()
         });
         gst::Structure::builder("divienenc-stats")
@@ -277,4 +278,9 @@ impl ElementImpl for DivienEnc {
         }
         Ok(success)
     }
+}
+
+/// A count in a field that has no room for none.
+fn or_minus_one(count: Option<u64>) -> i64 {
+    count.map_or(-1, |count| i64::try_from(count).unwrap_or(i64::MAX))
 }

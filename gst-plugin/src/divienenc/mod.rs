@@ -25,7 +25,8 @@
 //! `cut=fixed` they have exactly so many frames, as chunks of raw video always have, and the frames between the key frame
 //! before a chunk and its first are decoded once more.
 //! Video that cannot be cut before it is decoded (without time stamps, say) ends in an error that names the packet; a
-//! decoder before the element takes it. Frames that the input has lost are left out, and a warning message names them;
+//! decoder before the element takes it. Frames of units with the flag `DECODE_ONLY` are decoded where others need them,
+//! and not encoded. Frames that the input has lost are left out, and a warning message names them;
 //! its details are a structure `divien-frames-lost` with the chunk's `id` (uint64), `missing` and `damaged` (arrays of
 //! frame numbers, uint64), `missing-times` and `damaged-times` (their presentation times in ns) and `strange` (uint64),
 //! the count of frames with times that no packet has.

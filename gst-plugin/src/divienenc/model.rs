@@ -109,6 +109,8 @@ pub(super) struct LaneStats {
     pub(super) busy: Duration,
     /// Frames of the chunk it works on.
     pub(super) current: Option<u64>,
+    /// The frames of that chunk, where they are known.
+    pub(super) length: Option<u64>,
 }
 
 /// What `stats` shows.

@@ -183,7 +183,8 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
         // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), and lanes: an
         // array with a structure for each encoder. Its chunks, frames and bytes (uint64) are what it has given back, that
         // of its present chunk included; busy (double) is the seconds it has had a chunk, fps (double) the frames in each
-        // of them; current (int64) is the frames of its present chunk that are done, -1 when it has none.
+        // of them; current (int64) is the frames of its present chunk that are done, length (int64) all that chunk has; -1
+        // stands for none, or not known.
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb("Chunks done and in flight, frames in and out, bytes, and for each lane (encoder at work): chunks, frames, bytes, busy seconds, fps, frames of the current chunk")

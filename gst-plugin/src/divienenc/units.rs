@@ -107,7 +107,7 @@ impl DivienEnc {
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             run.frame_duration = usual;
             if let Some(coded) = &mut run.coded {
-                coded.becomes(syntax, usual);
+                coded.becomes(&caps, syntax, usual);
             }
             Format {
                 encoder: run.encoder.clone(),

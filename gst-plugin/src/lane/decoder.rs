@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use crate::chunk::{Framing, Start, Syntax};
+use crate::chunk::{Fields, Framing, Start, Syntax};
 
 /// A decoder, and the way its stream is laid out.
 #[derive(Debug, Clone)]
@@ -68,6 +68,13 @@ fn hides_damage(factory: &str, start: Option<Start>) -> bool {
     }
 }
 
+/// What finds single fields in units of these caps.
+pub fn fields_of(caps: &gst::CapsRef) -> Fields {
+    let config = caps.structure(0).and_then(|s| s.get::<gst::Buffer>("codec_data").ok());
+    let config = config.as_ref().and_then(|config| config.map_readable().ok());
+    Fields::new(config.as_deref())
+}
+
 fn syntax(caps: &gst::StructureRef) -> Option<Syntax> {
     Some(match caps.name().as_str() {
         // Decoder configurations (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1) tell the size of lengths.
@@ -83,7 +90,7 @@ fn syntax(caps: &gst::StructureRef) -> Option<Syntax> {
         },
         "video/x-theora" => Syntax::Theora,
         "image/jpeg" | "video/x-prores" | "video/x-dnxhd" => Syntax::Intra,
-        "video/x-ffv" => Syntax::Marked,
+        "video/x-ffv" => Syntax::Ffv1,
         _ => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use super::encoder::{SpecError, nearest, parse_value};
+use super::encoder::{EncoderSpec, SpecError, nearest, parse_value};
 
 /// Elements that make each frame from one frame, whatever came before it: chunks need no frame of their neighbours.
 const PER_FRAME: &[&str] =
@@ -42,6 +42,28 @@ impl FilterSpec {
     fn converts(&self) -> bool {
         let converts = |stage: &Stage| matches!(stage, Stage::Element { factory, .. } if CONVERTERS.contains(&factory.name().as_str()));
         self.stages.iter().any(converts)
+    }
+
+    /// The caps of decoded frames when they reach the encoder; `raw` are those of the decoder. `None` where they cannot.
+    pub fn leads(&self, encoder: &EncoderSpec, raw: &gst::Caps) -> Result<Option<gst::Caps>, SpecError> {
+        let encoder = encoder.build()?;
+        let taken = encoder.static_pad("sink").map(|pad| pad.query_caps(None));
+        let end = made("capsfilter")?;
+        end.set_property("caps", taken.unwrap_or_else(gst::Caps::new_any));
+        let mut chain = self.build(true)?;
+        chain.extend([end.clone(), made("fakesink")?]);
+        let failed = |e: glib::BoolError| SpecError::Build("the filter".into(), e.to_string());
+        let bin = gst::Bin::new();
+        bin.add_many(&chain).and_then(|()| gst::Element::link_many(&chain)).map_err(failed)?;
+        let state = bin.set_state(gst::State::Paused);
+        if let (Ok(_), Some(entry)) = (state, chain.first().and_then(|first| first.static_pad("sink"))) {
+            entry.send_event(gst::event::StreamStart::new("frames"));
+            entry.send_event(gst::event::Caps::new(raw));
+        }
+        let caps = end.static_pad("src").and_then(|pad| pad.current_caps());
+        // Always succeeds on the way down.
+        let _ = bin.set_state(gst::State::Null);
+        Ok(caps)
     }
 
     /// New elements, in their order. Frames that were `decoded`, or filtered, are converted where the encoder needs it.
@@ -145,6 +167,22 @@ mod tests {
             ["videoscale", "capsfilter", "videoconvert"]
         );
         assert_eq!(built("videoconvert matrix-mode=none ! videoflip method=1", true), ["videoconvert", "videoflip"]);
+    }
+
+    #[test]
+    fn the_form_in_which_frames_reach_the_encoder_is_known_before_any_does() {
+        gst::init().unwrap();
+        let leads = |filter: &str, raw: &str| {
+            let encoder = EncoderSpec::parse("x264enc", 0).unwrap();
+            let caps = FilterSpec::parse(filter).unwrap().leads(&encoder, &raw.parse().unwrap()).unwrap();
+            caps.map(|caps| caps.structure(0).unwrap().to_owned())
+        };
+        let raw = "video/x-raw,format=RGB,width=64,height=48,framerate=25/1";
+        let turned =
+            leads("videoconvert ! videoflip video-direction=90r ! video/x-raw,format={I420,Y444}", raw).unwrap();
+        assert_eq!((turned.get("width"), turned.get("height")), (Ok(48), Ok(64)));
+        assert_eq!(turned.get::<&str>("format"), Ok("Y444"));
+        assert_eq!(leads("video/x-raw,width=32", raw), None);
     }
 
     #[test]

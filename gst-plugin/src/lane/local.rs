@@ -1,5 +1,6 @@
 //! A lane in this process: `appsrc ! [decoder] ! [filter] ! encoder ! appsink`, made anew for each chunk.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -326,6 +327,16 @@ fn watch_tags(encoder: &gst::Element, collected: &Arc<Mutex<Collected>>) {
     });
 }
 
+thread_local! {
+    static DECODING: Cell<Option<gst::ClockTime>> = const { Cell::new(None) };
+}
+
+/// The presentation time of the unit that this thread decodes for a lane, for who hears of an error in it. `None` where the
+/// thread works for no lane, as those that a decoder starts itself.
+pub fn decoding() -> Option<gst::ClockTime> {
+    DECODING.get()
+}
+
 fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
     let (input, progress) = (attempt.input.clone(), attempt.progress.clone());
     let are_frames = attempt.wanted.is_none();
@@ -337,6 +348,7 @@ fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
                     if are_frames {
                         progress.add_frame();
                     }
+                    DECODING.set(frame.pts().filter(|_| !are_frames));
                     src.push_buffer(frame)
                 }
                 Next::End => {

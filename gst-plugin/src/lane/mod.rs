@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
-pub use decoder::DecoderSpec;
+pub use decoder::{DecoderSpec, fields_of};
 pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use filter::FilterSpec;
 pub use input::{Budget, Cancelled, ChunkInput, Next, Reservation};
-pub use local::LocalLane;
+pub use local::{LocalLane, decoding};
 pub use wanted::{Lost, Wanted, WantedFrame};
 
 /// Everything a lane needs to know about the chunks of one section.

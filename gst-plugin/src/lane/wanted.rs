@@ -40,6 +40,11 @@ impl Wanted {
     }
 
     /// How decoding begins.
+    pub fn frames(&self) -> u64 {
+        self.frames.len() as u64
+    }
+
+    /// How decoding starts.
     pub fn start(&self) -> Option<Start> {
         self.start
     }

@@ -20,6 +20,8 @@ pub struct Job {
     pub threads: Option<u32>,
     /// `-bsize`: frames in a chunk.
     pub chunk_frames: u32,
+    /// `-cut`
+    pub cut: Cut,
     /// `-c:v` and everything that belongs to the encoder.
     pub video: VideoArgs,
     /// `-c:a`, `-b:a`, `-an`
@@ -36,6 +38,16 @@ pub struct Job {
     pub metadata: Vec<(String, String)>,
     /// How the run is told about.
     pub report: Report,
+}
+
+/// Where chunks begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cut {
+    /// After exactly so many frames.
+    Fixed,
+    /// At a key frame of the input near by.
+    #[default]
+    Keyframe,
 }
 
 /// Where the input comes from.

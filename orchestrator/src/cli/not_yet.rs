@@ -150,7 +150,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         SOUND,
     ),
     (&["stream_loop", "loop", "sseof", "itsoffset", "itsscale", "shortest"], "a later version of divien may build it"),
-    (&["workers", "workers_file", "token", "verify", "resume", "cut", "lane-timeout", "worker-timeout"], LATER),
+    (&["workers", "workers_file", "token", "verify", "resume", "lane-timeout", "worker-timeout"], LATER),
 ];
 
 /// What divien is not made for, or does by itself.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::{UsageError, nearest_names};
 use super::table::{self, Group, Id, Kind, OptionDef};
 use super::{
-    AudioArgs, AudioCodec, Carry, Command, Input, Job, LogLevel, Output, Overwrite, Range, Report, SubtitleCodec,
+    AudioArgs, AudioCodec, Carry, Command, Cut, Input, Job, LogLevel, Output, Overwrite, Range, Report, SubtitleCodec,
     Topic, VideoArgs, not_yet, same, value,
 };
 use crate::codec;
@@ -74,6 +74,7 @@ struct Typed {
     workers: Option<u32>,
     threads: Option<u32>,
     chunk_frames: Option<u32>,
+    cut: Cut,
     encoder: Option<String>,
     /// Options that may be the encoder's, in order; whether they are is known when all is read.
     options: Vec<EncoderOption>,
@@ -305,6 +306,13 @@ impl Typed {
                 }
             }
             Id::ChunkFrames => self.chunk_frames = Some(said.small(option.kind)?),
+            Id::Cut => {
+                self.cut = match said.text {
+                    "fixed" => Cut::Fixed,
+                    "keyframe" => Cut::Keyframe,
+                    _ => return Err(said.bad("fixed or keyframe is wanted")),
+                }
+            }
             Id::VideoEncoder if said.text == "copy" => {
                 return Err(UsageError::NotTaken {
                     name: format!("{} copy", said.name),
@@ -419,6 +427,7 @@ impl Typed {
             workers: self.workers,
             threads: self.threads,
             chunk_frames: self.chunk_frames.unwrap_or(table::CHUNK_FRAMES),
+            cut: self.cut,
             video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
             audio: if self.no_audio { AudioArgs { codec: AudioCodec::None, ..self.audio } } else { self.audio },
             subtitles: !self.no_subtitles,

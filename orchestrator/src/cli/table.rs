@@ -86,6 +86,7 @@ pub(crate) enum Id {
     Workers,
     Threads,
     ChunkFrames,
+    Cut,
     VideoEncoder,
     /// Goes to the encoder under this name.
     Encoder(&'static str),
@@ -315,6 +316,15 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     )
     .default("250")
     .ffmpeg("divien's own"),
+    def(
+        Id::Cut,
+        "cut",
+        Kind::Text("MODE"),
+        Group::Global,
+        "keyframe: chunks begin at the input's key frames nearest to -bsize; fixed: after exactly -bsize frames",
+    )
+    .default("keyframe")
+    .ffmpeg("divien's own; fixed for pipes, raw pictures and what cannot be cut before it is decoded"),
     def(Id::Encoder("crf"), "crf", Kind::Codec("QUALITY"), Group::Video, "constant quality, less is better").basic(),
     def(Id::Encoder("qp"), "qp", Kind::Codec("QP"), Group::Video, "constant quantizer; 0 is lossless in libx264"),
     def(

@@ -32,6 +32,7 @@ fn a_bare_line_is_x264_with_everything_kept() {
     assert_eq!(job.video, VideoArgs { encoder: "libx264".into(), options: vec![], pix_fmt: None });
     assert_eq!(job.audio, AudioArgs::default());
     assert_eq!((job.chunk_frames, job.workers, job.threads, job.subtitles), (250, None, None, true));
+    assert_eq!(job.cut, Cut::Keyframe);
     assert_eq!(job.overwrite, Overwrite::Ask);
 }
 
@@ -45,13 +46,14 @@ fn no_sound_is_no_sound_whatever_else_is_said_of_it() {
 #[test]
 fn every_option_reaches_the_job() {
     let job = job(
-        "-y -w 3 -hide_banner -loglevel repeat+level+error -nostats -progress pipe:2 -ss 1:02 -i - -threads 2 -bsize 100 -c:v libx265 -crf 22.5 \
+        "-y -w 3 -hide_banner -loglevel repeat+level+error -nostats -progress pipe:2 -ss 1:02 -i - -threads 2 -bsize 100 -cut fixed -c:v libx265 -crf 22.5 \
          -preset slow -pix_fmt yuv420p10le -x265-params rd=4 -c:a aac -b:a 128k -ac 2 -ar 44100 -sn -t 90s -frames:v 10 -movflags +faststart \
          -metadata title=a -metadata artist=b=c -f mp4 -",
     );
     assert_eq!((job.input, job.output), (Input::Stdin, Output::Stdout));
     assert_eq!(job.overwrite, Overwrite::Always);
     assert_eq!((job.workers, job.threads, job.chunk_frames), (Some(3), Some(2), 100));
+    assert_eq!(job.cut, Cut::Fixed);
     assert_eq!(job.video.encoder, "libx265");
     let options: Vec<(&str, &str)> = job.video.options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(options, [("crf", "22.5"), ("preset", "slow"), ("x265-params", "rd=4")]);

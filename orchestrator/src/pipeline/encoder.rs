@@ -4,6 +4,8 @@ use std::sync::{Mutex, Once};
 
 use gst::prelude::*;
 use gst_video::VideoColorimetry;
+use gstdivien::chunk::Mode;
+use gstdivien::lane::{EncoderSpec, FilterSpec};
 
 use super::colour::Said;
 use super::lock;
@@ -24,6 +26,7 @@ pub(super) struct Encoder {
     element: gst::Element,
     factory: String,
     spec: String,
+    threads: u32,
     coded: gst::Caps,
     honest: bool,
     pace: Option<Pace>,
@@ -37,7 +40,7 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Makes the element, which waits for [`Self::begin`]. `honest` decoders guess no colours.
     pub(super) fn new(video: &VideoPlan, coded: &gst::Caps, honest: bool) -> Result<Self, Error> {
-        gstdivien::lane::EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
+        EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
             what: e.to_string(),
             hint: "`divien -h encoder=NAME` lists what an encoder takes".into(),
         })?;
@@ -55,6 +58,7 @@ impl Encoder {
             element,
             factory: video.encoder.factory.clone(),
             spec: video.encoder.spec.clone(),
+            threads: video.threads,
             coded: coded.clone(),
             honest,
             pace: video.pace,
@@ -74,16 +78,55 @@ impl Encoder {
     pub(super) fn begin(&self, decoded: Option<&gst::CapsRef>) -> bool {
         let begins = !self.begun.is_completed();
         self.begun.call_once(|| {
-            let said = decoded.and_then(|caps| Said::of(&self.coded, caps, self.honest));
-            *lock(&self.decoded) = decoded.and_then(format);
-            let told = said.as_ref().map(|s| s.properties(&self.factory)).unwrap_or_default();
-            *lock(&self.said) = said;
-            self.element.set_property("encoder", with(&self.spec, &[told, self.rate()]));
-            self.element.set_locked_state(false);
-            // Why it does not start is told by its own message.
-            let _ = self.element.sync_state_with_parent();
+            self.learn(decoded);
+            self.start();
         });
         begins
+    }
+
+    /// Starts the element for compressed pictures that come out of their decoder in the form `decoded`, and pass `filter`.
+    /// Gives the caps that they reach the encoder with.
+    pub(super) fn begin_coded(&self, decoded: &gst::Caps, filter: &str, mode: Mode) -> Result<gst::Caps, Error> {
+        let fault = |what: String| Error::Fault { what };
+        let spec = self.learn(Some(decoded.as_ref()));
+        let spec = EncoderSpec::parse(&spec, self.threads).map_err(|e| fault(e.to_string()))?;
+        let leads = FilterSpec::parse(filter).and_then(|filter| filter.leads(&spec, decoded));
+        let leads = leads.map_err(|e| fault(e.to_string()))?;
+        let Some(raw) = leads else {
+            return Err(Error::Plan {
+                what: format!("{} takes no pictures like these: {decoded}", self.factory),
+                hint: "choose another encoder with -c:v".into(),
+            });
+        };
+        let told = self.caps(&raw);
+        if let Some(fields) = told.structure(0).zip(raw.structure(0)).map(|(told, raw)| differing(told, raw)) {
+            self.element.set_property("frame-caps", gst::Caps::builder_full().structure(fields).build());
+        }
+        self.element.set_property("filter", filter);
+        let cut = match mode {
+            Mode::Fixed => "fixed",
+            Mode::Keyframe => "keyframe",
+        };
+        self.element.set_property_from_str("cut", cut);
+        self.begun.call_once(|| self.start());
+        Ok(told)
+    }
+
+    /// Takes in what form pictures are decoded; gives what the encoder is told with it.
+    fn learn(&self, decoded: Option<&gst::CapsRef>) -> String {
+        let said = decoded.and_then(|caps| Said::of(&self.coded, caps, self.honest));
+        *lock(&self.decoded) = decoded.and_then(format);
+        let told = said.as_ref().map(|s| s.properties(&self.factory)).unwrap_or_default();
+        *lock(&self.said) = said;
+        let spec = with(&self.spec, &[told, self.rate()]);
+        self.element.set_property("encoder", &spec);
+        spec
+    }
+
+    fn start(&self) {
+        self.element.set_locked_state(false);
+        // Why it does not start is told by its own message.
+        let _ = self.element.sync_state_with_parent();
     }
 
     /// The caps of the frames, as the encoder is to read them.
@@ -155,6 +198,19 @@ impl Encoder {
             _ => String::new(),
         }
     }
+}
+
+/// The fields of the first that the second has not, or has otherwise.
+fn differing(told: &gst::StructureRef, raw: &gst::StructureRef) -> gst::Structure {
+    let mut fields = gst::Structure::new_empty(told.name());
+    for (name, value) in told.iter().filter(|(name, value)| !raw.value(*name).is_ok_and(|v| equal(v, value))) {
+        fields.set_value(name, value.clone());
+    }
+    fields
+}
+
+fn equal(a: &glib::SendValue, b: &glib::SendValue) -> bool {
+    a.compare(b) == Some(std::cmp::Ordering::Equal)
 }
 
 fn format(caps: &gst::CapsRef) -> Option<gst_video::VideoFormat> {

@@ -1,5 +1,7 @@
 //! Which frames are encoded: a window in time, a number of frames, and the rule that each has a time of its own.
 
+use gst::prelude::*;
+
 use crate::plan::Window;
 
 /// What becomes of a frame.
@@ -60,9 +62,29 @@ impl Gate {
     }
 }
 
+/// Ends what is behind the pad and not the pad itself: one that has ended refuses events, and the decoder would take
+/// that for an error.
+pub(super) fn end_behind(pad: &gst::Pad) {
+    if let Some(peer) = pad.peer() {
+        peer.send_event(gst::event::Eos::new());
+    }
+}
+
+/// Nothing passes any more; whoever pushes frames is told that they are not wanted.
+pub(super) fn refuse(info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
+    if info.buffer().is_some() {
+        info.flow_res = Err(gst::FlowError::Eos);
+    }
+    info.data = None;
+    gst::PadProbeReturn::Handled
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::sync::lock;
 
     const FRAME: u64 = 40_000_000;
 
@@ -92,5 +114,30 @@ mod tests {
             gate.judge(i * FRAME as i64, FRAME);
         }
         assert_eq!(gate.end_of_sound(), 2 * FRAME as i64);
+    }
+
+    #[test]
+    fn what_comes_after_the_last_frame_is_refused_without_an_error() {
+        gst::init().unwrap();
+        let (source, sink) = (gst::Pad::new(gst::PadDirection::Src), gst::Pad::builder(gst::PadDirection::Sink));
+        let sink = sink.chain_function(|_, _, _| Ok(gst::FlowSuccess::Ok)).build();
+        source.link(&sink).unwrap();
+        sink.set_active(true).unwrap();
+        source.set_active(true).unwrap();
+        let ended = Mutex::new(false);
+        source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+            if info.buffer().is_some() && !std::mem::replace(&mut *lock(&ended), true) {
+                end_behind(pad);
+            }
+            if *lock(&ended) { refuse(info) } else { gst::PadProbeReturn::Ok }
+        });
+        let segment = || gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new());
+        source.push_event(gst::event::StreamStart::new("a"));
+        source.push_event(segment());
+        assert_eq!(source.push(gst::Buffer::new()), Err(gst::FlowError::Eos));
+        // What a demuxer says in the middle of a stream.
+        assert!(source.push_event(segment()));
+        assert!(source.push_event(gst::event::Tag::new(gst::TagList::new())));
+        assert_eq!(source.push(gst::Buffer::new()), Err(gst::FlowError::Eos));
     }
 }

@@ -25,6 +25,15 @@ enum Fault {
     NoTime,
 }
 
+/// Where something was found.
+#[derive(Debug, Clone, Copy)]
+enum Near {
+    /// This picture came last; the decoder works on some that follow it.
+    Frame(u64),
+    /// The packet of this time is decoded.
+    Time(gst::ClockTime),
+}
+
 /// What became of the packets so far.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
@@ -42,6 +51,10 @@ pub(super) struct Losses {
     named: Vec<(Fault, u64, i64)>,
     /// The decoder gives its pictures times of its own, or packets have none: nothing can be told.
     lost_track: bool,
+    /// Frames of whole chunks that were never there, from the first one on.
+    before: u64,
+    /// Decoders of chunks give frames with times that no packet has.
+    strange: u64,
     complaints: u64,
     complaint: Option<String>,
 }
@@ -98,14 +111,46 @@ impl Losses {
         self.name(Fault::NoTime, number, time);
     }
 
-    /// `near` is the number of the picture that came last; decoders work on some that follow it. Before the first one
-    /// they complain of what a recording has not caught.
-    fn complained(&mut self, near: u64, what: &str) {
+    /// Takes what `divienenc` tells of a chunk's frames; false where that is something else. Chunks come in their order.
+    pub(super) fn in_a_chunk(&mut self, told: &gst::StructureRef) -> bool {
+        if told.name() != "divien-frames-lost" {
+            return false;
+        }
+        for (number, time) in frames(told, "missing", "missing-times") {
+            // Before the first picture they are those that refer to what a recording has not caught.
+            if number == self.before {
+                self.before += 1;
+            } else {
+                self.lost += 1;
+                self.name(Fault::Lost, number, time);
+            }
+        }
+        for (number, time) in frames(told, "damaged", "damaged-times") {
+            self.damaged += 1;
+            self.name(Fault::Damaged, number, time);
+        }
+        self.strange += told.get::<u64>("strange").unwrap_or(0);
+        true
+    }
+
+    /// Every chunk is decoded by itself, at once with others.
+    pub(super) fn follow_chunks(&mut self) {
+        self.window = i64::MIN..i64::MAX;
+        self.shown = 1;
+    }
+
+    /// `near` says where, about. Before the first picture decoders complain of what a recording has not caught.
+    fn complained(&mut self, near: Option<Near>, what: &str) {
         if self.shown == 0 {
             return;
         }
         self.complaints += 1;
-        self.complaint.get_or_insert_with(|| format!("{what} (near frame {near})"));
+        let near = match near {
+            Some(Near::Frame(number)) => format!(" (near frame {number})"),
+            Some(Near::Time(time)) => format!(" (near {:.3} s)", time.nseconds() as f64 / 1e9),
+            None => String::new(),
+        };
+        self.complaint.get_or_insert_with(|| format!("{what}{near}"));
     }
 
     fn ended(&mut self) {
@@ -126,7 +171,9 @@ impl Losses {
         let lost = told(Fault::Lost, lost, "missing");
         let damaged = told(Fault::Damaged, self.damaged, "damaged");
         let untimed = told(Fault::NoTime, self.untimed, "left out, with no time of their own");
-        let all: Vec<String> = lost.into_iter().chain(damaged).chain(untimed).collect();
+        let strange = counted(self.strange, "frame");
+        let strange = (self.strange > 0).then(|| format!("{strange} left out, with a time that no packet has"));
+        let all: Vec<String> = lost.into_iter().chain(damaged).chain(untimed).chain(strange).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
@@ -170,7 +217,7 @@ pub(super) fn follow(decoder: &gst::Element, codec: &Codec, window: Range<i64>, 
         }
         gst::PadProbeReturn::Ok
     });
-    hear(shared);
+    hear(shared, true);
     Some(())
 }
 
@@ -183,8 +230,18 @@ fn time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<Option<i64>> {
     inside.then(|| segment.to_running_time_full(pts).map(nanoseconds))
 }
 
-/// What libav's decoders find wrong and hide in their pictures they tell their log alone.
-fn hear(shared: &Arc<Shared>) {
+/// Numbers and times of frames, as `divienenc` tells them.
+fn frames(told: &gst::StructureRef, numbers: &str, times: &str) -> Vec<(u64, i64)> {
+    let all = |name: &str| {
+        let list = told.get::<gst::ArrayRef<'_>>(name).ok();
+        list.map(|list| list.iter().filter_map(|v| v.get::<u64>().ok()).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let time = |time| i64::try_from(time).unwrap_or(i64::MAX);
+    all(numbers).into_iter().zip(all(times).into_iter().map(time)).collect()
+}
+
+/// What libav's decoders find wrong and hide in their pictures they tell their log alone. `in_order`: one decoder tells all.
+pub(super) fn hear(shared: &Arc<Shared>, in_order: bool) {
     let Some(category) = gst::DebugCategory::get("libav") else { return };
     if category.threshold() < gst::DebugLevel::Error {
         // Where nobody asked to see the log it stays unseen.
@@ -200,7 +257,11 @@ fn hear(shared: &Arc<Shared>) {
             && let (Some(shared), Some(text)) = (shared.upgrade(), message.get())
             && !shared.is_cut()
         {
-            lock(&shared.losses).complained(shared.decoded.load(Ordering::Relaxed), text.trim());
+            let near = match in_order {
+                true => Some(Near::Frame(shared.decoded.load(Ordering::Relaxed))),
+                false => gstdivien::lane::decoding().map(Near::Time),
+            };
+            lock(&shared.losses).complained(near, text.trim());
         }
     });
 }

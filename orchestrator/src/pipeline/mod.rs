@@ -1,7 +1,7 @@
 //! From a plan to a running pipeline.
 //!
 //! ```text
-//! source ! parsebin ─┬ queue ! decoder ! videoconvert ! [videoflip] ! formats ! divienenc ! parser ! tap
+//! source ! parsebin ─┬ queue ! [decoder and filters] ! divienenc ! parser ! tap (picture: `apart` or `ordered`)
 //!                    ├ queue ! [parser] ! tap                                  (sound, copied)
 //!                    ├ queue ! decoder ! audioconvert ! … ! encoder ! tap      (sound, encoded)
 //!                    └ queue ! tap                                             (subtitles)
@@ -10,10 +10,12 @@
 //! Every tap gives its packets to one [`Session`], which writes them in an order of its own. No tap ever
 //! waits for another: what runs ahead is kept by the session, so sound cannot starve the picture of input.
 
+mod apart;
 mod colour;
 mod encoder;
 mod gate;
 mod loss;
+mod ordered;
 mod retime;
 mod sound;
 mod tap;
@@ -168,10 +170,9 @@ impl Running {
         lock(&self.shared.session).written().clone()
     }
 
-    /// Frames that went into the encoder.
-    #[must_use]
-    pub fn decoded(&self) -> u64 {
-        self.shared.decoded.load(Ordering::Relaxed)
+    /// Takes down what the encoder tells of frames that its decoders could not give; false where it tells something else.
+    pub fn lost(&self, told: &gst::StructureRef) -> bool {
+        lock(&self.shared.losses).in_a_chunk(told)
     }
 
     /// True when the part that was asked for ended before the input did.

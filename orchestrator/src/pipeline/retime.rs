@@ -129,12 +129,6 @@ impl Waiting {
     }
 }
 
-/// True where the demuxer knows no presentation times but decode times alone.
-pub(super) fn has_decode_times_alone(pipeline: &gst::Pipeline) -> bool {
-    let is_avi = |e: gst::Element| e.factory().is_some_and(|f| f.name() == "avidemux");
-    pipeline.iterate_recurse().into_iter().flatten().any(is_avi)
-}
-
 /// An element that gives every packet a presentation time; those that are there count for nothing where `order_alone`
 /// tells.
 pub(super) fn element(form: Form, order_alone: bool) -> Result<gst::Element, Error> {
@@ -172,12 +166,6 @@ pub(super) fn element(form: Form, order_alone: bool) -> Result<gst::Element, Err
         gst::PadProbeReturn::Handled
     });
     Ok(element)
-}
-
-/// True where the demuxer of GStreamer 1.22 calls decode times presentation times.
-pub(super) fn has_decode_times_twice(pipeline: &gst::Pipeline) -> bool {
-    let is_mxf = |e: gst::Element| e.factory().is_some_and(|f| f.name() == "mxfdemux");
-    pipeline.iterate_recurse().into_iter().flatten().any(is_mxf)
 }
 
 /// An element that leaves packets but key frames their decode time alone, from which decoders know the other: they follow

@@ -5,10 +5,12 @@ mod sound;
 
 use std::path::PathBuf;
 
-use crate::cli::{AudioCodec, Input, Job, Output};
+use gstdivien::chunk::{self, Mode};
+
+use crate::cli::{AudioCodec, Cut, Input, Job, Output};
 use crate::error::Error;
 use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
-use crate::probe::{Facts, Orientation, Pace, Pause, Stream};
+use crate::probe::{Cutting, Facts, Orientation, Pace, Pause, Stream};
 use crate::report::counted;
 pub use sound::SoundEncoder;
 
@@ -73,6 +75,8 @@ pub struct VideoPlan {
     pub threads: u32,
     /// Frames in a chunk.
     pub chunk_frames: u32,
+    /// How the input is cut before it is decoded; `None` where one decoder gives all pictures in their order.
+    pub cut: Option<Mode>,
     /// How frames follow one another, where their times were read.
     pub pace: Option<Pace>,
     /// Degrees noted in the container's header.
@@ -233,6 +237,7 @@ fn video(
         }
         None => chunk,
     };
+    let cut = cut(job, stream, chunk_frames, notes);
     let upright = stream.orientation == Orientation::default();
     let noted = container.notes_rotation() && !stream.orientation.flipped;
     let turn = if upright || noted { None } else { stream.orientation.flip_method() };
@@ -245,6 +250,7 @@ fn video(
         workers: job.workers.unwrap_or(0),
         threads: job.threads.unwrap_or(0),
         chunk_frames,
+        cut,
         pace: stream.pace,
         noted_rotation: if turn.is_none() { stream.orientation.degrees } else { 0 },
         turn,
@@ -252,6 +258,24 @@ fn video(
         title: stream.title.clone(),
         encoder,
     })
+}
+
+/// Whether each chunk is decoded by itself, and where chunks then begin.
+fn cut(job: &Job, stream: &Stream, chunk_frames: u32, notes: &mut Vec<String>) -> Option<Mode> {
+    let mode = match job.cut {
+        Cut::Fixed => Mode::Fixed,
+        Cut::Keyframe => Mode::Keyframe,
+    };
+    let why = match &stream.cutting {
+        Cutting::Whole => return None,
+        Cutting::Refused(why) => why.clone(),
+        Cutting::Apart(units) => match chunk::cut(&units.all, chunk_frames.into(), mode) {
+            Ok(_) => return Some(mode),
+            Err(why) => why.to_string(),
+        },
+    };
+    notes.push(format!("video: one decoder gives all pictures in their order: {why}"));
+    None
 }
 
 /// x264 and x265 take no odd sizes where chroma is subsampled: the nearest form that they take.

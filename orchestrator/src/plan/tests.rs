@@ -1,8 +1,11 @@
 use std::path::PathBuf;
 
+use gstdivien::chunk::{Start, Unit};
+
 use super::*;
-use crate::cli::{AudioArgs, Carry, Overwrite, Range, Report, VideoArgs};
+use crate::cli::{AudioArgs, Carry, Cut, Overwrite, Range, Report, VideoArgs};
 use crate::mux::Flags;
+use crate::probe::Units;
 
 fn job(output: &str) -> Job {
     Job {
@@ -13,6 +16,7 @@ fn job(output: &str) -> Job {
         workers: None,
         threads: None,
         chunk_frames: 250,
+        cut: Cut::Keyframe,
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
         audio: AudioArgs::default(),
         subtitles: true,
@@ -41,6 +45,7 @@ fn stream(caps: &str) -> Stream {
         pace: None,
         frames: None,
         pauses: Vec::new(),
+        cutting: Cutting::Whole,
         flags: Flags::default(),
     }
 }
@@ -151,4 +156,36 @@ fn an_odd_height_is_kept_by_finer_chroma() {
     facts.streams[0] = stream("video/mpeg,mpegversion=2,width=720,height=405,framerate=25/1");
     let plan = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
     assert!(plan.video.encoder.raw_formats.contains(&"Y42B".to_owned()) && plan.notes.len() == 1);
+}
+
+/// What was read of 100 pictures of 40 ms, of which each `distance`-th can be decoded first.
+fn read(distance: usize) -> Cutting {
+    let unit = |i: usize| Unit {
+        pts: Some(i as u64 * 40_000_000),
+        duration: None,
+        start: i.is_multiple_of(distance).then_some(Start::Clean),
+        shown: 1,
+        is_field: false,
+        wanted: true,
+    };
+    Cutting::Apart(Units { all: (0..100).map(unit).collect(), pictures: "video/x-raw".parse().unwrap(), end: None })
+}
+
+#[test]
+fn chunks_are_decoded_apart_where_that_can_be_and_the_reason_is_told_where_not() {
+    let planned = |cutting: Cutting, job: &Job| {
+        let mut facts = facts();
+        facts.streams[0].cutting = cutting;
+        let plan = make(job, &facts, x264(), &|_| true).unwrap();
+        (plan.video.cut, plan.notes.into_iter().find(|note| note.contains("one decoder")))
+    };
+    let short = Job { chunk_frames: 20, ..job("a.mkv") };
+    assert_eq!(planned(read(10), &short), (Some(Mode::Keyframe), None));
+    assert_eq!(planned(read(10), &Job { cut: Cut::Fixed, ..short.clone() }), (Some(Mode::Fixed), None));
+    // Pipes and raw pictures have no other way.
+    assert_eq!(planned(Cutting::Whole, &short), (None, None));
+    let (cut, told) = planned(Cutting::Refused("it is odd".into()), &short);
+    assert_eq!((cut, told.as_deref()), (None, Some("video: one decoder gives all pictures in their order: it is odd")));
+    let (cut, told) = planned(read(100), &short);
+    assert!(cut.is_none() && told.unwrap().ends_with("key frames are too far apart: a chunk would have 100 frames"));
 }

@@ -1,5 +1,9 @@
 //! What an input turned out to be.
 
+use std::ops::Range;
+
+use gstdivien::chunk::Unit;
+
 use super::pace::{Pace, Pause};
 use crate::mux::{Attachment, Chapter, Codec, Flags, Kind, Sample};
 
@@ -55,8 +59,59 @@ pub struct Stream {
     pub frames: Option<u64>,
     /// Where they pause.
     pub pauses: Vec<Pause>,
+    /// Whether chunks of it can be decoded each by itself.
+    pub cutting: Cutting,
     /// What players are told of it.
     pub flags: Flags,
+}
+
+/// Whether chunks of a stream can be decoded each by itself.
+#[derive(Debug, Clone, Default)]
+pub enum Cutting {
+    /// It was not asked: raw pictures, or what comes from a pipe.
+    #[default]
+    Whole,
+    /// They cannot, for this reason.
+    Refused(String),
+    /// They may, if chunks can begin where they have to.
+    Apart(Units),
+}
+
+/// What is known of a stream before it is decoded.
+#[derive(Debug, Clone)]
+pub struct Units {
+    /// Its packets, in decode order; those behind the part that is encoded may be missing.
+    pub all: Vec<Unit>,
+    /// The form of its first pictures.
+    pub pictures: gst::Caps,
+    /// When the last picture that is wanted ends, in ns, where no more of them were asked for.
+    pub end: Option<i64>,
+}
+
+impl Units {
+    /// At most `frames` pictures are wanted, the first ones; `times` are those that are, in order.
+    pub(super) fn new(mut all: Vec<Unit>, frames: usize, times: &[i64], pictures: gst::Caps) -> Self {
+        let ended = times.last().filter(|_| times.len() >= frames);
+        let is_picture = |unit: &&mut Unit| unit.wanted && unit.shown > 0;
+        let mut times: Vec<_> = all.iter_mut().filter(is_picture).filter_map(|unit| unit.pts).collect();
+        times.sort_unstable();
+        if let Some(end) = times.get(frames).copied() {
+            all.iter_mut().filter(|unit| unit.pts >= Some(end)).for_each(|unit| unit.wanted = false);
+        }
+        let mut units = Self { all, pictures, end: None };
+        let last = units.all[units.wanted()].iter().max_by_key(|unit| unit.pts);
+        let length = last.and_then(|unit| unit.duration).and_then(|length| i64::try_from(length).ok());
+        units.end = ended.map(|time| time.saturating_add(length.unwrap_or(0)));
+        units
+    }
+
+    /// The numbers of the packets from the first that is wanted to the last.
+    #[must_use]
+    pub fn wanted(&self) -> Range<usize> {
+        let is_wanted = |unit: &Unit| unit.wanted && unit.shown > 0;
+        let first = self.all.iter().position(is_wanted).unwrap_or(self.all.len());
+        first..self.all.iter().rposition(is_wanted).map_or(first, |last| last + 1)
+    }
 }
 
 /// Clockwise by so many degrees, then mirrored left to right or not.

@@ -11,7 +11,9 @@ mod input;
 mod messages;
 mod movie;
 mod pace;
+mod pictures;
 mod priming;
+mod scan;
 mod settle;
 mod tags;
 mod told;
@@ -31,10 +33,10 @@ use crate::error::Error;
 use crate::mux::{Codec, Flags, Kind};
 use crate::sync::lock;
 use ends::Reach;
-pub use facts::{Facts, Orientation, Stream};
+pub use facts::{Cutting, Facts, Orientation, Stream, Units};
 pub use messages::{Messages, said};
-pub(crate) use pace::is_hidden;
 pub use pace::{Pace, Pause};
+pub(crate) use scan::is_hidden;
 
 /// How long the elements get to stop on their own before the process ends over them.
 const STOP: Duration = Duration::from_millis(1000);
@@ -71,6 +73,25 @@ impl Source {
     #[must_use]
     pub fn jumps(&self) -> u64 {
         self.clock.as_ref().map_or(0, |clock| lock(clock).jumps)
+    }
+
+    /// True where an element of this kind takes the input apart.
+    #[must_use]
+    pub fn is_demuxed_by(&self, factory: &str) -> bool {
+        let is_it = |e: gst::Element| e.factory().is_some_and(|f| f.name() == factory);
+        self.pipeline.iterate_recurse().into_iter().flatten().any(is_it)
+    }
+
+    /// True where the demuxer knows no presentation times but decode times alone.
+    #[must_use]
+    pub fn has_decode_times_alone(&self) -> bool {
+        self.is_demuxed_by("avidemux")
+    }
+
+    /// True where the demuxer of GStreamer 1.22 calls decode times presentation times.
+    #[must_use]
+    pub fn has_decode_times_twice(&self) -> bool {
+        self.is_demuxed_by("mxfdemux")
     }
 
     /// True for a transport stream of which references are missing.
@@ -209,6 +230,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             pace: None,
             frames: None,
             pauses: Vec::new(),
+            cutting: Cutting::Whole,
             flags: Flags::default(),
         };
         if let Some(packets) = stream_number(&pad).and_then(|n| early.remove(&n))
@@ -253,8 +275,8 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     Ok(source)
 }
 
-/// Finds out whether the pictures of the part `range` keep a rate. What comes from a pipe cannot be read twice, and is
-/// taken to keep the rate it names.
+/// Reads the packets of the part `range`: whether its pictures keep a rate, and where they can be cut before they are
+/// decoded. What comes from a pipe cannot be read twice, and is taken to keep the rate it names.
 pub fn measure(source: &mut Source, input: &Input, range: &Range) {
     let Input::File(path) = input else { return };
     let Some(index) = source.facts.video().filter(|_| path.is_file()) else { return };
@@ -263,19 +285,38 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
     }
     let Some(id) = source.outlets.get(index).and_then(|o| o.id.clone()) else { return };
     let ns = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
+    let first = source.facts.start.unwrap_or(0).max(0);
     let part = pace::Part {
-        start: range.start.map_or(0, ns),
-        end: range.end.map_or(i64::MAX, ns),
+        start: range.start.filter(|start| !start.is_zero()).map_or(i64::MIN, |start| first.saturating_add(ns(start))),
+        end: range.end.map_or(i64::MAX, |end| first.saturating_add(ns(end))),
         frames: range.frames.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
     };
     let has_gaps = source.has_gaps();
-    if let Some(stream) = source.facts.streams.get_mut(index)
-        && let Some(measured) = pace::of_file(path, has_gaps, &id, part, stream.named_rate())
-    {
+    let (alone, twice) = (source.has_decode_times_alone(), source.has_decode_times_twice());
+    let Some(stream) = source.facts.streams.get_mut(index) else { return };
+    let Some(scanned) = scan::scan(scan::Wanted { path, has_gaps, id: &id, part }) else { return };
+    if let Some(times) = &scanned.times {
+        let measured = pace::measured(times, part, stream.named_rate());
         stream.pace = measured.pace;
         stream.frames = Some(measured.frames);
         stream.pauses = measured.pauses;
     }
+    let is_untimed = match stream.codec {
+        Codec::MpegVideo(_) | Codec::Mpeg4 => alone,
+        Codec::H264 | Codec::H265 => twice,
+        _ => false,
+    };
+    if is_untimed {
+        stream.cutting = Cutting::Refused("its container does not tell when pictures are shown".into());
+        return;
+    }
+    stream.cutting = match pictures::look(&scanned) {
+        Ok(pictures) => {
+            let times = part.of(&scanned.times.unwrap_or_default());
+            Cutting::Apart(Units::new(scanned.units.unwrap_or_default(), part.frames, &times, pictures))
+        }
+        Err(why) => Cutting::Refused(why),
+    };
 }
 
 /// What takes the input apart.
@@ -491,9 +532,8 @@ fn shield() -> Result<gst::Element, Error> {
 
 fn start(pad: &gst::Pad, first: &gst::BufferRef) -> Option<Start> {
     let syntax = DecoderSpec::of(&pad.current_caps()?)?.syntax()?;
-    let is_marked = !first.flags().contains(gst::BufferFlags::DELTA_UNIT);
     let data = first.map_readable().ok()?;
-    syntax.signs(&data, is_marked)?.start
+    syntax.signs(&data)?.start
 }
 
 /// The container's own number of a stream, from the end of its id.

@@ -1,14 +1,5 @@
 //! Whether pictures come at a constant rate, told by the times of all packets: a header may say anything.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-
-use gst::prelude::*;
-
-use super::{has_edits, input, make, movie, parser, running_time, settle};
-use crate::sync::lock;
-
 /// Containers round times, the coarser ones to milliseconds.
 const ROUNDING: f64 = 2.5e6;
 
@@ -77,7 +68,7 @@ fn pace(times: &[i64], named: Option<(u32, u32)>) -> Option<Pace> {
     (!follow((last - first) as f64 / steps as f64)).then_some(Pace::Uneven(n, d))
 }
 
-/// The part of a file that counts, in ns from its first picture.
+/// The part of a file that counts, in ns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part {
     pub(super) start: i64,
@@ -86,148 +77,37 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// A clock's rounding moves no picture over an edge.
+    const ROUNDING: i64 = 1_000;
+
+    /// True for a picture shown then.
+    pub(super) fn contains(&self, time: i64) -> bool {
+        let time = time.saturating_add(Self::ROUNDING);
+        time >= self.start && time < self.end
+    }
+
     /// The times inside; packets come in decode order, and so do `times`.
-    fn of(&self, times: &[i64]) -> Vec<i64> {
-        let first = times.iter().min().copied().unwrap_or_default();
-        let inside = self.start.saturating_add(first)..self.end.saturating_add(first);
-        let mut times: Vec<i64> = times.iter().copied().filter(|t| inside.contains(t)).collect();
+    pub(super) fn of(&self, times: &[i64]) -> Vec<i64> {
+        let mut times: Vec<i64> = times.iter().copied().filter(|time| self.contains(*time)).collect();
         times.sort_unstable();
         times.truncate(self.frames);
         times
     }
 
     /// True when pictures still to come are shown later than all of it.
-    fn is_past(&self, times: &[i64], now: i64) -> bool {
+    pub(super) fn is_past(&self, times: &[i64], now: i64) -> bool {
         const REORDER: usize = 64;
-        let first = times.first().copied().unwrap_or(now);
-        now.saturating_sub(first) > self.end.saturating_add(2_000_000_000)
-            || (now.saturating_sub(first) > self.start
+        now > self.end.saturating_add(2_000_000_000)
+            || (now > self.start
                 && times.len() > self.frames.saturating_add(REORDER)
-                && times.iter().rev().take(self.frames.saturating_add(REORDER)).all(|t| t - first >= self.start))
+                && times.iter().rev().take(self.frames.saturating_add(REORDER)).all(|t| *t >= self.start))
     }
 }
 
-/// Reads the packets of the stream `id`, and nothing of them but their times. `None` where one has no time, or where the
-/// file cannot be read to its end, which the run itself will tell.
-pub(super) fn of_file(
-    path: &Path,
-    has_gaps: bool,
-    id: &str,
-    part: Part,
-    named: Option<(u32, u32)>,
-) -> Option<Measured> {
-    let pipeline = gst::Pipeline::new();
-    let times = read(&pipeline, (path, has_gaps), id, part);
-    let _ = pipeline.set_state(gst::State::Null);
-    let times = part.of(&times?);
-    Some(Measured { pace: pace(&times, named), frames: times.len() as u64, pauses: pauses(&times) })
-}
-
-/// What the scan has seen; `None` after a packet without a time.
-type Times = Arc<Mutex<Option<Vec<i64>>>>;
-
-fn read(pipeline: &gst::Pipeline, (path, has_gaps): (&Path, bool), id: &str, part: Part) -> Option<Vec<i64>> {
-    let (source, parse) = (input::reader(path, has_gaps).ok()?, parser().ok()?);
-    let sink = make("fakesink").ok()?;
-    movie::hide(&parse, Some(path));
-    sink.set_property("sync", false);
-    sink.set_property("async", false);
-    pipeline.add_many([&source, &parse, &sink]).ok()?;
-    source.link(&parse).ok()?;
-    let times: Times = Arc::new(Mutex::new(Some(Vec::new())));
-    let over = Arc::new(AtomicBool::new(false));
-    let entry = sink.static_pad("sink")?;
-    watch(&entry, &parse, &times, &over, part);
-    let id = within_the_file(id).to_owned();
-    parse.connect_pad_added(move |_, pad| {
-        if pad.stream_id().is_some_and(|s| within_the_file(&s) == id) {
-            // A stream that cannot be linked ends the scan with an error of its own.
-            let _ = pad.link(&entry);
-        } else {
-            pass_over(pad, &over);
-        }
-    });
-    pipeline.set_state(gst::State::Playing).ok()?;
-    let bus = pipeline.bus()?;
-    let mut rested = false;
-    // A slow disk takes its time: giving up after some of it would make the output depend on the disk.
-    loop {
-        let end = bus.timed_pop_filtered(GLANCE, &[gst::MessageType::Eos, gst::MessageType::Error]);
-        match end.map(|message| message.type_()) {
-            Some(gst::MessageType::Eos) => return lock(&times).take(),
-            Some(_) => return None,
-            // parsebin keeps an error to itself that comes while it still connects the demuxer.
-            None if rested => return None,
-            None => rested = settle::rests(pipeline, &[]),
-        }
-    }
-}
-
-/// What the demuxer calls a stream; before that stands the source's own name, which is another each time for an `appsrc`.
-fn within_the_file(stream_id: &str) -> &str {
-    stream_id.split_once('/').map_or(stream_id, |(_, id)| id)
-}
-
-/// How often it is asked whether a scan still works, beside what it says itself.
-const GLANCE: gst::ClockTime = gst::ClockTime::from_mseconds(200);
-
-/// A demuxer that finds nobody behind its first pads would stop before the stream that is wanted has one.
-fn pass_over(pad: &gst::Pad, over: &Arc<AtomicBool>) {
-    let over = Arc::clone(over);
-    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
-        info.data = None;
-        if over.load(Ordering::Relaxed) {
-            info.flow_res = Err(gst::FlowError::Eos);
-        }
-        gst::PadProbeReturn::Handled
-    });
-}
-
-/// Notes each packet's time, and ends the stream once enough is known.
-fn watch(entry: &gst::Pad, parse: &gst::Element, times: &Times, over: &Arc<AtomicBool>, part: Part) {
-    let (times, ended, parse) = (Arc::clone(times), Arc::clone(over), parse.downgrade());
-    entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        if info.buffer().is_some_and(|buffer| is_hidden(pad, buffer)) {
-            return gst::PadProbeReturn::Ok;
-        }
-        let edited = parse.upgrade().is_some_and(|p| has_edits(&p));
-        let time = info
-            .buffer()
-            .and_then(|b| b.pts())
-            .and_then(|pts| if edited { running_time(pad, pts) } else { i64::try_from(pts.nseconds()).ok() });
-        let mut seen = lock(&times);
-        let over = match (time, seen.as_mut()) {
-            (Some(time), Some(list)) => {
-                list.push(time);
-                part.is_past(list, time)
-            }
-            _ => {
-                *seen = None;
-                true
-            }
-        };
-        drop(seen);
-        if !over {
-            return gst::PadProbeReturn::Ok;
-        }
-        ended.store(true, Ordering::Relaxed);
-        pad.send_event(gst::event::Eos::new());
-        info.data = None;
-        info.flow_res = Err(gst::FlowError::Eos);
-        gst::PadProbeReturn::Handled
-    });
-}
-
-/// VP8 keeps pictures that are never shown in packets of their own, with a time between those of two others.
-pub(crate) fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
-    let vp8 = pad.current_caps().is_some_and(|caps| caps.structure(0).is_some_and(|s| s.name() == "video/x-vp8"));
-    let mut tag = [0u8];
-    vp8 && buffer.copy_to_slice(0, &mut tag).is_ok() && !tag.first().is_some_and(|t| shows(*t))
-}
-
-/// The bit `show_frame` of a VP8 frame's first byte.
-fn shows(tag: u8) -> bool {
-    tag & 0x10 != 0
+/// What these times tell of the part of a file that counts; `named` is what the input's header says.
+pub(super) fn measured(times: &[i64], part: Part, named: Option<(u32, u32)>) -> Measured {
+    let times = part.of(times);
+    Measured { pace: pace(&times, named), frames: times.len() as u64, pauses: pauses(&times) }
 }
 
 #[cfg(test)]
@@ -282,13 +162,14 @@ mod tests {
     fn only_the_part_that_is_encoded_counts() {
         let mut times = grid(100, 25, 1, 1);
         times.extend([5_000_000_000, 5_001_000_000]);
-        let whole = Part { start: 0, end: i64::MAX, frames: usize::MAX };
+        let whole = Part { start: i64::MIN, end: i64::MAX, frames: usize::MAX };
         let pace = |part: Part| pace(&part.of(&times), None);
         assert!(matches!(pace(whole), Some(Pace::Uneven(..))));
         assert_eq!(pace(Part { end: 3_000_000_000, ..whole }), Some(Pace::Constant(25, 1)));
         assert_eq!(pace(Part { frames: 50, ..whole }), Some(Pace::Constant(25, 1)));
         let late = Part { start: 2_000_000_000, frames: 10, ..whole };
         assert_eq!(late.of(&times).first(), Some(&(2_000_000_040)));
+        assert_eq!(Part { start: 2_000_000_041, ..late }.of(&times), late.of(&times));
         assert!(!late.is_past(&times[..60], times[59]));
         assert!(Part { end: 1_000_000_000, ..whole }.is_past(&times[..90], times[89]));
     }

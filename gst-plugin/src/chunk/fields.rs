@@ -1,0 +1,147 @@
+//! Pictures that are coded field by field, each field in a unit of its own: two units make one frame then.
+
+use std::collections::BTreeMap;
+
+use h264_reader::avcc::AvcDecoderConfigurationRecord;
+use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, SeqParameterSet};
+use h264_reader::rbsp::{BitRead as _, BitReader, ByteReader};
+
+use super::Syntax;
+use super::bytes::{Annex, annex_b};
+use super::random_access::nal_units;
+
+/// Finds single fields. Those of HEVC are shown as frames, and other codecs have none.
+#[derive(Debug, Default)]
+pub struct Fields {
+    /// H.264's sequence parameter sets by their number.
+    sequences: BTreeMap<u32, Sequence>,
+    /// To which of them each picture parameter set belongs.
+    pictures: BTreeMap<u32, u32>,
+}
+
+/// What has to be known to find `field_pic_flag` in the header of a slice (ISO/IEC 14496-10, 7.3.3).
+#[derive(Debug, Clone, Copy)]
+struct Sequence {
+    frame_num_bits: u32,
+    has_planes: bool,
+    has_fields: bool,
+}
+
+impl Fields {
+    /// For a stream whose caps hold this configuration.
+    pub fn new(config: Option<&[u8]>) -> Self {
+        let mut fields = Self::default();
+        let Some(record) = config.and_then(|config| AvcDecoderConfigurationRecord::try_from(config).ok()) else {
+            return fields;
+        };
+        for set in record.sequence_parameter_sets().chain(record.picture_parameter_sets()).flatten() {
+            // A set that cannot be read is of no slice that can.
+            let _ = fields.h264(set);
+        }
+        fields
+    }
+
+    /// Takes a unit; true where its picture is a single field.
+    pub fn pass(&mut self, syntax: Syntax, unit: &[u8]) -> bool {
+        match syntax {
+            Syntax::H264(framing) => nal_units(framing, unit).any(|nal| self.h264(nal).unwrap_or(false)),
+            Syntax::Mpeg12 => annex_b(unit).any(mpeg2),
+            _ => false,
+        }
+    }
+
+    fn h264(&mut self, nal: &[u8]) -> Option<bool> {
+        match nal.first()? & 0x1f {
+            1 | 5 => return self.slice(nal),
+            7 => self.sequence(nal)?,
+            8 => self.picture(nal)?,
+            _ => {}
+        }
+        Some(false)
+    }
+
+    fn sequence(&mut self, nal: &[u8]) -> Option<()> {
+        let set = SeqParameterSet::from_bits(bits(nal)).ok()?;
+        let sequence = Sequence {
+            frame_num_bits: set.log2_max_frame_num().into(),
+            has_planes: matches!(
+                (set.chroma_info.chroma_format, set.chroma_info.separate_colour_plane_flag),
+                (ChromaFormat::YUV444, true)
+            ),
+            has_fields: matches!(set.frame_mbs_flags, FrameMbsFlags::Fields { .. }),
+        };
+        self.sequences.insert(set.id().id().into(), sequence);
+        Some(())
+    }
+
+    fn picture(&mut self, nal: &[u8]) -> Option<()> {
+        let mut bits = bits(nal);
+        let number = bits.read_ue("pic_parameter_set_id").ok()?;
+        self.pictures.insert(number, bits.read_ue("seq_parameter_set_id").ok()?);
+        Some(())
+    }
+
+    fn slice(&self, nal: &[u8]) -> Option<bool> {
+        if !self.sequences.values().any(|sequence| sequence.has_fields) {
+            return Some(false);
+        }
+        let mut bits = bits(nal);
+        bits.read_ue("first_mb_in_slice").ok()?;
+        bits.read_ue("slice_type").ok()?;
+        let picture = bits.read_ue("pic_parameter_set_id").ok()?;
+        let sequence = self.sequences.get(self.pictures.get(&picture)?)?;
+        let planes = if sequence.has_planes { 2 } else { 0 };
+        bits.skip(planes + sequence.frame_num_bits, "colour_plane_id, frame_num").ok()?;
+        Some(sequence.has_fields && bits.read_bit("field_pic_flag").ok()?)
+    }
+}
+
+fn bits(nal: &[u8]) -> BitReader<ByteReader<&[u8]>> {
+    BitReader::new(ByteReader::skipping_h264_header(nal))
+}
+
+/// A picture coding extension with another structure than a frame's (ISO/IEC 13818-2, 6.3.10).
+fn mpeg2(part: Annex<'_>) -> bool {
+    const FRAME: u8 = 3;
+    let extension = part.data.get(..3).filter(|data| part.code == 0xb5 && data[0] >> 4 == 8);
+    extension.is_some_and(|data| data[2] & 3 != FRAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::Framing;
+
+    /// Of x264 with `interlaced`: frame_mbs_only_flag 0, frame_num of 4 bits.
+    const SEQUENCE: &[u8] = &[
+        0x67, 0x64, 0x00, 0x15, 0xac, 0xd9, 0x42, 0x88, 0xd8, 0x08, 0x80, 0x00, 0x00, 0x03, 0x00, 0x80, 0x00, 0x00,
+        0x19, 0x0f, 0x8a, 0x14, 0xcb,
+    ];
+    const PICTURE: &[u8] = &[0x68, 0xfb, 0xa3, 0xcb, 0x22, 0xc0];
+
+    fn annexed(units: &[&[u8]]) -> Vec<u8> {
+        units.iter().flat_map(|unit| [&[0, 0, 1], *unit].concat()).collect()
+    }
+
+    #[test]
+    fn a_slice_says_whether_it_is_of_a_field() {
+        let syntax = Syntax::H264(Framing::StartCodes);
+        // first_mb 0, slice_type 7 (ue 0001000), pps 0, frame_num 0 (4 bits), field_pic_flag
+        let slice = |field: u8| [0x65, 0b1000_1000, 0b1000_0000 | field << 2, 0x80];
+        let mut fields = Fields::default();
+        assert!(!fields.pass(syntax, &annexed(&[&slice(1)])), "nothing is known yet");
+        assert!(fields.pass(syntax, &annexed(&[SEQUENCE, PICTURE, &slice(1)])));
+        assert!(fields.pass(syntax, &annexed(&[&slice(1)])));
+        assert!(!fields.pass(syntax, &annexed(&[&slice(0)])));
+    }
+
+    #[test]
+    fn an_extension_says_whether_a_picture_of_mpeg_2_is_a_field() {
+        let picture =
+            |structure: u8| annexed(&[&[0, 0, 0x0f, 0xff, 0xf8], &[0xb5, 0x8f, 0xff, 0xf0 | structure, 0x41, 0x80]]);
+        let found = |structure: u8| Fields::default().pass(Syntax::Mpeg12, &picture(structure));
+        assert_eq!([1, 2, 3].map(found), [true, true, false]);
+        // A sequence extension.
+        assert!(!Fields::default().pass(Syntax::Mpeg12, &annexed(&[&[0xb5, 0x14, 0x8a, 0x00, 0x01]])));
+    }
+}

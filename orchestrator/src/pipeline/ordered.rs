@@ -1,0 +1,177 @@
+//! One decoder that gives all pictures in their order: for pipes, for raw pictures, and for what cannot be cut before it is
+//! decoded.
+//!
+//! ```text
+//! [times] ! decoder ! videoconvert ! videoscale ! size ! [videoflip] ! formats ! divienenc
+//! ```
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+use gstdivien::lane::DecoderSpec;
+
+use super::encoder::Encoder;
+use super::gate::{Gate, Verdict, end_behind, refuse};
+use super::video::{Shape, flip_direction, formats, is_grey};
+use super::{Shared, caps_filter, lock, loss, retime};
+use crate::error::Error;
+use crate::mux::Codec;
+use crate::plan::Plan;
+use crate::probe::{self, Source, make, nanoseconds};
+
+/// The elements before the encoder, and the pad that frames pass on their way into it.
+pub(super) fn head(
+    source: &Source,
+    plan: &Plan,
+    shared: &Arc<Shared>,
+    (encoder, decoder): (&Arc<Encoder>, Option<DecoderSpec>),
+    first: i64,
+) -> Result<(Vec<gst::Element>, gst::Pad), Error> {
+    let missing = || Error::Fault { what: "the plan's video is not in the source".into() };
+    let video = &plan.video;
+    let outlet = source.outlets.get(video.stream).ok_or_else(missing)?;
+    let stream = source.facts.streams.get(video.stream).ok_or_else(missing)?;
+    let mut elements = Vec::new();
+    let order_alone = source.has_decode_times_alone();
+    match stream.codec {
+        Codec::MpegVideo(_) => elements.push(retime::element(retime::Form::Mpeg12, order_alone)?),
+        Codec::H264 | Codec::H265 if source.has_decode_times_twice() => elements.push(retime::untimed()?),
+        Codec::Mpeg4 if order_alone => elements.push(retime::element(retime::Form::Mpeg4, true)?),
+        _ => {}
+    }
+    let gate = Gate::new(&plan.range, first);
+    if let Some(spec) = decoder {
+        let none = |_| Error::NoElement { element: spec.name(), package: probe::PACKAGES };
+        let decoder = spec.build(outlet.start()).map_err(none)?;
+        loss::follow(&decoder, &stream.codec, gate.window(), shared).ok_or_else(missing)?;
+        elements.push(decoder);
+    }
+    let converter = make("videoconvert")?;
+    let size = caps_filter("video/x-raw")?;
+    begin_with_the_pictures(&converter, encoder, &size, shared)?;
+    elements.extend([converter, make("videoscale")?, size]);
+    if let Some(method) = video.turn {
+        let flip = make("videoflip")?;
+        flip.set_property_from_str("video-direction", flip_direction(method));
+        elements.push(flip);
+    }
+    let filter = caps_filter(&formats(video))?;
+    let entry = filter.static_pad("src").ok_or_else(missing)?;
+    watch(&entry, gate, shared, encoder);
+    elements.push(filter);
+    Ok((elements, entry))
+}
+
+/// What decodes tells the form of the pictures, and with it what the encoder has to know. The first ones' size is that
+/// of all, as in ffmpeg: a file says it once.
+fn begin_with_the_pictures(
+    converter: &gst::Element,
+    encoder: &Arc<Encoder>,
+    size: &gst::Element,
+    shared: &Arc<Shared>,
+) -> Result<(), Error> {
+    let Some(pad) = converter.static_pad("sink") else {
+        return Err(Error::Fault { what: "a converter without a pad".into() });
+    };
+    let (encoder, size, shared) = (Arc::clone(encoder), size.downgrade(), Arc::clone(shared));
+    let converting = converter.downgrade();
+    let first = Mutex::new(None);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        match info.event().map(|e| e.view()) {
+            Some(gst::EventView::Caps(caps)) => {
+                // Grey has no matrix, and videoconvert of 1.22 spoils it where none, or another, is named.
+                if let Some(converter) = converting.upgrade().filter(|_| is_grey(caps.caps())) {
+                    converter.set_property_from_str("matrix-mode", "none");
+                }
+                let form = Shape::of(caps.caps());
+                let before = *lock(&first).get_or_insert(form);
+                if before != form {
+                    let ((w, h), (width, height)) = (form.size, before.size);
+                    shared.note(&format!(
+                        "the pictures change from {width}x{height} to {w}x{h}: they are scaled to the first size"
+                    ));
+                } else if let Some(size) = size.upgrade() {
+                    size.set_property("caps", before.caps());
+                }
+                let begins = encoder.begin(Some(caps.caps()));
+                if let Some(told) = encoder.untold_range().filter(|_| begins) {
+                    shared.note(&told);
+                }
+            }
+            Some(gst::EventView::Eos(_)) => {
+                encoder.begin(None);
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// Counts frames, keeps those outside the window away from the encoder, and remembers the pictures' form.
+fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder>) {
+    let start = gate.window().start;
+    let gate = Mutex::new((gate, false));
+    let last = Mutex::new(None::<i64>);
+    let encoder = Arc::clone(encoder);
+    let shared = Arc::clone(shared);
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(mask, move |pad, info| {
+        if lock(&gate).1 {
+            return refuse(info);
+        }
+        // A gap lets the frames before it go, and nobody waits for those: it would only cost a chunk, or several where the
+        // decoder gives it before the frames it still holds.
+        if info.event().is_some_and(|e| e.type_() == gst::EventType::Gap) {
+            info.data = None;
+            return gst::PadProbeReturn::Handled;
+        }
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
+            let caps = encoder.caps(caps.caps());
+            if let Some(told) = encoder.conversion(&caps) {
+                shared.note(&told);
+            }
+            lock(&shared.raw_caps).get_or_insert_with(|| caps.clone());
+            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
+        }
+        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        let time = segment
+            .as_ref()
+            .and_then(|s| s.segment().downcast_ref::<gst::ClockTime>())
+            .zip(buffer.pts())
+            .and_then(|(s, pts)| s.to_running_time_full(pts))
+            .map(nanoseconds);
+        // Containers that are damaged, or tell no times, give the time of one picture to the next.
+        let Some(time) = time.filter(|time| lock(&last).is_none_or(|last| *time > last)) else {
+            if time.is_none_or(|time| time >= start) {
+                let number = shared.decoded.load(Ordering::Relaxed);
+                lock(&shared.losses).has_no_time(number, time.or(*lock(&last)).unwrap_or_default());
+            }
+            return gst::PadProbeReturn::Drop;
+        };
+        let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
+        let mut state = lock(&gate);
+        let verdict = state.0.judge(time, duration);
+        match verdict {
+            Verdict::Pass => {
+                *lock(&last) = Some(time);
+                shared.decoded.fetch_add(1, Ordering::Relaxed);
+                if state.0.is_used_up() {
+                    shared.end_sound_at(state.0.end_of_sound());
+                }
+                gst::PadProbeReturn::Ok
+            }
+            Verdict::Skip => gst::PadProbeReturn::Drop,
+            Verdict::End => {
+                shared.cut.store(true, Ordering::Release);
+                shared.end_sound_at(state.0.end_of_sound());
+                state.1 = true;
+                drop(state);
+                end_behind(pad);
+                refuse(info)
+            }
+        }
+    });
+}
