@@ -167,3 +167,26 @@ fn late_sound_keeps_its_distance_to_the_pictures() {
         }
     }
 }
+
+#[test]
+fn sound_that_changes_its_form_goes_on_as_it_began() {
+    let folder = place::temporary();
+    let at = |name: &str| folder.path().join(name);
+    for (name, channels) in [("one.aac", "1"), ("two.aac", "2")] {
+        let mut make = Command::new("ffmpeg");
+        make.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "sine=d=2", "-ac", channels, "-c:a", "aac"]);
+        run(make.arg(at(name))).success();
+    }
+    let both = [std::fs::read(at("one.aac")).unwrap(), std::fs::read(at("two.aac")).unwrap()].concat();
+    std::fs::write(at("both.aac"), both).unwrap();
+    let mut make = Command::new("ffmpeg");
+    make.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=4", "-i"])
+        .arg(at("both.aac"));
+    run(make.args(["-c:v", "libx264", "-c:a", "copy"]).arg(at("in.ts"))).success();
+    for name in ["out.mkv", "out.mp4"] {
+        let mut command = divien!("-y", "-i", at("in.ts"), "-preset", "ultrafast", at(name));
+        run(&mut command).success().says(&["sound changes its form"]);
+        let count = |path: &Path| probe::rows(path, "packet", Some("a:0"), "size").len();
+        assert_eq!(count(&at(name)), count(&at("in.ts")), "{name}");
+    }
+}

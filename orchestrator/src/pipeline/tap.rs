@@ -104,9 +104,17 @@ impl Tap {
                 shared.fail(Error::Mux { what: format!("a track's caps say nothing: {caps}") });
                 return Err(gst::FlowError::Error);
             };
+            let is_other = memory.codec.as_ref().is_some_and(|before| *before != track.codec);
             memory.codec = Some(track.codec.clone());
             memory.caps = Some(caps.to_owned());
-            if !shared.set_track(self.lane, track) {
+            let fits = shared.set_track(self.lane, track);
+            if !fits && self.kind == Kind::Audio && !is_other {
+                if !std::mem::replace(&mut memory.has_changed, true) {
+                    shared.note(
+                        "the sound changes its form on the way (its channels, say): the file describes it as it began",
+                    );
+                }
+            } else if !fits {
                 shared.fail(Error::Mux {
                     what: "the pictures change their size or form on the way, and the container says them once".into(),
                 });
@@ -174,6 +182,8 @@ struct Memory {
     codec: Option<Codec>,
     next: Option<i64>,
     packets: u64,
+    /// Its description no longer fits, which was said.
+    has_changed: bool,
     /// The first packet of sound, until the second tells when it really starts.
     first: Option<Sample>,
 }
