@@ -498,7 +498,7 @@ fn a_message_tells_of_every_chunk() {
         assert_eq!(s.name(), "divien-chunk-done");
         frames += s.get::<u64>("frames").unwrap();
         assert!(s.get::<u64>("bytes").unwrap() > 0 && s.get::<f64>("seconds").unwrap() > 0.0);
-        assert!(s.get::<u32>("lane").unwrap() < 3 && s.get::<u64>("id").unwrap() < 4);
+        assert!(s.get::<u32>("lane").unwrap() < 6 && s.get::<u64>("id").unwrap() < 4);
     }
     assert_eq!(frames, 32);
     let stats = h.element().unwrap().property::<gst::Structure>("stats");

@@ -59,13 +59,14 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         started,
         lost: source.facts.complaint.clone(),
         moved: Movement { at: started, mark: (0, 0), said: false },
-        tally: Tally::default(),
+        chunks: 0,
     };
     signals.follow(true);
     let outcome = running.start().and_then(|()| {
         runtime.block_on(watch.follow(&running, &mut source.messages, &mut report, &signals, &output.if_stopped()))
     });
-    let last = watch.snapshot(&running);
+    let (last, busy) =
+        (watch.snapshot(&running), Work::of(&running.encoder, plan.video.chunk_frames).busy(started.elapsed()));
     report.stop(&last);
     let reached = if outcome.is_ok() && !running.is_cut() { source.reached() } else { None };
     probe::close(&source.pipeline);
@@ -93,8 +94,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         duration: written.duration,
         end: written.end,
         elapsed: started.elapsed(),
-        busy: watch.tally.busy(started.elapsed()),
-        chunks: watch.tally.chunks,
+        busy,
+        chunks: watch.chunks,
     };
     if let Some(complaint) = running.complaint() {
         report.warn(&format!("{}: {complaint}", plan.input));
@@ -265,27 +266,6 @@ impl End {
     }
 }
 
-/// What the encoding element tells of its chunks.
-#[derive(Debug, Default)]
-struct Tally {
-    chunks: u64,
-    seconds: f64,
-    lanes: u32,
-}
-
-impl Tally {
-    fn count(&mut self, chunk: &gst::StructureRef) {
-        self.chunks += 1;
-        self.seconds += chunk.get::<f64>("seconds").unwrap_or(0.0);
-        self.lanes = self.lanes.max(chunk.get::<u32>("lane").map_or(0, |l| l + 1));
-    }
-
-    fn busy(&self, elapsed: Duration) -> Option<(f64, u32)> {
-        let whole = elapsed.as_secs_f64() * f64::from(self.lanes);
-        (whole > 0.0 && self.seconds > 0.0).then(|| ((self.seconds / whole).min(1.0), self.lanes))
-    }
-}
-
 /// The loop and what it remembers.
 struct Watch {
     total: Option<u64>,
@@ -295,7 +275,7 @@ struct Watch {
     started: Instant,
     lost: Option<String>,
     moved: Movement,
-    tally: Tally,
+    chunks: u64,
 }
 
 /// When something last moved.
@@ -379,9 +359,7 @@ impl Watch {
                 Ok(name.as_deref() == Some(pipeline::DONE))
             }
             gst::MessageView::Element(e) => {
-                if let Some(chunk) = e.structure().filter(|s| s.name() == "divien-chunk-done") {
-                    self.tally.count(chunk);
-                }
+                self.chunks += u64::from(e.structure().is_some_and(|s| s.name() == "divien-chunk-done"));
                 Ok(false)
             }
             gst::MessageView::Warning(w) if w.details().is_some_and(|lost| running.lost(lost)) => Ok(false),
@@ -441,8 +419,12 @@ struct Work {
     started: u64,
     frames: u64,
     bytes: u64,
-    /// How much of its chunk each lane has done, 0 to 1; `None` while it idles.
+    /// How much of its chunk each lane has done, 0 to 1; `None` while it idles. Those that are only there for the last
+    /// chunks are told of while they work.
     lanes: Vec<Option<f64>>,
+    workers: u32,
+    /// Seconds of all workers.
+    busy: f64,
 }
 
 impl Work {
@@ -450,6 +432,8 @@ impl Work {
         let mut work = Self::default();
         let Ok(Some(stats)) = encoder.property_value("stats").get::<Option<gst::Structure>>() else { return work };
         work.started = stats.get::<u64>("frames-in").unwrap_or(0);
+        work.workers = stats.get::<u32>("workers").unwrap_or(0);
+        work.busy = stats.get::<f64>("busy").unwrap_or(0.0);
         let Ok(list) = stats.get::<gst::ArrayRef<'_>>("lanes") else { return work };
         for lane in list.iter().filter_map(|v| v.get::<gst::Structure>().ok()) {
             work.frames += lane.get::<u64>("frames").unwrap_or(0);
@@ -457,8 +441,17 @@ impl Work {
             let current = lane.get::<i64>("current").ok().filter(|frames| *frames >= 0);
             let length = lane.get::<i64>("length").ok().filter(|frames| *frames > 0);
             let length = length.map_or(f64::from(chunk_frames.max(1)), |frames| frames as f64);
-            work.lanes.push(current.map(|frames| frames as f64 / length));
+            let is_extra = work.lanes.len() >= usize::try_from(work.workers).unwrap_or(usize::MAX);
+            if current.is_some() || !is_extra {
+                work.lanes.push(current.map(|frames| frames as f64 / length));
+            }
         }
         work
+    }
+
+    /// The share of the time in which the workers had something to do, and how many there are.
+    fn busy(&self, elapsed: Duration) -> Option<(f64, u32)> {
+        let whole = elapsed.as_secs_f64() * f64::from(self.workers);
+        (whole > 0.0 && self.busy > 0.0).then(|| ((self.busy / whole).min(1.0), self.workers))
     }
 }

@@ -19,12 +19,16 @@ pub(crate) fn init() {
     });
 }
 
-/// An element with this encoder and chunk length, with caps set and a bus to read.
+/// An element with this encoder and chunk length and three workers, with caps set and a bus to read.
 pub(crate) fn element(encoder: &str, chunk_frames: u32) -> (Harness, gst::Bus) {
+    element_with(encoder, chunk_frames, 3)
+}
+
+pub(crate) fn element_with(encoder: &str, chunk_frames: u32, workers: u32) -> (Harness, gst::Bus) {
     init();
     let element = gst::ElementFactory::make("divienenc")
         .property("encoder", encoder)
-        .property("workers", 3u32)
+        .property("workers", workers)
         .property("chunk-frames", chunk_frames)
         .build()
         .unwrap();

@@ -31,6 +31,8 @@ struct Chunk {
     input: Arc<ChunkInput>,
     /// Of a chunk of coded units.
     wanted: Option<Arc<Wanted>>,
+    /// Bytes of its units.
+    coded: u64,
     cancel: Arc<Cancel>,
     result: Option<(Encoded, LaneId, Duration)>,
 }
@@ -58,6 +60,8 @@ struct State {
     section: Option<Arc<Section>>,
     cutter: Option<Cutter<Frame>>,
     dispatch: Dispatch,
+    /// How long workers have had a chunk, all together, up to the moment beside it.
+    worked: (Duration, Instant),
     chunks: BTreeMap<ChunkId, Chunk>,
     open: Option<ChunkId>,
     next_chunk: ChunkId,
@@ -70,6 +74,28 @@ struct State {
     frames_out: u64,
     bytes_out: u64,
     said_short: bool,
+}
+
+impl State {
+    fn handle(&mut self, event: Event) -> Vec<Action> {
+        self.worked = (self.worked(), Instant::now());
+        self.dispatch.handle(event)
+    }
+
+    /// Enough chunks of coded units wait for a lane.
+    fn has_enough_waiting(&self) -> bool {
+        let waiting = self.dispatch.waiting();
+        let most = usize::try_from(self.dispatch.workers()).unwrap_or(usize::MAX).saturating_add(1);
+        let bytes = || waiting.clone().filter_map(|id| self.chunks.get(&id)).map(|chunk| chunk.coded).sum::<u64>();
+        let count = waiting.clone().count();
+        count >= MOST_WAITING && (count >= most || bytes() >= SMALL)
+    }
+
+    fn worked(&self) -> Duration {
+        let (before, since) = self.worked;
+        let at_work = u32::try_from(self.dispatch.running()).unwrap_or(u32::MAX).min(self.dispatch.workers());
+        before + since.elapsed() * at_work
+    }
 }
 
 struct Shared {
@@ -85,8 +111,10 @@ struct Shared {
     notify: Box<dyn Fn(Notice) + Send + Sync>,
 }
 
-/// Chunks of coded units that are read before a lane is free for them.
+/// Chunks of coded units that are read before a lane is free for them: so many always, and one more than there are
+/// workers while they are small, so that the end of the input is seen before its last chunks are begun.
 const MOST_WAITING: usize = 2;
+const SMALL: u64 = 32 << 20;
 
 /// One run, from start or flush to stop or flush.
 pub(super) struct Engine {
@@ -95,13 +123,13 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Starts a thread for each lane.
+    /// Starts a thread for each lane. Those beyond the number of workers are for the last chunks.
     pub(super) fn start(
         config: Config,
         lanes: Vec<Box<dyn Lane>>,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let window = 2 * lanes.len() as u64 + 2;
+        let window = 2 * u64::from(config.workers) + 2;
         let shared = Arc::new(Shared {
             config,
             budget: Budget::new(config.max_buffered_bytes),
@@ -109,7 +137,8 @@ impl Engine {
                 flow: Ok(()),
                 section: None,
                 cutter: None,
-                dispatch: Dispatch::new(window),
+                dispatch: Dispatch::new(window, config.workers),
+                worked: (Duration::ZERO, Instant::now()),
                 chunks: BTreeMap::new(),
                 open: None,
                 next_chunk: ChunkId::default(),
@@ -183,9 +212,9 @@ impl Engine {
 
     /// Takes a whole chunk of coded units; waits while too many chunks are open.
     pub(super) fn push_coded(&self, mut chunk: CodedChunk) -> Result<(), gst::FlowError> {
-        let marks = chunk.frames.first_mut().map(|frame| &mut frame.marks);
-        let mut state = self.shared.begin(self.shared.state(), marks, Some(MOST_WAITING))?;
         let count = chunk.frames.len() as u64;
+        let marks = chunk.frames.first_mut().map(|frame| &mut frame.marks);
+        let mut state = self.shared.begin(self.shared.state(), marks, Some(count))?;
         state.frames_in += count;
         state.frames_cut += count;
         let Some(open) = state.open.take().and_then(|id| state.chunks.get_mut(&id)) else {
@@ -195,6 +224,7 @@ impl Engine {
         open.frames = chunk.frames;
         for unit in chunk.units {
             let counted = self.shared.budget.count(unit.size() as u64);
+            open.coded += unit.size() as u64;
             open.input.push(unit, counted);
         }
         open.input.end();
@@ -229,6 +259,8 @@ impl Engine {
     pub(super) fn eos(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         let mut state = self.shared.end_chunk(self.shared.state())?;
         state.order.push_back(Item::Eos(event));
+        let actions = state.handle(Event::Ended);
+        self.shared.act(&mut state, &actions);
         self.shared.due.notify_all();
         Ok(())
     }
@@ -266,7 +298,7 @@ impl Engine {
         state.result_bytes = state.result_bytes.saturating_sub(result_bytes);
         state.frames_out += frames;
         state.bytes_out += bytes;
-        let actions = state.dispatch.handle(Event::Delivered(id));
+        let actions = state.handle(Event::Delivered(id));
         self.shared.act(&mut state, &actions);
         self.shared.room.notify_all();
         self.shared.due.notify_all();
@@ -302,6 +334,8 @@ impl Engine {
             length: l.length,
         };
         Stats {
+            workers: self.shared.config.workers,
+            worked: state.worked(),
             chunks_done: state.dispatch.delivered(),
             chunks_in_flight: state.dispatch.in_flight(),
             frames_in: state.frames_in,
@@ -358,7 +392,7 @@ impl Shared {
         }
         let short = {
             let mut state = self.state();
-            let short = !state.said_short && state.dispatch.has_idle_lane();
+            let short = !state.said_short && state.dispatch.wants_more();
             state.said_short |= short;
             short
         };
@@ -408,13 +442,13 @@ impl Shared {
         Ok(state)
     }
 
-    /// Opens a chunk whose first frame has these marks, once there is room for it; with `most_waiting`, once no more than
-    /// so many wait for a lane.
+    /// Opens a chunk whose first frame has these marks, once there is room for it. One of coded units has `frames`, and
+    /// does not wait for a lane with many others.
     fn begin<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         marks: Option<&mut Vec<Mark>>,
-        most_waiting: Option<usize>,
+        frames: Option<u64>,
     ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
         // What stands before a chunk does not wait for the chunk.
         if let Some(marks) = marks {
@@ -427,16 +461,15 @@ impl Shared {
         // Finished results have a budget of their own, as large as that of the frames.
         let full = |s: &mut State| {
             let room = s.dispatch.has_room() && s.result_bytes < self.config.max_buffered_bytes;
-            let waits = most_waiting.is_some_and(|most| s.dispatch.waiting() >= most);
-            s.flow.is_ok() && (!room || waits)
+            s.flow.is_ok() && (!room || frames.is_some() && s.has_enough_waiting())
         };
         state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
         state.flow?;
-        self.open(&mut state)?;
+        self.open(&mut state, frames.unwrap_or(self.config.chunk_frames))?;
         Ok(state)
     }
 
-    fn open(&self, state: &mut State) -> Result<(), gst::FlowError> {
+    fn open(&self, state: &mut State, frames: u64) -> Result<(), gst::FlowError> {
         let section = state.section.clone().ok_or(gst::FlowError::NotNegotiated)?;
         let id = state.next_chunk;
         state.next_chunk = id.next();
@@ -446,13 +479,14 @@ impl Shared {
             frames: Vec::new(),
             input: Arc::default(),
             wanted: None,
+            coded: 0,
             cancel: Arc::default(),
             result: None,
         };
         state.chunks.insert(id, chunk);
         state.open = Some(id);
         state.order.push_back(Item::Chunk(id));
-        let actions = state.dispatch.handle(Event::Opened(id));
+        let actions = state.handle(Event::Opened(id, frames));
         self.act(state, &actions);
         Ok(())
     }
@@ -501,7 +535,7 @@ impl Shared {
     fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
         let index = id.0 as usize;
         let mut state = self.state();
-        let actions = state.dispatch.handle(Event::LaneIdle(id));
+        let actions = state.handle(Event::LaneIdle(id));
         self.act(&mut state, &actions);
         let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(index).is_some_and(|l| l.mail.is_none());
         let mut state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
@@ -557,7 +591,7 @@ impl Shared {
                     lane.chunks += 1;
                 }
                 state.result_bytes += bytes;
-                let actions = state.dispatch.handle(Event::Done(id, lane));
+                let actions = state.handle(Event::Done(id, lane));
                 self.act(&mut state, &actions);
                 self.due.notify_all();
                 None

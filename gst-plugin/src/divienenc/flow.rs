@@ -406,7 +406,7 @@ impl DivienEnc {
 
     /// `workers` + 1 chunks.
     fn own_latency(&self) -> gst::ClockTime {
-        let chunks = u64::from(self.settings().lanes()) + 1;
+        let chunks = u64::from(self.settings().workers()) + 1;
         gst::ClockTime::from_nseconds(self.longest_chunk().nseconds().saturating_mul(chunks).min(u64::MAX / 2))
     }
 

@@ -16,6 +16,7 @@ use super::model::{Config, Notice, Stats};
 use super::negotiation::Negotiation;
 use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
+use crate::dispatch::Dispatch;
 use crate::lane::{EncoderSpec, FilterSpec, Lane, LocalLane};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -104,9 +105,12 @@ impl DivienEnc {
     }
 
     pub(super) fn start_engine(&self, settings: &Settings) -> Result<Engine, gst::ErrorMessage> {
-        let config =
-            Config { chunk_frames: settings.chunk_frames.into(), max_buffered_bytes: settings.max_buffered_bytes };
-        let lanes = (0..settings.lanes()).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
+        let config = Config {
+            workers: settings.workers(),
+            chunk_frames: settings.chunk_frames.into(),
+            max_buffered_bytes: settings.max_buffered_bytes,
+        };
+        let lanes = (0..Dispatch::lanes(config.workers)).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
         let element = self.obj().downgrade();
         Engine::start(config, lanes, move |notice| {
             if let Some(element) = element.upgrade() {
@@ -172,6 +176,8 @@ impl DivienEnc {
             .field("frames-out", stats.frames_out)
             .field("bytes-out", stats.bytes_out)
             .field("bytes-buffered", stats.bytes_buffered)
+            .field("workers", stats.workers)
+            .field("busy", stats.worked.as_secs_f64())
             .field("lanes", gst::Array::new(lanes))
             .build()
     }

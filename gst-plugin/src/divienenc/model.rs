@@ -10,6 +10,7 @@ use crate::lane::{Encoded, Format, LaneError, Wanted};
 /// How the engine runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Config {
+    pub(super) workers: u32,
     pub(super) chunk_frames: u64,
     pub(super) max_buffered_bytes: u64,
 }
@@ -116,6 +117,9 @@ pub(super) struct LaneStats {
 /// What `stats` shows.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stats {
+    pub(super) workers: u32,
+    /// The time in which workers had a chunk, all together.
+    pub(super) worked: Duration,
     pub(super) chunks_done: u64,
     pub(super) chunks_in_flight: u64,
     pub(super) frames_in: u64,

@@ -66,8 +66,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How many lanes work at once. It changes no byte, so it may follow the machine.
-    pub(super) fn lanes(&self) -> u32 {
+    /// How many chunks are encoded at once. It changes no byte, so it may follow the machine.
+    pub(super) fn workers(&self) -> u32 {
         match self.workers {
             0 => default_workers(),
             workers => workers,
@@ -109,10 +109,10 @@ impl Settings {
     }
 }
 
-/// Two lanes a core: a core whose encoder waits has another one to run.
+/// One for each core: more of them only share its caches, until the last chunks.
 fn default_workers() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    u32::try_from(cores).unwrap_or(1).saturating_mul(2).clamp(1, MOST_WORKERS)
+    u32::try_from(cores).unwrap_or(MOST_WORKERS).clamp(1, MOST_WORKERS)
 }
 
 const MOST_WORKERS: u32 = 1024;
@@ -129,10 +129,11 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .default_value(Some(defaults.encoder.as_str()))
             .mutable_ready()
             .build(),
-        // How many chunks are encoded at once. Changes no byte of the output.
+        // How many chunks are encoded at once. Changes no byte of the output. When fewer than twice as many are left, all
+        // of them are started, so that no worker is without work while another still has a whole chunk to do.
         glib::ParamSpecUInt::builder("workers")
             .nick("Workers")
-            .blurb("Encoders that work at once (0 = two for each core)")
+            .blurb("Encoders that work at once, but for the last chunks, which are all started together (0 = one for each core)")
             .maximum(MOST_WORKERS)
             .default_value(defaults.workers)
             .mutable_ready()
@@ -180,8 +181,9 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .default_value(defaults.max_buffered_bytes)
             .mutable_ready()
             .build(),
-        // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), and lanes: an
-        // array with a structure for each encoder. Its chunks, frames and bytes (uint64) are what it has given back, that
+        // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), workers (uint), their
+        // busy time all together (double, seconds), and lanes: an array with a structure for each encoder that may be at
+        // work, the last chunks included, so they are more than the workers. Its chunks, frames and bytes (uint64) are what it has given back, that
         // of its present chunk included; busy (double) is the seconds it has had a chunk, fps (double) the frames in each
         // of them; current (int64) is the frames of its present chunk that are done, length (int64) all that chunk has; -1
         // stands for none, or not known.

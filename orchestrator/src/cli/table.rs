@@ -188,7 +188,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     def(Id::Yes, "y", Kind::Flag, Group::Global, "overwrite the output without asking").basic(),
     def(Id::No, "n", Kind::Flag, Group::Global, "never overwrite: an output that exists is an error"),
     def(Id::Workers, "w", WORKERS, Group::Global, "encoders that run at the same time")
-        .default("two for each core")
+        .default("one for each core")
         .ffmpeg("divien's own; no byte of the output depends on it")
         .basic(),
     def(
