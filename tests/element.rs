@@ -383,7 +383,7 @@ fn a_small_budget_slows_but_never_stops() {
         ))
         .success()
         .said();
-        let lines = said.lines().filter(|line| line.contains("raw frames fill max-buffered-bytes")).count();
+        let lines = said.lines().filter(|line| line.contains("frames fill max-buffered-bytes")).count();
         assert_eq!(lines, usize::from(budget < 4_000_000), "{budget}: {said}");
         Fidelity::of(&output, clip.path()).lossless().assert();
     }

@@ -1,6 +1,6 @@
-//! Pictures that are coded field by field, each field in a unit of its own: two units make one frame then.
+//! Pictures that are coded field by field. Where each field has a unit of its own, two units make one frame.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use h264_reader::avcc::AvcDecoderConfigurationRecord;
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, SeqParameterSet};
@@ -41,23 +41,24 @@ impl Fields {
         fields
     }
 
-    /// Takes a unit; true where its picture is a single field.
+    /// Takes a unit; true where a single field is all that it holds.
     pub fn pass(&mut self, syntax: Syntax, unit: &[u8]) -> bool {
-        match syntax {
-            Syntax::H264(framing) => nal_units(framing, unit).any(|nal| self.h264(nal).unwrap_or(false)),
-            Syntax::Mpeg12 => annex_b(unit).any(mpeg2),
-            _ => false,
-        }
+        let fields: BTreeSet<Field> = match syntax {
+            Syntax::H264(framing) => nal_units(framing, unit).filter_map(|nal| self.h264(nal)).collect(),
+            Syntax::Mpeg12 => annex_b(unit).filter_map(mpeg2).collect(),
+            _ => return false,
+        };
+        fields.len() == 1
     }
 
-    fn h264(&mut self, nal: &[u8]) -> Option<bool> {
+    fn h264(&mut self, nal: &[u8]) -> Option<Field> {
         match nal.first()? & 0x1f {
             1 | 5 => return self.slice(nal),
             7 => self.sequence(nal)?,
             8 => self.picture(nal)?,
             _ => {}
         }
-        Some(false)
+        None
     }
 
     fn sequence(&mut self, nal: &[u8]) -> Option<()> {
@@ -81,9 +82,9 @@ impl Fields {
         Some(())
     }
 
-    fn slice(&self, nal: &[u8]) -> Option<bool> {
+    fn slice(&self, nal: &[u8]) -> Option<Field> {
         if !self.sequences.values().any(|sequence| sequence.has_fields) {
-            return Some(false);
+            return None;
         }
         let mut bits = bits(nal);
         bits.read_ue("first_mb_in_slice").ok()?;
@@ -92,19 +93,31 @@ impl Fields {
         let sequence = self.sequences.get(self.pictures.get(&picture)?)?;
         let planes = if sequence.has_planes { 2 } else { 0 };
         bits.skip(planes + sequence.frame_num_bits, "colour_plane_id, frame_num").ok()?;
-        Some(sequence.has_fields && bits.read_bit("field_pic_flag").ok()?)
+        if !sequence.has_fields || !bits.read_bit("field_pic_flag").ok()? {
+            return None;
+        }
+        Some(if bits.read_bit("bottom_field_flag").ok()? { Field::Bottom } else { Field::Top })
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Field {
+    Top,
+    Bottom,
 }
 
 fn bits(nal: &[u8]) -> BitReader<ByteReader<&[u8]>> {
     BitReader::new(ByteReader::skipping_h264_header(nal))
 }
 
-/// A picture coding extension with another structure than a frame's (ISO/IEC 13818-2, 6.3.10).
-fn mpeg2(part: Annex<'_>) -> bool {
-    const FRAME: u8 = 3;
-    let extension = part.data.get(..3).filter(|data| part.code == 0xb5 && data[0] >> 4 == 8);
-    extension.is_some_and(|data| data[2] & 3 != FRAME)
+/// What a picture coding extension says (ISO/IEC 13818-2, 6.3.10).
+fn mpeg2(part: Annex<'_>) -> Option<Field> {
+    let [head, _, structure] = part.data.first_chunk()?;
+    match structure & 3 {
+        1 if part.code == 0xb5 && head >> 4 == 8 => Some(Field::Top),
+        2 if part.code == 0xb5 && head >> 4 == 8 => Some(Field::Bottom),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -126,13 +139,15 @@ mod tests {
     #[test]
     fn a_slice_says_whether_it_is_of_a_field() {
         let syntax = Syntax::H264(Framing::StartCodes);
-        // first_mb 0, slice_type 7 (ue 0001000), pps 0, frame_num 0 (4 bits), field_pic_flag
-        let slice = |field: u8| [0x65, 0b1000_1000, 0b1000_0000 | field << 2, 0x80];
+        // first_mb 0, slice_type 7 (ue 0001000), pps 0, frame_num 0 (4 bits), field_pic_flag, bottom_field_flag
+        let slice = |field: u8| [0x65, 0b1000_1000, 0b1000_0000 | field << 1, 0x80];
         let mut fields = Fields::default();
-        assert!(!fields.pass(syntax, &annexed(&[&slice(1)])), "nothing is known yet");
-        assert!(fields.pass(syntax, &annexed(&[SEQUENCE, PICTURE, &slice(1)])));
-        assert!(fields.pass(syntax, &annexed(&[&slice(1)])));
-        assert!(!fields.pass(syntax, &annexed(&[&slice(0)])));
+        let (frame, top, bottom) = (slice(0), slice(2), slice(3));
+        assert!(!fields.pass(syntax, &annexed(&[&top])), "nothing is known yet");
+        assert!(fields.pass(syntax, &annexed(&[SEQUENCE, PICTURE, &top])));
+        assert!(fields.pass(syntax, &annexed(&[&bottom, &bottom])));
+        assert!(!fields.pass(syntax, &annexed(&[&frame])));
+        assert!(!fields.pass(syntax, &annexed(&[&top, &bottom])), "both make a frame");
     }
 
     #[test]
@@ -141,6 +156,8 @@ mod tests {
             |structure: u8| annexed(&[&[0, 0, 0x0f, 0xff, 0xf8], &[0xb5, 0x8f, 0xff, 0xf0 | structure, 0x41, 0x80]]);
         let found = |structure: u8| Fields::default().pass(Syntax::Mpeg12, &picture(structure));
         assert_eq!([1, 2, 3].map(found), [true, true, false]);
+        let both = [picture(1), picture(2)].concat();
+        assert!(!Fields::default().pass(Syntax::Mpeg12, &both));
         // A sequence extension.
         assert!(!Fields::default().pass(Syntax::Mpeg12, &annexed(&[&[0xb5, 0x14, 0x8a, 0x00, 0x01]])));
     }

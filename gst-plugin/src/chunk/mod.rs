@@ -7,10 +7,12 @@ mod model;
 mod preface;
 mod random_access;
 mod ranges;
+#[cfg(test)]
+mod ranges_properties;
 
 pub use cutter::{Cut, Cutter};
 pub use fields::Fields;
 pub use model::{ChunkId, FrameTime, Nanos};
-pub use preface::Preface;
+pub use preface::{Preface, Told};
 pub use random_access::{Framing, Signs, Start, Syntax};
-pub use ranges::{Mode, Piece, Ranges, Uncuttable, Unit, cut};
+pub use ranges::{MOST_REORDERED, Mode, Piece, Ranges, Uncuttable, Unit, cut};

@@ -59,41 +59,30 @@ pub struct Signs {
     pub shown: u8,
 }
 
+/// Of a unit that holds no picture, as far as can be read.
+const NOTHING: Signs = Signs { start: None, shown: 0 };
+
 impl Syntax {
-    /// Reads a unit. `None` where there is no picture in it.
+    /// Reads a unit. `None` where that cannot be done.
     pub fn signs(self, unit: &[u8]) -> Option<Signs> {
-        let one = |starts| Signs { start: clean(starts), shown: 1 };
         match self {
-            Self::H264(framing) => {
-                let mut recovers = false;
-                for nal in nal_units(framing, unit) {
-                    match nal.first()? & 0x1f {
-                        6 => recovers |= recovery_point(nal.get(1..)?),
-                        5 => return Some(one(true)),
-                        // Data partitions, 2 to 4, are of no profile that anything here decodes.
-                        1 => return Some(Signs { start: recovers.then_some(Start::Recovers), shown: 1 }),
-                        _ => {}
-                    }
-                }
-                None
-            }
-            Self::H265(framing) => {
-                let kinds = nal_units(framing, unit).filter_map(|nal| Some(nal.first()? >> 1 & 0x3f));
-                kinds.filter(|kind| *kind < 32).map(|kind| one((16..=21).contains(&kind))).next()
-            }
+            Self::Theora => Some(theora(unit)),
+            _ if unit.is_empty() => Some(NOTHING),
+            Self::H264(framing) => h264(nal_units(framing, unit)),
+            Self::H265(framing) => h265(nal_units(framing, unit)),
             Self::Av1 => av1(unit),
             Self::Vp8 => unit.first().map(|tag| Signs { start: clean(tag & 1 == 0), shown: tag >> 4 & 1 }),
             Self::Vp9 => vp9(unit),
             Self::Mpeg12 => mpeg12(unit),
-            Self::Mpeg4 => annex_b(unit).find_map(|Annex { code, data, .. }| {
-                (code == 0xb6).then(|| data.first().map(|byte| one(byte >> 6 == 0)))?
-            }),
-            // An empty packet shows the frame before once more.
-            Self::Theora => Some(one(unit.first().is_some_and(|byte| byte & 0xc0 == 0))),
+            Self::Mpeg4 => mpeg4(unit),
             Self::Intra => Some(one(true)),
             Self::Ffv1 => unit.first_chunk().map(|bytes| one(u16::from_be_bytes(*bytes) >= FFV1_KEY)),
         }
     }
+}
+
+fn one(starts: bool) -> Signs {
+    Signs { start: clean(starts), shown: 1 }
 }
 
 /// The bit `keyframe` comes first, range coded: it is 1 where the first two bytes reach the middle of the coder's initial
@@ -111,7 +100,38 @@ pub(super) fn nal_units(framing: Framing, unit: &[u8]) -> Box<dyn Iterator<Item 
     }
 }
 
-/// True for a recovery point from which on all pictures are right (SEI, D.2.8): its `recovery_frame_cnt` is 0.
+fn h264<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
+    let (mut recovers, mut signs) = (false, None);
+    for nal in nals {
+        match nal.first().map(|head| head & 0x1f) {
+            Some(5) => return Some(one(true)),
+            // Data partitions, 2 to 4, are of no profile that anything here decodes.
+            Some(1) => return Some(Signs { start: recovers.then_some(Start::Recovers), shown: 1 }),
+            Some(6) => {
+                recovers |= nal.get(1..).is_some_and(recovery_point);
+                signs = Some(NOTHING);
+            }
+            Some(7..=19) => signs = Some(NOTHING),
+            _ => {}
+        }
+    }
+    signs
+}
+
+fn h265<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
+    let mut signs = None;
+    for nal in nals {
+        match nal.first().map(|head| head >> 1 & 0x3f) {
+            Some(kind @ (0..=9 | 16..=21)) => return Some(one(kind >= 16)),
+            Some(32..=40) => signs = Some(NOTHING),
+            _ => {}
+        }
+    }
+    signs
+}
+
+/// True for a recovery point from which on all pictures are right, and not nearly so (SEI, D.2.8): its
+/// `recovery_frame_cnt` is 0 and `exact_match_flag` is set.
 fn recovery_point(mut messages: &[u8]) -> bool {
     const RECOVERY_POINT: usize = 6;
     loop {
@@ -120,7 +140,7 @@ fn recovery_point(mut messages: &[u8]) -> bool {
         let Some((message, next)) = rest.split_at_checked(size) else { return false };
         if kind == RECOVERY_POINT {
             // A number in Golomb's code that is 0 is one bit.
-            return message.first().is_some_and(|byte| byte & 0x80 != 0);
+            return message.first().is_some_and(|byte| byte & 0xc0 == 0xc0);
         }
         messages = next;
     }
@@ -137,7 +157,7 @@ fn av1(unit: &[u8]) -> Option<Signs> {
     const SEQUENCE: u8 = 1;
     const HEADER: u8 = 3;
     const FRAME: u8 = 6;
-    let (mut left, mut still, mut has_sequence) = (unit, false, false);
+    let (mut left, mut still, mut has_sequence, mut signs) = (unit, false, false, None);
     while let Some((first, rest)) = left.split_first() {
         let (kind, has_extension, has_size) = (first >> 3 & 0xf, first & 4 != 0, first & 2 != 0);
         let rest = rest.get(usize::from(has_extension)..)?;
@@ -145,21 +165,23 @@ fn av1(unit: &[u8]) -> Option<Signs> {
         let (data, next) = rest.split_at_checked(size)?;
         match kind {
             SEQUENCE => {
-                has_sequence = true;
+                (has_sequence, signs) = (true, Some(NOTHING));
                 // seq_profile (3 bits), still_picture, reduced_still_picture_header
                 still = data.first()? & 0x08 != 0;
             }
-            HEADER | FRAME if still => return Some(Signs { start: clean(has_sequence), shown: 1 }),
+            HEADER | FRAME if still => return Some(one(has_sequence)),
             HEADER | FRAME => {
                 // show_existing_frame, frame_type (2 bits), show_frame
                 let bits = data.first()? >> 4;
-                return Some(Signs { start: clean(has_sequence && bits == 0b0001), shown: 1 });
+                return Some(one(has_sequence && bits == 0b0001));
             }
+            // Temporal delimiter, metadata, padding.
+            2 | 5 | 15 => signs = Some(NOTHING),
             _ => {}
         }
         left = next;
     }
-    None
+    signs
 }
 
 fn leb128(data: &[u8]) -> Option<(usize, &[u8])> {
@@ -213,16 +235,41 @@ fn superframe(unit: &[u8]) -> Option<Vec<&[u8]>> {
 
 /// An I picture behind a sequence header, which sets the quantizers' matrices.
 fn mpeg12(unit: &[u8]) -> Option<Signs> {
-    let mut has_sequence = false;
+    let (mut has_sequence, mut signs) = (false, None);
     for Annex { code, data, .. } in annex_b(unit) {
         match code {
-            0xb3 => has_sequence = true,
             // temporal_reference (10 bits), picture_coding_type (3 bits)
-            0x00 => return Some(Signs { start: clean(has_sequence && data.get(1)? >> 3 & 7 == 1), shown: 1 }),
+            0x00 => return Some(one(has_sequence && data.get(1)? >> 3 & 7 == 1)),
+            // Slices of a picture whose header is lost.
+            0x01..=0xaf => return None,
+            _ => {
+                has_sequence |= code == 0xb3;
+                signs = Some(NOTHING);
+            }
+        }
+    }
+    signs
+}
+
+fn mpeg4(unit: &[u8]) -> Option<Signs> {
+    let mut signs = None;
+    for Annex { code, data, .. } in annex_b(unit) {
+        match code {
+            // vop_coding_type (2 bits)
+            0xb6 => return Some(one(data.first()? >> 6 == 0)),
+            0x00..=0x2f | 0xb0..=0xb5 => signs = Some(NOTHING),
             _ => {}
         }
     }
-    None
+    signs
+}
+
+/// Headers show nothing. An empty packet shows the frame before once more.
+fn theora(unit: &[u8]) -> Signs {
+    match unit.first() {
+        Some(first) if first & 0x80 != 0 => NOTHING,
+        first => one(first.is_some_and(|first| first & 0x40 == 0)),
+    }
 }
 
 #[cfg(test)]
@@ -237,17 +284,38 @@ mod tests {
     fn idr_pictures_and_recovery_points_of_h264_start() {
         let codes = Syntax::H264(Framing::StartCodes);
         assert_eq!(starts(codes, &[0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 1]), Some(true));
-        assert_eq!(starts(codes, &[0, 0, 1, 9, 0x10]), None);
         let start = |unit: &[u8]| codes.signs(unit).unwrap().start;
         assert_eq!(start(&[0, 0, 1, 0x65, 1]), Some(Start::Clean));
         assert_eq!(start(&[0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x41, 1]), Some(Start::Recovers));
-        // Some pictures later, another kind of SEI, none.
-        for sei in [&[6, 6, 1, 0x44, 0x80][..], &[6, 5, 1, 0xc4, 0x80], &[6, 6], &[9, 0x10]] {
+        // Some pictures later, not exactly, another kind of SEI, none.
+        for sei in [&[6, 6, 1, 0x44, 0x80][..], &[6, 6, 1, 0x84, 0x80], &[6, 5, 1, 0xc4, 0x80], &[6, 6], &[9, 0x10]] {
             assert_eq!(start(&[&[0, 0, 1], sei, &[0, 0, 1, 0x41, 1]].concat()), None, "{sei:?}");
         }
         let lengths = Syntax::H264(Framing::Lengths(2));
         assert_eq!(starts(lengths, &[0, 2, 0x67, 1, 0, 2, 0x65, 1]), Some(true));
+        assert_eq!(starts(lengths, &[0, 0, 0, 2, 0x65, 1]), Some(true));
         assert_eq!(starts(lengths, &[0, 9, 0x65]), None);
+    }
+
+    #[test]
+    fn what_holds_no_picture_is_told_from_what_cannot_be_read() {
+        let shown = |syntax: Syntax, unit: &[u8]| syntax.signs(unit).map(|signs| signs.shown);
+        let (h264, h265) = (Syntax::H264(Framing::StartCodes), Syntax::H265(Framing::StartCodes));
+        assert_eq!([shown(h264, &[0, 0, 1, 9, 0x10]), shown(h265, &[0, 0, 1, 35 << 1, 1])], [Some(0), Some(0)]);
+        assert_eq!([shown(h264, &[0, 0, 1, 31, 1]), shown(h265, &[0, 0, 1, 23 << 1, 1])], [None, None]);
+        assert_eq!([shown(Syntax::Av1, &[0x12, 0]), shown(Syntax::Av1, &[0x32, 9])], [Some(0), None]);
+        assert_eq!([shown(Syntax::Mpeg12, &[0, 0, 1, 0xb7]), shown(Syntax::Mpeg12, &[0, 0, 1, 1, 9])], [Some(0), None]);
+        assert_eq!(
+            [shown(Syntax::Mpeg4, &[0, 0, 1, 0xb0, 1]), shown(Syntax::Mpeg4, &[0, 0, 1, 0xff])],
+            [Some(0), None]
+        );
+        assert_eq!([shown(Syntax::Theora, &[0x80]), shown(Syntax::Theora, &[])], [Some(0), Some(1)]);
+        assert_eq!([shown(Syntax::Vp8, &[]), shown(Syntax::Intra, &[])], [Some(0), Some(0)]);
+        for syntax in
+            [h264, h265, Syntax::H264(Framing::Lengths(4)), Syntax::Mpeg12, Syntax::Mpeg4, Syntax::Vp9, Syntax::Av1]
+        {
+            assert_eq!(shown(syntax, &[0; 20]), None, "{syntax:?}");
+        }
     }
 
     #[test]
@@ -292,7 +360,6 @@ mod tests {
         assert_eq!(starts(Syntax::Mpeg12, &[&sequence[..], &intra].concat()), Some(true));
         assert_eq!(starts(Syntax::Mpeg12, &intra), Some(false));
         assert_eq!(starts(Syntax::Mpeg12, &[&sequence[..], &bidirectional].concat()), Some(false));
-        assert_eq!(starts(Syntax::Mpeg12, &sequence), None);
         assert_eq!(starts(Syntax::Mpeg4, &[0, 0, 1, 0xb6, 0x10]), Some(true));
         assert_eq!(starts(Syntax::Mpeg4, &[0, 0, 1, 0xb6, 0x50]), Some(false));
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use thiserror::Error;
 
-use super::{FrameTime, Nanos, Start};
+use super::{FrameTime, Nanos, Signs, Start};
 
 /// More frames decoded twice than this share of all is worse than one decoder for all.
 const TWICE: f64 = 0.25;
@@ -19,7 +19,7 @@ const LONG: usize = 2;
 const PART: usize = 8;
 /// The most frames that are decoded before one that is shown before them (H.264, `max_num_reorder_frames`; the other
 /// codecs have fewer). So all frames but the last so many have the rank they are seen with.
-const MOST_REORDERED: usize = 16;
+pub const MOST_REORDERED: usize = 16;
 
 /// What is known of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,15 @@ pub struct Unit {
     pub is_field: bool,
     /// Its frame is to be encoded: others are decoded at most.
     pub wanted: bool,
+}
+
+impl Unit {
+    /// A unit of these signs. One that cannot be read but has a time is taken for a picture, so that it is told when none
+    /// comes of it.
+    pub fn new(pts: Option<Nanos>, duration: Option<Nanos>, signs: Option<Signs>) -> Self {
+        let (start, shown) = signs.map_or((None, u8::from(pts.is_some())), |signs| (signs.start, signs.shown));
+        Self { pts, duration, start, shown, is_field: false, wanted: true }
+    }
 }
 
 /// Where chunks may begin.
@@ -213,6 +222,26 @@ impl<T: Clone> Ranges<T> {
         pieces
     }
 
+    /// Frames are shown for longer than a chunk lasts: all chunks that are left, though what follows goes on from them.
+    pub fn pause(&mut self) -> Vec<Piece<T>> {
+        self.complete(true)
+    }
+
+    /// For who cannot hold more: the next chunk, where its end is certain, though not yet whether it is the best. Exactly
+    /// `target` frames, or up to the start nearest to that.
+    pub fn relieve(&mut self) -> Option<Piece<T>> {
+        let known = self.shown.len().saturating_sub(MOST_REORDERED);
+        let may_begin = |rank: &usize| (1..known).contains(rank);
+        let next = match self.mode {
+            Mode::Fixed => Some(self.target).filter(may_begin),
+            Mode::Keyframe => {
+                let starts = self.starts.iter().map(|place| self.rank(place.pts)).filter(may_begin);
+                starts.min_by_key(|rank| rank.abs_diff(self.target))
+            }
+        };
+        next.and_then(|frames| self.take(frames))
+    }
+
     fn clear(&mut self) {
         self.base += self.units.len() as u64;
         self.before = 0;
@@ -234,6 +263,16 @@ impl<T: Clone> Ranges<T> {
     /// Frames that are in no chunk yet.
     pub fn waiting(&self) -> usize {
         self.shown.len()
+    }
+
+    /// When the first of them is shown.
+    pub fn since(&self) -> Option<Nanos> {
+        self.shown.first().map(|shown| shown.time.pts)
+    }
+
+    /// Units that chunks to come may need: the last so many.
+    pub fn held(&self) -> usize {
+        self.units.len()
     }
 
     fn frame(&mut self, number: u64, unit: &Unit, pts: Nanos) -> Result<(), Uncuttable> {
@@ -282,12 +321,18 @@ impl<T: Clone> Ranges<T> {
             return Some(end);
         }
         let limit = end.unwrap_or(known);
-        if limit <= self.target || (end.is_none() && limit <= self.target + reach) {
+        if limit <= self.target {
             return None;
         }
         let (before, after) = self.places(limit);
         let near = [before, after].into_iter().flatten().filter(|rank| rank.abs_diff(self.target) <= reach);
-        let next = near.min_by_key(|rank| rank.abs_diff(self.target)).or_else(|| {
+        let near = near.min_by_key(|rank| rank.abs_diff(self.target));
+        // Frames so far away could bring a nearer place.
+        let nearer = near.map_or(reach, |rank| rank.abs_diff(self.target));
+        if end.is_none() && limit <= self.target + nearer {
+            return None;
+        }
+        let next = near.or_else(|| {
             let may_be_exact = match self.mode {
                 Mode::Fixed => true,
                 Mode::Keyframe => before.is_some_and(|rank| self.target - rank <= self.target / 4),

@@ -1,30 +1,76 @@
 //! Compressed video on the sink pad: which units make which chunk, before any of them is decoded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+use thiserror::Error;
 
 use super::model::{CodedChunk, FrameInfo, Mark};
-use crate::chunk::{Fields, FrameTime, Mode, Nanos, Piece, Preface, Ranges, Syntax, Uncuttable, Unit};
+use crate::chunk::{Fields, FrameTime, Mode, Nanos, Piece, Preface, Ranges, Start, Syntax, Told, Uncuttable, Unit};
 use crate::lane::{DecoderSpec, Wanted, WantedFrame, fields_of};
 
 /// Each unit has to be whole: a frame, or what is decoded with one.
 const CAPS: &str = "\
     video/x-h264, stream-format={avc,avc3,byte-stream}, alignment=au; \
     video/x-h265, stream-format={hvc1,hev1,byte-stream}, alignment=au; \
-    video/x-av1, alignment=tu; video/x-vp8; video/x-vp9; \
+    video/x-av1, stream-format=obu-stream, alignment=tu; video/x-vp8; video/x-vp9; \
     video/mpeg, mpegversion={1,2}, systemstream=false, parsed=true; \
     video/mpeg, mpegversion=4, systemstream=false, parsed=true; \
-    image/jpeg; video/x-prores; video/x-dnxhd; video/x-ffv";
+    video/x-theora; image/jpeg; video/x-prores; video/x-dnxhd; video/x-ffv";
 
 /// What can come in besides raw frames.
 pub(super) fn caps() -> gst::Caps {
     CAPS.parse().unwrap_or_else(|_| unreachable!("the text is static"))
 }
 
+/// Why units cannot be cut.
+#[derive(Debug, Error)]
+pub(super) enum Unfit {
+    #[error(transparent)]
+    Uncuttable(#[from] Uncuttable),
+    #[error("key frames are too far apart: {0} packets that belong together are more than max-buffered-bytes ({1})")]
+    TooLarge(usize, u64),
+}
+
 /// A unit, and what goes before it where it is a chunk's first.
 #[derive(Debug, Clone)]
 struct Held {
     unit: gst::Buffer,
-    preface: Option<gst::Memory>,
+    preface: Option<Before>,
+}
+
+#[derive(Debug, Clone)]
+enum Before {
+    Bytes(gst::Memory),
+    Units(Vec<gst::Buffer>),
+}
+
+impl From<Told> for Before {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Within(bytes) => Self::Bytes(gst::Memory::from_slice(bytes)),
+            Told::Before(units) => Self::Units(units.into_iter().map(gst::Buffer::from_slice).collect()),
+        }
+    }
+}
+
+impl Held {
+    /// The units that a chunk begins with.
+    fn first(self, start: Option<Start>) -> Vec<gst::Buffer> {
+        let Self { mut unit, preface } = self;
+        // Decoders that look at flags alone would pass it over.
+        if start.is_some() {
+            unit.make_mut().unset_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        match preface {
+            Some(Before::Bytes(bytes)) => unit.make_mut().prepend_memory(bytes),
+            Some(Before::Units(mut units)) => {
+                units.push(unit);
+                return units;
+            }
+            None => {}
+        }
+        vec![unit]
+    }
 }
 
 /// Gathers units until they are chunks.
@@ -36,7 +82,12 @@ pub(super) struct Coded {
     usual: Option<gst::ClockTime>,
     target: u64,
     mode: Mode,
+    /// The most bytes that units may have before they are in a chunk.
+    most: u64,
     ranges: Ranges<Held>,
+    /// Bytes of each unit that is held, and of all.
+    sizes: VecDeque<u64>,
+    bytes: u64,
     preface: Preface,
     fields: Fields,
     /// What stands before the frames of these times.
@@ -45,25 +96,28 @@ pub(super) struct Coded {
     pending: Vec<Mark>,
     /// What was asked for at the first frame of this time or later.
     asked: BTreeMap<Nanos, Mark>,
-    latest: Nanos,
+    latest: Option<Nanos>,
 }
 
 impl Coded {
-    /// For chunks of about `target` frames.
-    pub(super) fn new(target: u64, mode: Mode) -> Self {
+    /// For chunks of about `target` frames, whose units have at most so many bytes.
+    pub(super) fn new(target: u64, mode: Mode, most: u64) -> Self {
         Self {
             syntax: None,
             segment: gst::FormattedSegment::new(),
             usual: None,
             target,
             mode,
+            most,
             ranges: Ranges::new(target, mode),
+            sizes: VecDeque::new(),
+            bytes: 0,
             preface: Preface::default(),
             fields: Fields::default(),
             marks: BTreeMap::new(),
             pending: Vec::new(),
             asked: BTreeMap::new(),
-            latest: 0,
+            latest: None,
         }
     }
 
@@ -93,12 +147,18 @@ impl Coded {
 
     /// The frame at `time`, or the first one after it, begins a chunk; with no time, the next one that comes.
     pub(super) fn ask(&mut self, time: Option<Nanos>, mark: Mark) {
-        let time = self.ranges.force(time.unwrap_or(self.latest + 1));
+        // The segment may begin within the first frame.
+        let time = match time {
+            Some(time) if self.segment.start().is_some_and(|start| time <= start.nseconds()) => 0,
+            Some(time) => time,
+            None => self.latest.map_or(0, |latest| latest + 1),
+        };
+        let time = self.ranges.force(time);
         self.asked.insert(time, mark);
     }
 
     /// Takes the next unit, in decode order. Returns the chunks that are whole now.
-    pub(super) fn push(&mut self, unit: gst::Buffer) -> Result<Vec<CodedChunk>, Uncuttable> {
+    pub(super) fn push(&mut self, unit: gst::Buffer) -> Result<Vec<CodedChunk>, Unfit> {
         let (signs, preface, is_field) = match (self.syntax, unit.map_readable()) {
             (Some(syntax), Ok(bytes)) => {
                 let signs = syntax.signs(&bytes);
@@ -111,23 +171,43 @@ impl Coded {
         let duration = unit.duration().or(self.usual);
         let is_shown = !unit.flags().contains(gst::BufferFlags::DECODE_ONLY);
         let wanted = is_shown && unit.pts().is_none_or(|pts| self.clip(pts, duration).is_some());
-        let known = Unit {
-            pts,
-            duration: duration.map(gst::ClockTime::nseconds),
-            start: signs.and_then(|signs| signs.start),
-            shown: signs.map_or(0, |signs| signs.shown),
-            is_field,
-            wanted,
-        };
+        let known = Unit::new(pts, duration.map(gst::ClockTime::nseconds), signs);
+        let known = Unit { is_field, wanted, ..known };
         if let Some(pts) = pts.filter(|_| known.shown > 0 && wanted) {
-            self.latest = self.latest.max(pts);
+            self.latest = self.latest.max(Some(pts));
             if !self.pending.is_empty() {
                 self.marks.entry(pts).or_default().append(&mut self.pending);
             }
         }
-        let held = Held { unit, preface: preface.map(gst::Memory::from_slice) };
-        let pieces = self.ranges.push(held, known)?;
+        let size = unit.size() as u64;
+        let held = Held { unit, preface: preface.map(Before::from) };
+        let mut pieces = self.ranges.push(held, known)?;
+        self.sizes.push_back(size);
+        self.bytes += size;
+        while self.held() > self.most {
+            match self.ranges.relieve() {
+                Some(piece) => pieces.push(piece),
+                None => return Err(Unfit::TooLarge(self.sizes.len(), self.most)),
+            }
+        }
         Ok(pieces.into_iter().map(|piece| self.chunk(piece)).collect())
+    }
+
+    /// Bytes of the units that are in no chunk yet, or that later ones need as well.
+    fn held(&mut self) -> u64 {
+        let gone = self.sizes.len().saturating_sub(self.ranges.held());
+        self.bytes -= self.sizes.drain(..gone).sum::<u64>();
+        self.bytes
+    }
+
+    /// When the first frame is shown that is in no chunk yet.
+    pub(super) fn since(&self) -> Option<Nanos> {
+        self.ranges.since()
+    }
+
+    /// How much later than those before it the frame of this time is shown.
+    pub(super) fn step(&self, pts: gst::ClockTime) -> Option<gst::ClockTime> {
+        pts.checked_sub(gst::ClockTime::from_nseconds(self.latest?)).filter(|step| !step.is_zero())
     }
 
     /// Takes what keeps its place among the frames; gives it back where no frame is before it any more.
@@ -151,19 +231,25 @@ impl Coded {
         self.end(pieces)
     }
 
+    /// The same where nothing is shown for so long that nobody should wait for it.
+    pub(super) fn pause(&mut self) -> (Vec<CodedChunk>, Vec<Mark>) {
+        let pieces = self.ranges.pause();
+        self.end(pieces)
+    }
+
     fn end(&mut self, pieces: Vec<Piece<Held>>) -> (Vec<CodedChunk>, Vec<Mark>) {
         let chunks = pieces.into_iter().map(|piece| self.chunk(piece)).collect();
         let left = std::mem::take(&mut self.marks).into_values().flatten();
         let left = left.chain(std::mem::take(&mut self.pending)).collect();
         self.asked.clear();
-        self.latest = 0;
+        self.latest = None;
         (chunks, left)
     }
 
     /// After a flush: what the stream has told once stays known.
     pub(super) fn after_flush(self) -> Self {
-        let Self { syntax, usual, preface, fields, target, mode, .. } = self;
-        Self { syntax, usual, preface, fields, ..Self::new(target, mode) }
+        let Self { syntax, usual, preface, fields, target, mode, most, .. } = self;
+        Self { syntax, usual, preface, fields, ..Self::new(target, mode, most) }
     }
 
     /// When a frame is shown, and for how long, of what is in the segment.
@@ -195,18 +281,9 @@ impl Coded {
             let answered = std::mem::replace(&mut self.asked, later);
             first.marks.extend(answered.into_values().next_back());
         }
-        let units = units
-            .into_iter()
-            .enumerate()
-            .map(|(i, held)| match held.preface.filter(|_| i == 0) {
-                Some(preface) => {
-                    let mut whole = held.unit;
-                    whole.make_mut().prepend_memory(preface);
-                    whole
-                }
-                None => held.unit,
-            })
-            .collect();
+        let mut held = units.into_iter();
+        let mut units = held.next().map(|held| held.first(start)).unwrap_or_default();
+        units.extend(held.map(|held| held.unit));
         CodedChunk { wanted, frames: infos, units }
     }
 }

@@ -210,8 +210,10 @@ impl Engine {
         self.shared.apply(state, cuts).map(drop)
     }
 
-    /// Takes a whole chunk of coded units; waits while too many chunks are open.
+    /// Takes a whole chunk of coded units; waits while too many chunks are open, or their units are too many.
     pub(super) fn push_coded(&self, mut chunk: CodedChunk) -> Result<(), gst::FlowError> {
+        let bytes = chunk.units.iter().map(|unit| unit.size() as u64).sum();
+        drop(self.shared.reserve(bytes)?);
         let count = chunk.frames.len() as u64;
         let marks = chunk.frames.first_mut().map(|frame| &mut frame.marks);
         let mut state = self.shared.begin(self.shared.state(), marks, Some(count))?;

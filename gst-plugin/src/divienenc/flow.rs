@@ -13,7 +13,7 @@ use super::imp::{CAT, DivienEnc};
 use super::key_requests::{KeyRequest, KeyRequests};
 use super::model::{Finished, Mark, Output};
 use super::output::Out;
-use crate::chunk::FrameTime;
+use crate::chunk::{FrameTime, MOST_REORDERED, Mode};
 use crate::lane::Format;
 
 /// A frame's duration where nothing tells, for the latency.
@@ -154,14 +154,14 @@ impl DivienEnc {
                 let ended = self.finish_coded(&engine).and_then(|()| engine.end_chunk());
                 ended.and_then(|()| engine.mark(Mark::Event(event)))
             }
-            EventView::Gap(gap) if !self.is_coded() => {
+            EventView::Gap(gap) => {
                 // What is downstream would wait for the rest of the chunk, which may never come.
                 let (start, duration) = gap.get();
-                let end = start.saturating_add(duration.unwrap_or_default()).nseconds();
+                let end = start.saturating_add(duration.unwrap_or_default());
                 let most = self.longest_chunk().nseconds();
-                let outlasts = engine.open_since().is_some_and(|since| end.saturating_sub(since) >= most);
-                let ended = if outlasts { engine.end_chunk() } else { Ok(()) };
-                ended.and_then(|()| engine.mark(Mark::Event(event)))
+                let outlasts = engine.open_since().is_some_and(|since| end.nseconds().saturating_sub(since) >= most);
+                let ended = if outlasts { engine.end_chunk() } else { self.pause_coded(&engine, end) };
+                ended.and_then(|()| self.mark(&engine, Mark::Event(event)))
             }
             EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
                 let ended = self.finish_coded(&engine).and_then(|()| engine.end_chunk());
@@ -397,17 +397,27 @@ impl DivienEnc {
         }
     }
 
-    /// How long a chunk lasts, with the tail of a quarter that may join it.
-    fn longest_chunk(&self) -> gst::ClockTime {
-        let frames = u64::from(self.settings().chunk_frames);
-        let frame = self.state().as_ref().and_then(|run| run.frame_duration).unwrap_or(UNKNOWN_FRAME_DURATION);
-        gst::ClockTime::from_nseconds(frame.nseconds().saturating_mul(frames + frames.div_ceil(4)).min(u64::MAX / 2))
+    /// How long a chunk lasts: with the tail of a quarter that may join it, or with the half by which a key frame may be
+    /// too late.
+    pub(super) fn longest_chunk(&self) -> gst::ClockTime {
+        let settings = self.settings().clone();
+        let frames = u64::from(settings.chunk_frames);
+        let seeks = self.is_coded() && Mode::from(settings.cut) == Mode::Keyframe;
+        let more = if seeks { frames.div_ceil(4).max(frames / 2) } else { frames.div_ceil(4) };
+        self.shown_for(frames + more)
     }
 
-    /// `workers` + 1 chunks.
+    /// `workers` + 1 chunks, and the frames that may be decoded before one that is shown before them.
     fn own_latency(&self) -> gst::ClockTime {
         let chunks = u64::from(self.settings().workers()) + 1;
-        gst::ClockTime::from_nseconds(self.longest_chunk().nseconds().saturating_mul(chunks).min(u64::MAX / 2))
+        let reordered = if self.is_coded() { MOST_REORDERED as u64 } else { 0 };
+        let all = self.longest_chunk().nseconds().saturating_mul(chunks);
+        gst::ClockTime::from_nseconds(all.saturating_add(self.shown_for(reordered).nseconds()).min(u64::MAX / 2))
+    }
+
+    fn shown_for(&self, frames: u64) -> gst::ClockTime {
+        let frame = self.state().as_ref().and_then(|run| run.frame_duration).unwrap_or(UNKNOWN_FRAME_DURATION);
+        gst::ClockTime::from_nseconds(frame.nseconds().saturating_mul(frames).min(u64::MAX / 2))
     }
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {

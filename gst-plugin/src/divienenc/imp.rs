@@ -136,7 +136,7 @@ impl DivienEnc {
                 gst::element_imp_warning!(
                     self,
                     gst::ResourceError::NoSpaceLeft,
-                    ("raw frames fill max-buffered-bytes ({most}), so fewer encoders work at once; a larger value or fewer chunk-frames let all of them work")
+                    ("frames fill max-buffered-bytes ({most}), so fewer encoders work at once; a larger value or fewer chunk-frames let all of them work")
                 );
             }
             Notice::Failed { id, first_frame, frames, lane, error } => {

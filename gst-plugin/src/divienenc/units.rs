@@ -27,7 +27,7 @@ impl DivienEnc {
             self.finish_coded(&engine)?;
             self.begin_coded(&engine, caps)?;
         }
-        let (engine, pushed) = {
+        let (engine, learnt, pushed) = {
             let mut state = self.state();
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             run.engine.flow()?;
@@ -43,8 +43,14 @@ impl DivienEnc {
                 let mark = Mark::ForceKeyUnit { all_headers: request.all_headers, count: request.count };
                 coded.ask(time.map(gst::ClockTime::nseconds), mark);
             }
-            (run.engine.clone(), coded.push(unit))
+            let step = || unit.duration().or_else(|| coded.step(unit.pts()?));
+            let learnt = run.frame_duration.is_none().then(step).flatten();
+            run.frame_duration = run.frame_duration.or(learnt);
+            (run.engine.clone(), learnt.is_some(), coded.push(unit))
         };
+        if learnt {
+            self.latency_changed();
+        }
         let chunks = pushed.map_err(|why| {
             gst::element_imp_error!(
                 self,
@@ -79,7 +85,9 @@ impl DivienEnc {
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             let is_new = run.coded.is_none();
             let segment = run.segment.clone();
-            let coded = run.coded.get_or_insert_with(|| Coded::new(settings.chunk_frames.into(), settings.cut.into()));
+            let coded = run.coded.get_or_insert_with(|| {
+                Coded::new(settings.chunk_frames.into(), settings.cut.into(), settings.max_buffered_bytes)
+            });
             if let Some(segment) = segment.filter(|_| is_new) {
                 coded.moves_to(segment);
             }
@@ -142,6 +150,17 @@ impl DivienEnc {
         let Some((chunks, marks)) = left else { return Ok(()) };
         self.push_coded(engine, chunks)?;
         marks.into_iter().try_for_each(|mark| engine.mark(mark))
+    }
+
+    /// Where nothing is shown up to a time so late that whoever is downstream should not wait for it, the frames before
+    /// that come out.
+    pub(super) fn pause_coded(&self, engine: &Engine, end: gst::ClockTime) -> Result<(), gst::FlowError> {
+        let since = self.state().as_ref().and_then(|run| run.coded.as_ref()?.since());
+        let most = self.longest_chunk().nseconds();
+        match since.filter(|since| end.nseconds().saturating_sub(*since) >= most) {
+            Some(_) => self.end_coded(engine, Coded::pause),
+            None => Ok(()),
+        }
     }
 
     /// Puts an event in its place among the frames.

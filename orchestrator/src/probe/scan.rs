@@ -212,14 +212,12 @@ impl Reader {
         let is_inside = |segment: &gst::FormattedSegment<gst::ClockTime>| {
             packet.pts().is_none_or(|pts| segment.clip(pts, end).is_some())
         };
+        let nanos = gst::ClockTime::nseconds;
         let unit = Unit {
-            pts: packet.pts().map(gst::ClockTime::nseconds),
-            duration: packet.duration().map(gst::ClockTime::nseconds),
-            start: signs.and_then(|signs| signs.start),
-            shown: signs.map_or(0, |signs| signs.shown),
             is_field: self.fields.pass(syntax, &bytes),
             wanted: self.segment.as_ref().is_none_or(is_inside)
                 && time(pad, packet, edited).is_none_or(|time| self.part.contains(time)),
+            ..Unit::new(packet.pts().map(nanos), packet.duration().map(nanos), signs)
         };
         if let Ok(units) = &mut self.scanned.units {
             units.push(unit);

@@ -1,0 +1,228 @@
+//! What holds of the chunks of every stream, whatever it is made of: streams of groups that are open or closed, reordered,
+//! with hidden pictures and pictures that nobody wants, with key frames asked for, pauses and too little memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::{FrameTime, MOST_REORDERED, Mode, Nanos, Piece, Ranges, Start, Unit};
+
+/// A group of pictures, in the numbers of its frames.
+#[derive(Debug, Clone)]
+struct Group {
+    frames: usize,
+    /// Frames that are shown before its first picture and need what came before.
+    leading: usize,
+    /// So many are decoded after the one that is shown behind them.
+    reorder: usize,
+    /// Every so many units there is one that shows nothing.
+    hidden: usize,
+    start: Option<Start>,
+}
+
+fn groups() -> impl Strategy<Value = Vec<Group>> {
+    let start = prop_oneof![Just(Some(Start::Clean)), Just(Some(Start::Recovers)), Just(None)];
+    let group = (1usize..30, 0usize..5, 0usize..4, 0usize..6, start)
+        .prop_map(|(frames, leading, reorder, hidden, start)| Group { frames, leading, reorder, hidden, start });
+    proptest::collection::vec(group, 1..8)
+}
+
+/// A unit and the units before it without which it cannot be decoded.
+#[derive(Debug)]
+struct Coded {
+    unit: Unit,
+    needs: BTreeSet<usize>,
+}
+
+const STEP: Nanos = 10;
+
+fn coded(groups: &[Group], wanted: impl Fn(Nanos) -> bool) -> Vec<Coded> {
+    let mut all: Vec<Coded> = Vec::new();
+    // Where the pictures begin that those to come may refer to, and those that leading pictures may refer to.
+    let (mut reach, mut time) = (0, 0);
+    // Leading pictures are needed by those of their own group alone.
+    let mut leads = BTreeSet::new();
+    for group in groups {
+        let leading = group.leading.min(time as usize);
+        let before = reach;
+        let first = all.len();
+        if group.start.is_some() {
+            reach = first;
+        }
+        let key = time + leading as Nanos;
+        let mut order = vec![key];
+        order.extend(time..key);
+        let mut rest: Vec<Nanos> = (key + 1..key + group.frames as Nanos).collect();
+        for part in rest.chunks_mut(group.reorder + 1) {
+            part.rotate_right(1);
+        }
+        order.extend(rest);
+        for (i, number) in order.into_iter().enumerate() {
+            let start = group.start.filter(|_| i == 0);
+            let is_leading = group.start.is_some() && number < key;
+            let from = if is_leading { before } else { reach };
+            let others = |n: &usize| !leads.contains(n) || (is_leading && *n >= first);
+            let needs = if start.is_some() { BTreeSet::new() } else { (from..all.len()).filter(others).collect() };
+            if is_leading {
+                leads.insert(all.len());
+            }
+            let pts = number * STEP;
+            let unit = Unit { pts: Some(pts), duration: None, start, shown: 1, is_field: false, wanted: wanted(pts) };
+            all.push(Coded { unit, needs });
+            if group.hidden > 0 && i % group.hidden == 0 && i > leading {
+                let needs = (reach..all.len()).filter(|n| !leads.contains(n)).collect();
+                let unit = Unit { pts: None, start: None, shown: 0, ..unit };
+                all.push(Coded { unit, needs });
+            }
+        }
+        time = key + group.frames as Nanos;
+    }
+    all
+}
+
+/// What happens besides the units.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    /// Behind so many units, the frame of this number or the first one after it has to begin a chunk.
+    forced: BTreeMap<usize, Nanos>,
+    /// Behind so many units nothing is shown for long: all that came is out.
+    pauses: BTreeSet<usize>,
+    /// The most units that are held before a chunk is cut for lack of memory.
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Cut {
+    pieces: Vec<Piece<usize>>,
+    /// The times that were forced, as they count.
+    forced: Vec<Nanos>,
+    most_held: usize,
+}
+
+fn cut(units: &[Coded], target: u64, mode: Mode, told: &Told) -> Cut {
+    let mut ranges = Ranges::new(target, mode);
+    let mut cut = Cut { pieces: Vec::new(), forced: Vec::new(), most_held: 0 };
+    for (i, coded) in units.iter().enumerate() {
+        if let Some(number) = told.forced.get(&i) {
+            cut.forced.push(ranges.force(number * STEP));
+        }
+        cut.pieces.extend(ranges.push(i, coded.unit).unwrap());
+        while ranges.held() > told.most {
+            let Some(piece) = ranges.relieve() else { break };
+            cut.pieces.push(piece);
+        }
+        cut.most_held = cut.most_held.max(ranges.held());
+        if told.pauses.contains(&i) {
+            cut.pieces.extend(ranges.pause());
+        }
+    }
+    cut.pieces.extend(ranges.finish());
+    cut
+}
+
+fn frames(cut: &Cut) -> Vec<Nanos> {
+    cut.pieces.iter().flat_map(|piece| &piece.frames).map(|frame: &FrameTime| frame.pts).collect()
+}
+
+/// Units behind which no picture is missing that is shown before one of theirs.
+fn quiet(units: &[Coded]) -> Vec<usize> {
+    let earliest = |from: usize| units[from..].iter().filter_map(|c| c.unit.pts).min();
+    let latest = |to: usize| units[..to].iter().filter_map(|c| c.unit.pts).max();
+    let is_quiet = |n: &usize| earliest(n + 1).is_none_or(|next| latest(n + 1).is_none_or(|last| last < next));
+    (0..units.len()).filter(is_quiet).collect()
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    prop_oneof![Just(Mode::Fixed), Just(Mode::Keyframe)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_wanted_frame_is_in_one_chunk_in_order_with_all_it_needs(
+        groups in groups(), target in 1u64..60, mode in modes(), from in 0u64..40, to in 20u64..400,
+        forced in proptest::collection::btree_map(0usize..150, 0u64..150, 0..4),
+        pauses in proptest::collection::vec(any::<prop::sample::Index>(), 0..3), most in 1usize..400,
+    ) {
+        let wanted = |pts: Nanos| (from * STEP..to * STEP).contains(&pts);
+        let units = coded(&groups, wanted);
+        let quiet = quiet(&units);
+        let pauses = pauses.iter().map(|index| *index.get(&quiet)).collect();
+        let cut = cut(&units, target, mode, &Told { forced, pauses, most });
+        let mut expected: Vec<Nanos> = units.iter().filter(|c| c.unit.wanted && c.unit.shown > 0).filter_map(|c| c.unit.pts).collect();
+        expected.sort_unstable();
+        prop_assert_eq!(frames(&cut), expected);
+        for piece in &cut.pieces {
+            let taken: BTreeSet<usize> = piece.units.iter().copied().collect();
+            prop_assert!(piece.units.is_sorted(), "decode order is kept");
+            prop_assert_eq!(taken.len(), piece.units.len());
+            prop_assert_eq!(piece.start, units[piece.units[0]].unit.start.filter(|_| piece.start.is_some()));
+            if piece.start.is_none() {
+                prop_assert_eq!(piece.units[0], 0, "only the begin is no start");
+            }
+            let mut asked: Vec<usize> = (0..units.len())
+                .filter(|n| units[*n].unit.pts.is_some_and(|pts| piece.frames.iter().any(|f| f.pts == pts)))
+                .collect();
+            prop_assert_eq!(asked.len(), piece.frames.len());
+            while let Some(n) = asked.pop() {
+                prop_assert!(taken.contains(&n), "unit {} is needed in {:?}", n, piece);
+                asked.extend(units[n].needs.iter().filter(|need| !taken.contains(need)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_begins_wherever_one_was_asked_for(
+        groups in groups(), target in 1u64..60, mode in modes(),
+        forced in proptest::collection::btree_map(0usize..150, 0u64..150, 0..6),
+    ) {
+        let units = coded(&groups, |_| true);
+        let cut = cut(&units, target, mode, &Told { forced, most: usize::MAX, ..Told::default() });
+        let all = frames(&cut);
+        let begins: BTreeSet<Nanos> = cut.pieces.iter().filter_map(|p| Some(p.frames.first()?.pts)).collect();
+        for time in &cut.forced {
+            let first = all.iter().find(|pts| *pts >= time);
+            prop_assert!(first.is_none_or(|pts| begins.contains(pts)), "{time} of {begins:?}");
+        }
+    }
+
+    /// What is told of chunks while a stream runs is what hindsight would say: each cut is the one that is made when all
+    /// units of the stream are known to it.
+    #[test]
+    fn nothing_that_comes_later_would_have_moved_a_cut(
+        groups in groups(), more in groups(), target in 1u64..40, mode in modes(),
+    ) {
+        let whole: Vec<Group> = groups.iter().chain(&more).cloned().collect();
+        let all = coded(&whole, |_| true);
+        let told = Told { most: usize::MAX, ..Told::default() };
+        let long = cut(&all, target, mode, &told);
+        let mut ranges = Ranges::new(target, mode);
+        let mut early = Vec::new();
+        for (i, coded) in all.iter().enumerate() {
+            early.extend(ranges.push(i, coded.unit).unwrap());
+        }
+        prop_assert_eq!(&early[..], &long.pieces[..early.len()]);
+        // Those that were cut before the rest came do not change with the rest.
+        let first = coded(&groups, |_| true);
+        let mut ranges = Ranges::new(target, mode);
+        let mut known = Vec::new();
+        for (i, coded) in first.iter().enumerate() {
+            known.extend(ranges.push(i, coded.unit).unwrap());
+        }
+        prop_assert_eq!(&known[..], &long.pieces[..known.len()]);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded_by_chunks_and_groups(groups in groups(), target in 1u64..40, mode in modes()) {
+        let groups: Vec<Group> = groups.into_iter().map(|g| Group { start: Some(Start::Clean), ..g }).collect();
+        let units = coded(&groups, |_| true);
+        let cut = cut(&units, target, mode, &Told { most: usize::MAX, ..Told::default() });
+        // A group has 30 units and 5 leading ones at most, and as many hidden ones.
+        let most = 2 * (2 * target as usize + 2 * 35 + MOST_REORDERED);
+        prop_assert!(cut.most_held <= most, "{} of {most}", cut.most_held);
+        let longest = cut.pieces.iter().map(|p| p.frames.len()).max().unwrap_or(0);
+        let limit = target as usize + target as usize / 4 + 35 + target as usize / 2 + 2;
+        prop_assert!(longest <= limit, "{longest} of {limit}");
+    }
+}
