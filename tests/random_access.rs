@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
@@ -12,7 +12,7 @@ use divien_testbed::coded::{CODED, HARD, coded};
 use divien_testbed::{media_clips, place};
 use gst::prelude::*;
 use gst_video::prelude::*;
-use gstdivien::chunk::{Mode, Piece, Preface, Start, Told, Unit, cut};
+use gstdivien::chunk::{Mode, Piece, Preface, Ranges, Start, Told, Unit, cut};
 use gstdivien::lane::{DecoderSpec, fields_of};
 
 /// No machine is as slow.
@@ -161,8 +161,23 @@ fn hash(caps: &gst::CapsRef, buffer: &gst::BufferRef) -> String {
     sum.string().unwrap()
 }
 
-/// Decodes a clip in chunks of many sizes. One line of the report: what it is, and what became of it.
-fn compared(path: &Path) -> String {
+/// Chunks that cost what they may.
+fn pieces(units: &[Unit], target: u64, mode: Mode) -> Vec<Piece<usize>> {
+    let mut ranges = Ranges::new(target, mode);
+    let mut pieces = Vec::new();
+    for (i, unit) in units.iter().enumerate() {
+        match ranges.push(i, *unit) {
+            Ok(more) => pieces.extend(more),
+            Err(_) => return Vec::new(),
+        }
+    }
+    pieces.extend(ranges.finish());
+    pieces
+}
+
+/// Decodes a clip in chunks of many sizes, and where that is to be `thorough`, from every place where it may start. One
+/// line of the report: what it is, and what became of it.
+fn compared(path: &Path, thorough: bool) -> String {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let Some(stream) = Stream::of(path) else { return format!("{name}: no video\n") };
     let Some(decoder) = stream.decoder() else { return format!("{name}: {} is not cut\n", stream.caps) };
@@ -175,18 +190,28 @@ fn compared(path: &Path) -> String {
         units.iter().filter(|unit| unit.start.is_some()).count(),
         whole.len()
     );
-    let mut plans: Vec<Vec<Piece<usize>>> = Vec::new();
+    let mut plans: Vec<Piece<usize>> = Vec::new();
     for mode in [Mode::Fixed, Mode::Keyframe] {
         for target in [1, 7, 40, 250] {
             let plan = cut(&units, target, mode);
             let told = plan.as_ref().map_or_else(ToString::to_string, |plan| format!("{} chunks, equal", plan.len()));
             writeln!(report, "    {mode:?} {target}: {told}").unwrap();
-            plans.extend(plan.ok().filter(|plan| !plans.contains(plan)));
+            plans.extend(plan.unwrap_or_default());
         }
     }
-    for piece in plans.iter().flatten() {
+    if thorough {
+        plans.extend(
+            [(7, Mode::Fixed), (1, Mode::Keyframe)].map(|(target, mode)| pieces(&units, target, mode)).concat(),
+        );
+    }
+    let mut done = BTreeSet::new();
+    for piece in plans {
+        let times: Vec<u64> = piece.frames.iter().map(|frame| frame.pts).collect();
+        if !done.insert((piece.units.clone(), times.clone())) {
+            continue;
+        }
         let alone = stream.decode(&decoder, piece.start, stream.chunk(&piece.units, &told));
-        for time in piece.frames.iter().map(|frame| frame.pts) {
+        for time in times {
             assert_eq!(
                 alone.get(&time),
                 whole.get(&time),
@@ -201,7 +226,7 @@ fn compared(path: &Path) -> String {
 #[test]
 fn chunks_of_real_clips_decode_alone_as_the_whole_does() {
     gst::init().unwrap();
-    let report: String = media_clips().iter().map(|clip| compared(clip)).collect();
+    let report: String = media_clips().iter().map(|clip| compared(clip, false)).collect();
     println!("{report}");
 }
 
@@ -210,7 +235,7 @@ fn chunks_of_every_codec_decode_alone_as_the_whole_does() {
     gst::init().unwrap();
     let folder = place::temporary();
     for (name, options) in CODED {
-        let report = compared(&coded(folder.path(), name, options));
+        let report = compared(&coded(folder.path(), name, options), true);
         println!("{report}");
         // The coarsest cuts work for all but the stream that has a single key frame.
         assert_eq!(report.contains("Keyframe 40: 4 chunks, equal"), name != "refresh.mkv", "{report}");
@@ -222,6 +247,24 @@ fn chunks_of_what_is_hard_to_cut_decode_alone_as_the_whole_does() {
     gst::init().unwrap();
     let folder = place::temporary();
     for (name, options) in HARD {
-        println!("{}", compared(&coded(folder.path(), name, options)));
+        println!("{}", compared(&coded(folder.path(), name, options), true));
     }
+}
+
+#[test]
+fn pictures_that_a_key_frame_drops_are_dropped_in_chunks_too() {
+    gst::init().unwrap();
+    let folder = place::temporary();
+    let options = ["-c:v", "libx265", "-x265-params", "keyint=25:open-gop=0:bframes=4:log-level=error"];
+    let clip = coded(folder.path(), "kept.mkv", &options);
+    let mut bytes = std::fs::read(&clip).unwrap();
+    // IDR_W_RADL, the first slice of its picture: the next bit is no_output_of_prior_pics_flag.
+    let keys: Vec<usize> =
+        (0..bytes.len() - 7).filter(|i| matches!(bytes[*i..], [0, 0, _, _, 0x26 | 0x28, 1, 0x80..=0xbf, ..])).collect();
+    assert_eq!(keys.len(), 6);
+    keys.iter().skip(1).for_each(|key| bytes[key + 6] |= 0x40);
+    let dropping = folder.path().join("dropping.mkv");
+    std::fs::write(&dropping, bytes).unwrap();
+    let report = compared(&dropping, true);
+    assert!(report.contains("150 units, 1 starts, 140 pictures"), "{report}");
 }

@@ -118,11 +118,20 @@ fn h264<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
     signs
 }
 
+/// The one kind of random access point before which nothing ends.
+const CRA: u8 = 21;
+
+/// True for an end of what came before that keeps the pictures back which are not shown yet
+/// (`no_output_of_prior_pics_flag`, 7.4.7.1): a decoder that begins there has shown them.
+fn drops(slice: &[u8]) -> bool {
+    slice.get(2).is_some_and(|flags| flags & 0xc0 == 0xc0)
+}
+
 fn h265<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
     let mut signs = None;
     for nal in nals {
         match nal.first().map(|head| head >> 1 & 0x3f) {
-            Some(kind @ (0..=9 | 16..=21)) => return Some(one(kind >= 16)),
+            Some(kind @ (0..=9 | 16..=21)) => return Some(one(kind == CRA || (kind >= 16 && !drops(nal)))),
             Some(32..=40) => signs = Some(NOTHING),
             _ => {}
         }
@@ -325,6 +334,8 @@ mod tests {
         for (kind, is_start) in [(0, false), (1, false), (8, false), (16, true), (19, true), (20, true), (21, true)] {
             assert_eq!(starts(codes, &unit(kind)), Some(is_start), "{kind}");
         }
+        let dropping = |kind: u8| [0, 0, 1, kind << 1, 1, 0xc0];
+        assert_eq!([19, 21].map(|kind| starts(codes, &dropping(kind))), [Some(false), Some(true)]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ const CAPS: &str = "\
     video/x-av1, stream-format=obu-stream, alignment=tu; video/x-vp8; video/x-vp9; \
     video/mpeg, mpegversion={1,2}, systemstream=false, parsed=true; \
     video/mpeg, mpegversion=4, systemstream=false, parsed=true; \
-    video/x-theora; image/jpeg; video/x-prores; video/x-dnxhd; video/x-ffv";
+    video/x-theora; image/jpeg, parsed=true; video/x-prores; video/x-dnxhd; video/x-ffv";
 
 /// What can come in besides raw frames.
 pub(super) fn caps() -> gst::Caps {
