@@ -18,13 +18,16 @@ fn lane_threads() -> usize {
     names.filter(|name| name.starts_with("divien-lane")).count()
 }
 
-fn stop_a_hundred_times() {
+/// `way` is what is between the frames and the element.
+fn stop_a_hundred_times(way: &str) {
     gst::init().unwrap();
     gstdivien::plugin_register_static().unwrap();
-    let line = "videotestsrc pattern=ball ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 \
-                ! divienenc workers=3 chunk-frames=20 encoder=\"x264enc speed-preset=veryfast\" ! fakesink";
+    let line = format!(
+        "videotestsrc pattern=ball ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 {way} \
+         ! divienenc workers=3 chunk-frames=20 encoder=\"x264enc speed-preset=veryfast\" ! fakesink"
+    );
     for n in 0..100u64 {
-        let pipeline = gst::parse::launch(line).unwrap();
+        let pipeline = gst::parse::launch(&line).unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
         // Moments spread over the first chunks, the same in every run.
         thread::sleep(Duration::from_millis(n * n % 83));
@@ -43,12 +46,21 @@ fn stop_a_hundred_times() {
 
 #[test]
 fn a_stop_at_any_moment_leaves_no_thread_and_no_object() {
+    leaves_nothing("a_stop_at_any_moment_leaves_no_thread_and_no_object", "");
+}
+
+#[test]
+fn a_stop_at_any_moment_leaves_nothing_of_compressed_video() {
+    let way = "! x264enc speed-preset=ultrafast key-int-max=10 bframes=2 ! h264parse";
+    leaves_nothing("a_stop_at_any_moment_leaves_nothing_of_compressed_video", way);
+}
+
+fn leaves_nothing(test: &str, way: &str) {
     if std::env::var_os(IN_CHILD).is_some() {
-        return stop_a_hundred_times();
+        return stop_a_hundred_times(way);
     }
-    let name = "a_stop_at_any_moment_leaves_no_thread_and_no_object";
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(IN_CHILD, "1")
         .env("GST_TRACERS", "leaks")
         .env("GST_DEBUG", "GST_TRACER:7")

@@ -73,11 +73,17 @@ fn taking(stream: &Stream, encoder: &str, chunk_frames: u32) -> (Harness, gst::B
 }
 
 fn unset(encoder: &str, chunk_frames: u32) -> (Harness, gst::Bus) {
+    within(1 << 30, encoder, chunk_frames)
+}
+
+/// An element that holds so many bytes at most.
+fn within(most: u64, encoder: &str, chunk_frames: u32) -> (Harness, gst::Bus) {
     init();
     let element = gst::ElementFactory::make("divienenc")
         .property("encoder", encoder)
         .property("workers", 3u32)
         .property("chunk-frames", chunk_frames)
+        .property("max-buffered-bytes", most)
         .build()
         .unwrap();
     let bus = gst::Bus::new();
@@ -282,8 +288,7 @@ fn a_group_that_is_larger_than_the_budget_is_an_error_and_no_growth() {
         "x264enc speed-preset=veryfast key-int-max=100000 ! h264parse ! video/x-h264,alignment=au",
     );
     let all: usize = stream.units.iter().map(|unit| unit.size()).sum();
-    let (mut h, bus) = unset(X264, 20);
-    h.element().unwrap().set_property("max-buffered-bytes", all as u64 / 2);
+    let (mut h, bus) = within(all as u64 / 2, X264, 20);
     h.set_src_caps(stream.caps.clone());
     let refused = stream.units.iter().position(|unit| h.push(unit.clone()).is_err()).unwrap();
     assert!((20..180).contains(&refused), "{refused}");
@@ -295,8 +300,7 @@ fn a_group_that_is_larger_than_the_budget_is_an_error_and_no_growth() {
 fn a_chunk_that_is_larger_than_the_budget_is_cut_where_it_can_be() {
     let stream = jpeg(300);
     let each = stream.units.iter().map(|unit| unit.size() as u64).max().unwrap();
-    let (mut h, _) = unset(X264, 100);
-    h.element().unwrap().set_property("max-buffered-bytes", each * 60);
+    let (mut h, _) = within(each * 60, X264, 100);
     h.set_src_caps(stream.caps.clone());
     for unit in &stream.units {
         push(&mut h, std::slice::from_ref(unit));

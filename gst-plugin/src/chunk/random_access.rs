@@ -57,10 +57,12 @@ pub struct Signs {
     pub start: Option<Start>,
     /// So many frames are shown.
     pub shown: u8,
+    /// Frames before it that are not shown yet never will be.
+    pub drops: bool,
 }
 
 /// Of a unit that holds no picture, as far as can be read.
-const NOTHING: Signs = Signs { start: None, shown: 0 };
+const NOTHING: Signs = Signs { start: None, shown: 0, drops: false };
 
 impl Syntax {
     /// Reads a unit. `None` where that cannot be done.
@@ -71,7 +73,7 @@ impl Syntax {
             Self::H264(framing) => h264(nal_units(framing, unit)),
             Self::H265(framing) => h265(nal_units(framing, unit)),
             Self::Av1 => av1(unit),
-            Self::Vp8 => unit.first().map(|tag| Signs { start: clean(tag & 1 == 0), shown: tag >> 4 & 1 }),
+            Self::Vp8 => unit.first().map(|tag| Signs { start: clean(tag & 1 == 0), shown: tag >> 4 & 1, ..NOTHING }),
             Self::Vp9 => vp9(unit),
             Self::Mpeg12 => mpeg12(unit),
             Self::Mpeg4 => mpeg4(unit),
@@ -82,7 +84,7 @@ impl Syntax {
 }
 
 fn one(starts: bool) -> Signs {
-    Signs { start: clean(starts), shown: 1 }
+    Signs { start: clean(starts), shown: 1, ..NOTHING }
 }
 
 /// The bit `keyframe` comes first, range coded: it is 1 where the first two bytes reach the middle of the coder's initial
@@ -106,7 +108,7 @@ fn h264<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
         match nal.first().map(|head| head & 0x1f) {
             Some(5) => return Some(one(true)),
             // Data partitions, 2 to 4, are of no profile that anything here decodes.
-            Some(1) => return Some(Signs { start: recovers.then_some(Start::Recovers), shown: 1 }),
+            Some(1) => return Some(Signs { start: recovers.then_some(Start::Recovers), ..one(false) }),
             Some(6) => {
                 recovers |= nal.get(1..).is_some_and(recovery_point);
                 signs = Some(NOTHING);
@@ -121,8 +123,7 @@ fn h264<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
 /// The one kind of random access point before which nothing ends.
 const CRA: u8 = 21;
 
-/// True for an end of what came before that keeps the pictures back which are not shown yet
-/// (`no_output_of_prior_pics_flag`, 7.4.7.1): a decoder that begins there has shown them.
+/// `no_output_of_prior_pics_flag` (7.4.7.1), in the first slice of a picture.
 fn drops(slice: &[u8]) -> bool {
     slice.get(2).is_some_and(|flags| flags & 0xc0 == 0xc0)
 }
@@ -131,7 +132,10 @@ fn h265<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
     let mut signs = None;
     for nal in nals {
         match nal.first().map(|head| head >> 1 & 0x3f) {
-            Some(kind @ (0..=9 | 16..=21)) => return Some(one(kind == CRA || (kind >= 16 && !drops(nal)))),
+            Some(kind @ (0..=9 | 16..=21)) => {
+                let drops = (16..CRA).contains(&kind) && drops(nal);
+                return Some(Signs { drops, ..one(kind >= 16) });
+            }
             Some(32..=40) => signs = Some(NOTHING),
             _ => {}
         }
@@ -208,7 +212,7 @@ fn vp9(unit: &[u8]) -> Option<Signs> {
     let frames = superframe(unit).unwrap_or_else(|| vec![unit]);
     let all: Vec<(bool, bool)> = frames.into_iter().filter(|f| !f.is_empty()).map(vp9_frame).collect::<Option<_>>()?;
     let shown = all.iter().filter(|(_, shown)| *shown).count();
-    Some(Signs { start: clean(all.first()?.0), shown: u8::try_from(shown).ok()? })
+    Some(Signs { start: clean(all.first()?.0), shown: u8::try_from(shown).ok()?, ..NOTHING })
 }
 
 /// Whether a frame is a key frame, and whether it is shown.
@@ -334,8 +338,8 @@ mod tests {
         for (kind, is_start) in [(0, false), (1, false), (8, false), (16, true), (19, true), (20, true), (21, true)] {
             assert_eq!(starts(codes, &unit(kind)), Some(is_start), "{kind}");
         }
-        let dropping = |kind: u8| [0, 0, 1, kind << 1, 1, 0xc0];
-        assert_eq!([19, 21].map(|kind| starts(codes, &dropping(kind))), [Some(false), Some(true)]);
+        let drops = |kind: u8, flags| codes.signs(&[0, 0, 1, kind << 1, 1, flags]).unwrap().drops;
+        assert_eq!([drops(19, 0xc0), drops(19, 0x80), drops(21, 0xc0), drops(1, 0xc0)], [true, false, false, false]);
     }
 
     #[test]

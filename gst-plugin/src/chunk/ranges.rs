@@ -32,6 +32,8 @@ pub struct Unit {
     pub start: Option<Start>,
     /// So many frames are shown.
     pub shown: u8,
+    /// Frames before it that are not shown yet never will be.
+    pub drops: bool,
     /// It is one of two fields that make a frame.
     pub is_field: bool,
     /// Its frame is to be encoded: others are decoded at most.
@@ -42,8 +44,9 @@ impl Unit {
     /// A unit of these signs. One that cannot be read but has a time is taken for a picture, so that it is told when none
     /// comes of it.
     pub fn new(pts: Option<Nanos>, duration: Option<Nanos>, signs: Option<Signs>) -> Self {
-        let (start, shown) = signs.map_or((None, u8::from(pts.is_some())), |signs| (signs.start, signs.shown));
-        Self { pts, duration, start, shown, is_field: false, wanted: true }
+        let unread = Signs { start: None, shown: u8::from(pts.is_some()), drops: false };
+        let Signs { start, shown, drops } = signs.unwrap_or(unread);
+        Self { pts, duration, start, shown, drops, is_field: false, wanted: true }
     }
 }
 
@@ -361,6 +364,10 @@ impl<T: Clone> Ranges<T> {
         let of: Vec<Shown> = self.shown.drain(..frames.min(self.shown.len())).collect();
         let (first, last) = (of.first()?.time.pts, of.last()?.time.pts);
         let end = of.iter().map(|shown| shown.unit).max()? + 1;
+        // Some of the frames may be dropped by what comes next, however early the chunk ends.
+        let next = self.units.iter().skip(usize::try_from(end.saturating_sub(self.base)).unwrap_or(0));
+        let dropping = (end..).zip(next).take(MOST_REORDERED).find(|(_, (unit, _))| unit.drops);
+        let end = dropping.map_or(end, |(number, _)| number + 1);
         let start = self.starts.iter().rev().find(|place| place.pts <= first).copied();
         let units: Vec<&(Unit, T)> = (self.base..)
             .zip(&self.units)
@@ -403,16 +410,17 @@ mod tests {
 
     use super::*;
 
-    /// Units from text: each an I (starts), a P, a B or a hidden one (h), with the time of its frame; small letters are
-    /// not wanted.
+    /// Units from text: each an I (starts), a D (starts and drops), a P, a B or a hidden one (h), with the time of its
+    /// frame; small letters are not wanted.
     fn stream(text: &str) -> Vec<Unit> {
         let unit = |word: &str| {
             let (kind, time) = word.split_at(1);
             Unit {
                 pts: time.parse().ok(),
                 duration: None,
-                start: kind.eq_ignore_ascii_case("i").then_some(Start::Clean),
+                start: ["I", "i", "D"].contains(&kind).then_some(Start::Clean),
                 shown: u8::from(kind != "h"),
+                drops: kind == "D",
                 is_field: kind == "F",
                 wanted: kind != kind.to_lowercase(),
             }
@@ -422,8 +430,7 @@ mod tests {
 
     fn closed(frames: usize, gop: usize) -> Vec<Unit> {
         let start = |i: usize| i.is_multiple_of(gop).then_some(Start::Clean);
-        let unit =
-            |i| Unit { pts: Some(i as u64), duration: None, start: start(i), shown: 1, is_field: false, wanted: true };
+        let unit = |i| Unit { start: start(i), ..Unit::new(Some(i as u64), None, None) };
         (0..frames).map(unit).collect()
     }
 
@@ -471,6 +478,13 @@ mod tests {
         assert_eq!(times(&units, &pieces[0]), [0, 3, 1, 2, 6, 4, 5]);
         assert_eq!(times(&units, &pieces[1]), [6, 9, 7, 8]);
         assert_eq!(pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>(), [6, 4]);
+    }
+
+    #[test]
+    fn what_drops_frames_that_are_not_shown_yet_does_so_to_every_chunk_before_it() {
+        let units = stream("I0 P3 B1 B2 D4 P5 P6");
+        let taken = |target, mode| cut(&units, target, mode).map(|p| p.iter().map(|p| times(&units, p)).collect());
+        assert_eq!(taken(4, Mode::Keyframe), Ok(vec![vec![0, 3, 1, 2, 4], vec![4, 5, 6]]));
     }
 
     #[test]

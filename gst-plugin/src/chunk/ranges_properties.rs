@@ -67,7 +67,7 @@ fn coded(groups: &[Group], wanted: impl Fn(Nanos) -> bool) -> Vec<Coded> {
                 leads.insert(all.len());
             }
             let pts = number * STEP;
-            let unit = Unit { pts: Some(pts), duration: None, start, shown: 1, is_field: false, wanted: wanted(pts) };
+            let unit = Unit { start, wanted: wanted(pts), ..Unit::new(Some(pts), None, None) };
             all.push(Coded { unit, needs });
             if group.hidden > 0 && i % group.hidden == 0 && i > leading {
                 let needs = (reach..all.len()).filter(|n| !leads.contains(n)).collect();

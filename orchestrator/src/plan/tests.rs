@@ -161,12 +161,8 @@ fn an_odd_height_is_kept_by_finer_chroma() {
 /// What was read of 100 pictures of 40 ms, of which each `distance`-th can be decoded first.
 fn read(distance: usize) -> Cutting {
     let unit = |i: usize| Unit {
-        pts: Some(i as u64 * 40_000_000),
-        duration: None,
         start: i.is_multiple_of(distance).then_some(Start::Clean),
-        shown: 1,
-        is_field: false,
-        wanted: true,
+        ..Unit::new(Some(i as u64 * 40_000_000), None, None)
     };
     Cutting::Apart(Units { all: (0..100).map(unit).collect(), pictures: "video/x-raw".parse().unwrap(), end: None })
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::run;
 
 /// Names and ffmpeg's options. `refresh.mkv` has a single key frame.
-pub const CODED: [(&str, &[&str]); 11] = [
+pub const CODED: [(&str, &[&str]); 12] = [
     ("closed.mp4", &["-c:v", "libx264", "-g", "25", "-preset", "veryfast"]),
     ("open.mkv", &["-c:v", "libx264", "-g", "25", "-x264-params", "open-gop=1", "-preset", "veryfast"]),
     ("refresh.mkv", &["-c:v", "libx264", "-g", "25", "-x264-params", "intra-refresh=1", "-preset", "veryfast"]),
@@ -17,6 +17,7 @@ pub const CODED: [(&str, &[&str]); 11] = [
     ("open.mpg", &["-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-q:v", "3", "-f", "mpegts"]),
     ("asp.mp4", &["-c:v", "mpeg4", "-g", "12", "-bf", "2", "-q:v", "3"]),
     ("mjpeg.mov", &["-c:v", "mjpeg", "-q:v", "3"]),
+    ("theora.ogv", &["-c:v", "libtheora", "-g", "25", "-q:v", "7"]),
     ("ffv1.mkv", &["-c:v", "ffv1", "-g", "10", "-coder", "1", "-context", "1"]),
 ];
 
@@ -106,7 +107,6 @@ pub const HARD: &[(&str, &[&str])] = &[
     ("one.mpg", &["-c:v", "mpeg1video", "-g", "15", "-bf", "2", "-f", "mpeg"]),
     ("quarter.mp4", &["-c:v", "mpeg4", "-g", "25", "-bf", "2", "-flags", "+qpel+mv4", "-mpeg_quant", "1"]),
     ("asp.avi", &["-c:v", "mpeg4", "-g", "25", "-bf", "2"]),
-    ("theora.ogv", &["-c:v", "libtheora", "-g", "25", "-q:v", "7"]),
     ("theora.mkv", &["-c:v", "libtheora", "-g", "25", "-q:v", "7"]),
     ("prores.mov", &["-c:v", "prores_ks", "-profile:v", "2"]),
     ("dnxhd.mov", &["-c:v", "dnxhd", "-b:v", "60M", "-pix_fmt", "yuv422p", "-s", "1280x720", "-frames:v", "12"]),
