@@ -200,11 +200,11 @@ fn what_a_lane_does_to_each_frame_is_the_same_both_ways() {
 }
 
 #[test]
-fn a_filter_that_cannot_be_is_refused_with_the_reason() {
+fn a_filter_or_form_that_cannot_be_is_refused_with_the_reason() {
     let (_folder, clip) = made("closed.mp4");
-    let told = |filter: &str| {
+    let told = |property: &str| {
         init();
-        let line = line(&clip, "parsebin", &format!("filter=\"{filter}\""));
+        let line = line(&clip, "parsebin", property);
         let pipeline = gst::parse::launch(&format!("{line} ! fakesink")).unwrap();
         let _ = pipeline.set_state(gst::State::Playing);
         let error = pipeline.bus().unwrap().pop_filtered(&[gst::MessageType::Error]).unwrap();
@@ -212,8 +212,11 @@ fn a_filter_that_cannot_be_is_refused_with_the_reason() {
         let gst::MessageView::Error(error) = error.view() else { unreachable!() };
         error.error().message().to_owned()
     };
-    assert!(told("videorate").contains("each frame from one frame"));
-    assert!(told("videoscale meth=1").contains("did you mean method"));
+    assert!(told("filter=videorate").contains("each frame from one frame"));
+    assert!(told("filter=\"videoscale meth=1\"").contains("did you mean method"));
+    // Frames would be read as what they are not.
+    assert!(told("frame-caps=\"video/x-raw,width=4096\"").contains("width is what the frames have"));
+    assert!(told("frame-caps=\"image/jpeg\"").contains("not one kind of video/x-raw"));
 }
 
 #[test]

@@ -440,5 +440,12 @@ fn the_latency_has_room_for_the_frames_that_a_cut_waits_for() {
         push(&mut h, &stream.units[..4]);
         // Four chunks of up to 15 frames, and 16 frames that may be reordered.
         assert_eq!(h.query_latency(), Some(FRAME * (4 * 15 + 16)), "{framerate}");
+        let begun =
+            |h: &Harness| h.element().unwrap().property::<gst::Structure>("stats").get::<u64>("frames-in") != Ok(0);
+        let needed = stream.units.iter().skip(4).position(|unit| {
+            push(&mut h, std::slice::from_ref(unit));
+            begun(&h)
+        });
+        assert!(needed.is_some_and(|more| 4 + more < 15 + 16), "{needed:?}");
     }
 }

@@ -80,6 +80,8 @@ impl DivienEnc {
             .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("encoder: {e}")))?;
         let filter = FilterSpec::parse(&settings.filter)
             .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("filter: {e}")))?;
+        let frame_caps =
+            settings.frame_fields().map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("frame-caps: {e}")))?;
         let negotiation = Negotiation::new(&encoder, &filter, &self.srcpad)
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
         let engine = self.start_engine(&settings)?;
@@ -88,7 +90,7 @@ impl DivienEnc {
             engine: Arc::new(engine),
             encoder,
             filter,
-            frame_caps: settings.frame_caps.as_ref().and_then(|caps| caps.structure(0)).map(ToOwned::to_owned),
+            frame_caps,
             coded: None,
             next_caps: None,
             negotiation: Arc::new(negotiation),

@@ -74,6 +74,19 @@ impl Settings {
         }
     }
 
+    /// The fields of `frame-caps`; an error says which of them no encoder can read in place of the frames' own.
+    pub(super) fn frame_fields(&self) -> Result<Option<gst::Structure>, String> {
+        let Some(caps) = &self.frame_caps else { return Ok(None) };
+        let fields = match (caps.structure(0), caps.size()) {
+            (Some(fields), 1) if fields.name() == "video/x-raw" => fields,
+            _ => return Err(format!("{caps} is not one kind of video/x-raw")),
+        };
+        match ["format", "width", "height"].iter().find(|name| fields.has_field(**name)) {
+            Some(name) => Err(format!("{name} is what the frames have; filter changes it")),
+            None => Ok(Some(fields.to_owned())),
+        }
+    }
+
     /// What the encoder can give; any caps where it cannot be used, which is an error when the element starts.
     pub(super) fn output_caps(&self) -> gst::Caps {
         let spec = EncoderSpec::parse(&self.encoder, self.threads);
@@ -167,7 +180,7 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .default_value(Some(""))
             .mutable_ready()
             .build(),
-        // What a decoder guesses, a rate or colours, can be put right here.
+        // What a decoder guesses, a rate or colours, can be put right here; not how the frames lie in memory.
         glib::ParamSpecBoxed::builder::<gst::Caps>("frame-caps")
             .nick("Frame caps")
             .blurb("Fields that the encoders read in place of those of the frames: video/x-raw,framerate=0/1")
