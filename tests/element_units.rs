@@ -253,6 +253,20 @@ fn a_unit_that_nothing_can_read_is_a_frame_that_is_missed() {
 }
 
 #[test]
+fn what_cannot_be_decoded_before_the_first_key_frame_is_told() {
+    let mut stream = h264(30);
+    stream.units[0] = damaged(&stream.units[0]);
+    let (mut h, bus) = taking(&stream, X264, 20);
+    push(&mut h, &stream.units);
+    assert_eq!(drained(h).0, (10..30).collect::<Vec<_>>());
+    let message = bus.pop_filtered(&[gst::MessageType::Info, gst::MessageType::Warning]).unwrap();
+    let gst::MessageView::Info(info) = message.view() else { panic!("{message:?}") };
+    let text = info.error().message().to_owned();
+    assert!(text.contains("10 before the first that can be decoded: 0 at 0.000 s"), "{text}");
+    assert_eq!(info.details().unwrap().get::<gst::Array>("unreachable").unwrap().len(), 10);
+}
+
+#[test]
 fn a_chunk_of_which_nothing_is_left_is_passed_over_whatever_the_encoder() {
     let mut stream = jpeg(30);
     for unit in &mut stream.units[10..20] {

@@ -367,6 +367,7 @@ fn finished(state: &mut State, id: ChunkId) -> Option<Finished> {
             times.iter().filter_map(number).collect()
         };
         (lost.missing, lost.damaged) = (numbered(&encoded.lost.missing), numbered(&encoded.lost.damaged));
+        lost.unreachable = numbered(&encoded.lost.unreachable);
         let gone: BTreeSet<u64> = encoded.lost.gone().filter_map(|pts| wanted.rank(pts)).collect();
         let mut marks = Vec::new();
         frames = (0..)

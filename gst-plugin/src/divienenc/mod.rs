@@ -27,9 +27,11 @@
 //! Video that cannot be cut before it is decoded (without time stamps, say) ends in an error that names the packet; a
 //! decoder before the element takes it. Frames of units with the flag `DECODE_ONLY` are decoded where others need them,
 //! and not encoded. Frames that the input has lost are left out, and a warning message names them;
-//! its details are a structure `divien-frames-lost` with the chunk's `id` (uint64), `missing` and `damaged` (arrays of
-//! frame numbers, uint64), `missing-times` and `damaged-times` (their presentation times in ns) and `strange` (uint64),
-//! the count of frames with times that no packet has.
+//! its details are a structure `divien-frames-lost` with the chunk's `id` (uint64), `missing`, `damaged` and `unreachable`
+//! (arrays of frame numbers, uint64), `missing-times`, `damaged-times` and `unreachable-times` (their presentation times in
+//! ns) and `strange` (uint64), the count of frames with times that no packet has. Unreachable are those before the first
+//! frame that can be decoded, as in a recording that begins between two key frames; where nothing else is lost an info
+//! message names them.
 //!
 //! `filter` names elements that make each frame from one frame, with caps between them as in a launch line; they work
 //! in every lane, before the encoder. `frame-caps` replaces fields of the caps that the encoder reads: a rate or colours
@@ -41,7 +43,9 @@
 //! Output comes a whole chunk at a time, so the latency is that of `workers` + 1 chunks. When the encoders lag, the
 //! element blocks; it never drops a frame. A chunk starts at every frame for which a force-key-unit event asks.
 //!
-//! With compressed video, up to two chunks are read ahead of the encoders.
+//! With compressed video, up to two chunks are read ahead of the encoders, and a chunk is known once half as many frames
+//! and 16 more have come. Packets wait for that within `max-buffered-bytes`: where they are more, chunks are shorter, and
+//! where key frames are so far apart that no chunk fits, the stream ends in an error.
 //!
 //! Events keep their places among the frames. A GAP event that lasts past the end of the open chunk ends that chunk, so
 //! that the frames before it come out in time; before the first frame, whose chunk brings the caps, events wait.

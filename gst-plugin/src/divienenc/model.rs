@@ -66,12 +66,15 @@ pub(super) struct CodedChunk {
 pub(super) struct LostFrames {
     pub(super) missing: Vec<(u64, Nanos)>,
     pub(super) damaged: Vec<(u64, Nanos)>,
+    /// They came before the first frame that can be decoded.
+    pub(super) unreachable: Vec<(u64, Nanos)>,
     /// Frames that came with times that none should have.
     pub(super) strange: u64,
 }
 
 impl LostFrames {
-    pub(super) fn is_empty(&self) -> bool {
+    /// The input is as whole as it was when it began.
+    pub(super) fn is_none(&self) -> bool {
         self.missing.is_empty() && self.damaged.is_empty() && self.strange == 0
     }
 }

@@ -176,12 +176,12 @@ impl DivienEnc {
         chunks.into_iter().try_for_each(|chunk| engine.push_coded(chunk))
     }
 
-    /// Says which frames the input has lost.
+    /// Says which frames the input has lost, or never had.
     pub(super) fn tell_lost(&self, id: ChunkId, lost: &LostFrames) {
-        if lost.is_empty() {
+        if lost.is_none() && lost.unreachable.is_empty() {
             return;
         }
-        let LostFrames { missing, damaged, strange } = lost;
+        let LostFrames { missing, damaged, unreachable, strange } = lost;
         let named = |frames: &[(u64, u64)], what: &str| {
             let each = frames.iter().take(NAMED).map(|(n, pts)| format!("{n} at {:.3} s", *pts as f64 / 1e9));
             let more = if frames.len() > NAMED { " …" } else { "" };
@@ -189,8 +189,13 @@ impl DivienEnc {
                 .then(|| format!("{} {what}: {}{more}", frames.len(), each.collect::<Vec<_>>().join(", ")))
         };
         let strange = (*strange > 0).then(|| format!("{strange} decoded with a time that no packet has"));
-        let told: Vec<_> =
-            named(missing, "missing").into_iter().chain(named(damaged, "damaged")).chain(strange).collect();
+        let listed = [
+            named(missing, "missing"),
+            named(damaged, "damaged"),
+            named(unreachable, "before the first that can be decoded"),
+            strange,
+        ];
+        let told: Vec<_> = listed.into_iter().flatten().collect();
         let array = |frames: &[(u64, u64)], which: fn(&(u64, u64)) -> u64| gst::Array::new(frames.iter().map(which));
         let details = gst::Structure::builder("divien-frames-lost")
             .field("id", id.0)
@@ -198,10 +203,17 @@ impl DivienEnc {
             .field("missing-times", array(missing, |frame| frame.1))
             .field("damaged", array(damaged, |frame| frame.0))
             .field("damaged-times", array(damaged, |frame| frame.1))
+            .field("unreachable", array(unreachable, |frame| frame.0))
+            .field("unreachable-times", array(unreachable, |frame| frame.1))
             .field("strange", lost.strange)
             .build();
         let text = format!("frames of {id} could not be decoded as they were: {}", told.join("; "));
-        let warning = gst::message::Warning::builder(gst::StreamError::Decode, &text);
-        self.post(warning.details(details).src(&*self.obj()).build());
+        let from = self.obj();
+        self.post(match lost.is_none() {
+            true => gst::message::Info::builder(gst::StreamError::Decode, &text).details(details).src(&*from).build(),
+            false => {
+                gst::message::Warning::builder(gst::StreamError::Decode, &text).details(details).src(&*from).build()
+            }
+        });
     }
 }
