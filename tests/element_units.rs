@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 use gst_check::Harness;
+use proptest::prelude::*;
 
 use element_common::*;
 
@@ -461,5 +462,119 @@ fn the_latency_has_room_for_the_frames_that_a_cut_waits_for() {
             begun(&h)
         });
         assert!(needed.is_some_and(|more| 4 + more < 15 + 16), "{needed:?}");
+    }
+}
+
+/// What may happen to a stream on its way.
+#[derive(Debug, Clone)]
+enum Act {
+    Units(usize),
+    Lose(usize),
+    Damage,
+    Key(Option<u64>),
+    Gap(u64),
+    Mark,
+    Segment(u64),
+    Stream,
+    Caps(usize),
+    Flush,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        8 => (1usize..25).prop_map(Act::Units),
+        1 => (1usize..15).prop_map(Act::Lose),
+        1 => Just(Act::Damage),
+        2 => proptest::option::of(0u64..120).prop_map(Act::Key),
+        1 => (0u64..60).prop_map(Act::Gap),
+        2 => Just(Act::Mark),
+        1 => (0u64..80).prop_map(Act::Segment),
+        1 => Just(Act::Stream),
+        2 => (0usize..3).prop_map(Act::Caps),
+        1 => Just(Act::Flush),
+    ];
+    proptest::collection::vec(act, 1..25)
+}
+
+/// Puts streams through an element as the acts say. Returns what left, and the error if there was one.
+fn through(streams: &[Stream], chunk_frames: u32, acts: &[Act]) -> (Vec<gst::Buffer>, bool) {
+    let (mut h, bus) = taking(&streams[0], "jpegenc", chunk_frames);
+    let (mut at, mut which) = (0usize, 0usize);
+    for act in acts {
+        let next = |at: usize| {
+            let stream = &streams[which];
+            let mut unit = stream.units[at % stream.units.len()].clone();
+            let pts = unit.pts().unwrap() + FRAME * (at / stream.units.len() * stream.units.len()) as u64;
+            unit.make_mut().set_pts(pts);
+            unit
+        };
+        match act {
+            // A refused unit has an error that is looked for at the end.
+            Act::Units(n) => (0..*n).for_each(|_| {
+                let _ = h.push(next(at));
+                at += 1;
+            }),
+            Act::Lose(n) => at += n,
+            Act::Damage => {
+                let _ = h.push(damaged(&next(at)));
+                at += 1;
+            }
+            Act::Key(time) => {
+                let time = time.map(|n| FRAME * n);
+                h.push_upstream_event(gst_video::UpstreamForceKeyUnitEvent::builder().running_time(time).build());
+            }
+            Act::Gap(frames) => {
+                h.push_event(gst::event::Gap::builder(FRAME * at as u64).duration(FRAME * *frames).build());
+            }
+            Act::Mark => {
+                h.push_event(gst::event::CustomDownstream::new(gst::Structure::new_empty("mine")));
+            }
+            Act::Segment(from) => {
+                let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                segment.set_start(FRAME * *from);
+                h.push_event(gst::event::Segment::new(&segment));
+            }
+            Act::Stream => {
+                h.push_event(gst::event::StreamStart::new("another"));
+                h.push_event(gst::event::Caps::new(&streams[which].caps));
+                h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+            }
+            Act::Caps(n) => {
+                which = n % streams.len();
+                h.push_event(gst::event::Caps::new(&streams[which].caps));
+            }
+            Act::Flush => {
+                h.push_event(gst::event::FlushStart::new());
+                h.push_event(gst::event::FlushStop::new(true));
+                h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+            }
+        }
+    }
+    let units = drain(&mut h);
+    let failed = bus.pop_filtered(&[gst::MessageType::Error]).is_some();
+    (units, failed)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_units_and_events_is_a_panic_or_a_hang(acts in acts(), chunk_frames in 1u32..30) {
+        let streams = [h264(40), jpeg(40), h264(30)];
+        let (units, failed) = through(&streams, chunk_frames, &acts);
+        prop_assert!(failed || units.iter().all(|unit| unit.pts().is_some()));
+    }
+
+    /// Without losses and new starts every frame comes out once and in its order.
+    #[test]
+    fn no_order_of_events_costs_a_frame(acts in acts(), chunk_frames in 1u32..30) {
+        let is_harmless = |act: &Act| matches!(act, Act::Units(_) | Act::Key(_) | Act::Mark);
+        let acts: Vec<Act> = acts.into_iter().filter(is_harmless).collect();
+        let (units, failed) = through(&[h264(40)], chunk_frames, &acts);
+        let pushed: usize = acts.iter().map(|act| if let Act::Units(n) = act { *n } else { 0 }).sum();
+        prop_assert!(!failed);
+        let times: Vec<_> = units.iter().map(|unit| unit.pts().unwrap()).collect();
+        prop_assert_eq!(times.len(), pushed);
+        prop_assert!(times.is_sorted_by(|a, b| a < b));
     }
 }
