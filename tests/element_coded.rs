@@ -200,6 +200,27 @@ fn what_a_lane_does_to_each_frame_is_the_same_both_ways() {
 }
 
 #[test]
+fn what_is_done_to_several_frames_is_the_same_both_ways_and_in_every_chunk() {
+    let folder = place::temporary();
+    let options = ["-flags", "+ildct+ilme", "-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-q:v", "3"];
+    let clip = coded(folder.path(), "fields.ts", &options);
+    // Each picture is coded by itself, so its bytes tell it wherever chunks begin.
+    let jpeg = "encoder=\"jpegenc quality=100\"";
+    for filter in ["yadif parity=tff", "fps rate=15", "yadif ! fps rate=60000/1001 ! videoflip video-direction=horiz"] {
+        let whole = raw_way(&clip, &format!("{jpeg} filter=\"{filter}\" chunk-frames=1000")).whole();
+        for frames in [1, 7, 40, 250] {
+            let properties = format!("{jpeg} filter=\"{filter}\" cut=fixed chunk-frames={frames}");
+            let (coded, raw) = (coded_way(&clip, &properties).whole(), raw_way(&clip, &properties).whole());
+            assert!(coded.times == whole.times && coded.units == whole.units, "{filter} in chunks of {frames}");
+            assert!(raw.times == whole.times && raw.units == whole.units, "{filter} in raw chunks of {frames}");
+        }
+        let properties = format!("{X264} filter=\"{filter}\" cut=fixed chunk-frames=40");
+        let (coded, raw) = (coded_way(&clip, &properties).whole(), raw_way(&clip, &properties).whole());
+        assert!(coded.keys() == raw.keys() && coded.units == raw.units, "{filter}");
+    }
+}
+
+#[test]
 fn a_filter_or_form_that_cannot_be_is_refused_with_the_reason() {
     let (_folder, clip) = made("closed.mp4");
     let told = |property: &str| {
@@ -213,6 +234,7 @@ fn a_filter_or_form_that_cannot_be_is_refused_with_the_reason() {
         error.error().message().to_owned()
     };
     assert!(told("filter=videorate").contains("each frame from one frame"));
+    assert!(told("filter=\"videoscale ! yadif\"").contains("stands first"));
     assert!(told("filter=\"videoscale meth=1\"").contains("did you mean method"));
     // Frames would be read as what they are not.
     assert!(told("frame-caps=\"video/x-raw,width=4096\"").contains("width is what the frames have"));

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod codec;
 pub mod error;
+pub mod filter;
 pub mod mux;
 pub mod pipeline;
 pub mod plan;

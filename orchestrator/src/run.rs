@@ -39,7 +39,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let waiting = Waiting::start(job.report.level, format!("{name}: reading the times of all pictures first"));
     probe::measure(&mut source, &job.input, &job.range);
     drop(waiting);
-    let encoder = chosen(choice, &source.facts, &report);
+    let encoder = chosen(choice, plan::size(job, &source.facts), &report);
     let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
     plan.notes.iter().for_each(|n| report.note(n));
@@ -178,9 +178,8 @@ fn confirmed(path: &Path) -> bool {
 }
 
 /// The encoder's settings for pictures of this size.
-fn chosen(choice: codec::Choice, facts: &Facts, report: &Report) -> Encoder {
+fn chosen(choice: codec::Choice, size: Option<(u32, u32)>, report: &Report) -> Encoder {
     choice.notes.iter().for_each(|n| report.note(n));
-    let size = facts.video().and_then(|i| facts.streams.get(i)).and_then(|s| s.size());
     Encoder {
         spec: size.map_or_else(|| choice.spec.clone(), |(w, h)| choice.spec_for(w, h)),
         codec: made_by(&choice.factory),

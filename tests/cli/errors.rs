@@ -120,17 +120,19 @@ fn a_folder_that_is_not_there_is_named() {
 #[test]
 fn options_of_ffmpeg_that_are_not_there_yet_are_never_taken_for_others() {
     let film = Clip::film(30).path();
-    let cases: [&[&str]; 6] = [
-        &["-vf", "scale=100:100"],
-        &["-map", "0:v"],
-        &["-filter_complex", "null"],
-        &["-maxrate", "1M"],
-        &["-bufsize", "1M"],
-        &["-pass", "1"],
-    ];
+    let cases: [&[&str]; 5] =
+        [&["-map", "0:v"], &["-filter_complex", "null"], &["-maxrate", "1M"], &["-bufsize", "1M"], &["-pass", "1"]];
     for options in cases {
         refused(&film, options, "out.mp4").says(&[options[0], "not supported yet"]);
     }
+}
+
+#[test]
+fn a_filter_that_does_not_fit_the_pictures_is_refused_before_the_encode() {
+    let film = Clip::film(30).path();
+    refused(&film, &["-vf", "crop=400:100"], "out.mp4").says(&["crop", "no part of pictures of 320x180"]);
+    refused(&film, &["-r", "5", "-frames:v", "2"], "out.mp4").says(&["-frames:v", "-t"]);
+    refused(&film, &["-vf", "boxblur"], "out.mp4").says(&["boxblur", "there are scale, crop"]);
 }
 
 #[test]

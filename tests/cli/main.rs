@@ -7,6 +7,7 @@ mod carried;
 mod containers;
 mod errors;
 mod files;
+mod filters;
 mod habits;
 mod video;
 

@@ -9,10 +9,12 @@ mod random_access;
 mod ranges;
 #[cfg(test)]
 mod ranges_properties;
+mod rate;
 
 pub use cutter::{Cut, Cutter};
 pub use fields::Fields;
 pub use model::{ChunkId, FrameTime, Nanos};
 pub use preface::{Preface, Told};
 pub use random_access::{Framing, Signs, Start, Syntax};
-pub use ranges::{MOST_REORDERED, Mode, Piece, Ranges, Uncuttable, Unit, cut};
+pub use ranges::{MOST_REORDERED, Mode, Needs, Piece, Ranges, Source, Uncuttable, Unit, cut, cut_for};
+pub use rate::Fps;

@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use thiserror::Error;
 
-use super::{FrameTime, Nanos, Signs, Start};
+use super::rate::{Rate, Shows};
+use super::{Fps, FrameTime, Nanos, Signs, Start};
 
 /// More frames decoded twice than this share of all is worse than one decoder for all.
 const TWICE: f64 = 0.25;
@@ -69,6 +70,28 @@ pub struct Piece<T> {
     pub start: Option<Start>,
     /// The times of its frames, in the order they are shown.
     pub frames: Vec<FrameTime>,
+    /// What each of them is made of.
+    pub sources: Vec<Source>,
+    /// The times of units whose frames are not shown: those between, and what the filters need around them.
+    pub context: Vec<Nanos>,
+}
+
+/// A frame as it comes out of a decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// The time of its unit.
+    pub pts: Nanos,
+    /// Which of all frames it is, counted from 0 in the order they are shown.
+    pub number: u64,
+}
+
+/// What is done to frames that concerns more than one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// So many frames before a frame, and after it, make a part of it.
+    pub context: usize,
+    /// Frames are left out and repeated.
+    pub fps: Option<Fps>,
 }
 
 /// Why a stream cannot be cut before it is decoded.
@@ -102,7 +125,12 @@ pub enum Uncuttable {
 
 /// Cuts a stream of which everything is known into chunks of about `target` frames.
 pub fn cut(units: &[Unit], target: u64, mode: Mode) -> Result<Vec<Piece<usize>>, Uncuttable> {
-    let mut ranges = Ranges::new(target, mode);
+    cut_for(units, target, mode, Needs::default())
+}
+
+/// The same for frames that more is done to.
+pub fn cut_for(units: &[Unit], target: u64, mode: Mode, needs: Needs) -> Result<Vec<Piece<usize>>, Uncuttable> {
+    let mut ranges = Ranges::new(target, mode).needing(needs);
     let mut pieces = Vec::new();
     for (i, unit) in units.iter().enumerate() {
         pieces.extend(ranges.push(i, *unit)?);
@@ -118,7 +146,10 @@ pub fn cut(units: &[Unit], target: u64, mode: Mode) -> Result<Vec<Piece<usize>>,
         return Err(Uncuttable::TooLong(longest));
     }
     let all = pieces.iter().flat_map(|p| &p.units);
-    let twice = all.clone().count() - all.collect::<BTreeSet<_>>().len();
+    let once = all.clone().collect::<BTreeSet<_>>().len();
+    let twice = all.count() - once;
+    // Those that are repeated are decoded once.
+    let frames = if needs.fps.is_some() { once } else { frames };
     if twice as f64 > frames as f64 * TWICE {
         return Err(Uncuttable::Twice(twice, frames));
     }
@@ -129,6 +160,9 @@ pub fn cut(units: &[Unit], target: u64, mode: Mode) -> Result<Vec<Piece<usize>>,
 #[derive(Debug, Clone, Copy)]
 struct Shown {
     time: FrameTime,
+    /// The time of its unit.
+    source: Nanos,
+    number: u64,
     unit: u64,
 }
 
@@ -154,6 +188,12 @@ pub struct Ranges<T> {
     before: usize,
     /// By presentation time.
     shown: Vec<Shown>,
+    /// Time and number of the units whose frames those that are in no chunk yet are made of, by presentation time.
+    around: Vec<(Nanos, u64)>,
+    context: usize,
+    rate: Option<Rate<T>>,
+    /// Frames that are in chunks.
+    taken: u64,
     starts: VecDeque<Place>,
     /// Of all units so far.
     latest: Option<Nanos>,
@@ -173,10 +213,26 @@ impl<T: Clone> Ranges<T> {
             base: 0,
             before: 0,
             shown: Vec::new(),
+            around: Vec::new(),
+            context: 0,
+            rate: None,
+            taken: 0,
             starts: VecDeque::new(),
             latest: None,
             done: None,
             forced: BTreeSet::new(),
+        }
+    }
+
+    /// Chunks of frames that this is done to; before the first unit.
+    pub fn needing(self, needs: Needs) -> Self {
+        Self { context: needs.context, rate: needs.fps.map(Rate::new), ..self }
+    }
+
+    /// The ticks of frames that follow count from another origin.
+    pub fn moves_to(&mut self, fps: Fps) {
+        if let Some(rate) = &mut self.rate {
+            rate.moves_to(fps);
         }
     }
 
@@ -190,6 +246,42 @@ impl<T: Clone> Ranges<T> {
 
     /// Takes the next unit, in decode order. Returns the chunks that are complete now.
     pub fn push(&mut self, payload: T, unit: Unit) -> Result<Vec<Piece<T>>, Uncuttable> {
+        match &mut self.rate {
+            Some(rate) => {
+                let settled = rate.push(payload, unit)?;
+                settled.into_iter().try_for_each(|(payload, unit, shows)| self.enter(payload, unit, shows))?;
+            }
+            None => self.enter(payload, unit, None)?,
+        }
+        Ok(self.complete(false))
+    }
+
+    /// Nothing follows, or what follows shares no chunk with it: all chunks that are left.
+    pub fn finish(&mut self) -> Vec<Piece<T>> {
+        self.settle();
+        let pieces = self.complete(true);
+        self.clear();
+        pieces
+    }
+
+    /// What follows shares no chunk with what came before, but may need it to be decoded: all chunks that are left.
+    pub fn split(&mut self) -> Vec<Piece<T>> {
+        self.settle();
+        let pieces = self.complete(true);
+        self.before = self.units.len();
+        self.around.clear();
+        self.done = None;
+        pieces
+    }
+
+    fn settle(&mut self) {
+        for (payload, unit, shows) in self.rate.as_mut().map(Rate::finish).unwrap_or_default() {
+            // What is wrong with a unit that was held back ends no stream that has ended.
+            let _ = self.enter(payload, unit, shows);
+        }
+    }
+
+    fn enter(&mut self, payload: T, unit: Unit, shows: Option<Shows>) -> Result<(), Uncuttable> {
         if self.before > 0 && self.is_apart(&unit) {
             self.clear();
         }
@@ -198,7 +290,7 @@ impl<T: Clone> Ranges<T> {
             return Err(Uncuttable::Field(number));
         }
         match (unit.shown, unit.pts) {
-            (1, Some(pts)) => self.frame(number, &unit, pts)?,
+            (1, Some(pts)) => self.frame(number, &unit, pts, shows)?,
             (0, _) => {}
             (1, None) => return Err(Uncuttable::NoTime(number)),
             (n, _) => return Err(Uncuttable::NotOneFrame(number, n)),
@@ -207,33 +299,24 @@ impl<T: Clone> Ranges<T> {
         if self.shown.is_empty() && unit.start.is_some() {
             self.forget();
         }
-        Ok(self.complete(false))
-    }
-
-    /// Nothing follows, or what follows shares no chunk with it: all chunks that are left.
-    pub fn finish(&mut self) -> Vec<Piece<T>> {
-        let pieces = self.complete(true);
-        self.clear();
-        pieces
-    }
-
-    /// What follows shares no chunk with what came before, but may need it to be decoded: all chunks that are left.
-    pub fn split(&mut self) -> Vec<Piece<T>> {
-        let pieces = self.complete(true);
-        self.before = self.units.len();
-        self.done = None;
-        pieces
+        Ok(())
     }
 
     /// Frames are shown for longer than a chunk lasts: all chunks that are left, though what follows goes on from them.
+    /// None where it may be a part of them.
     pub fn pause(&mut self) -> Vec<Piece<T>> {
-        self.complete(true)
+        if self.needs_what_follows() { Vec::new() } else { self.complete(true) }
+    }
+
+    /// True where frames are made, or timed, by those behind them.
+    pub fn needs_what_follows(&self) -> bool {
+        self.context > 0 || self.rate.is_some()
     }
 
     /// For who cannot hold more: the next chunk, where its end is certain, though not yet whether it is the best. Exactly
     /// `target` frames, or up to the start nearest to that.
     pub fn relieve(&mut self) -> Option<Piece<T>> {
-        let known = self.shown.len().saturating_sub(MOST_REORDERED);
+        let known = self.settled();
         let may_begin = |rank: &usize| (1..known).contains(rank);
         let next = match self.mode {
             Mode::Fixed => Some(self.target).filter(may_begin),
@@ -250,6 +333,7 @@ impl<T: Clone> Ranges<T> {
         self.before = 0;
         self.units.clear();
         self.shown.clear();
+        self.around.clear();
         self.starts.clear();
         self.forced.clear();
         (self.latest, self.done) = (None, None);
@@ -265,20 +349,21 @@ impl<T: Clone> Ranges<T> {
 
     /// Frames that are in no chunk yet.
     pub fn waiting(&self) -> usize {
-        self.shown.len()
+        self.shown.len() + self.rate.as_ref().map_or(0, Rate::waiting)
     }
 
     /// When the first of them is shown.
     pub fn since(&self) -> Option<Nanos> {
-        self.shown.first().map(|shown| shown.time.pts)
+        let held_back = || self.rate.as_ref().and_then(Rate::frontier);
+        self.shown.first().map(|shown| shown.time.pts).or_else(held_back)
     }
 
     /// Units that chunks to come may need: the last so many.
     pub fn held(&self) -> usize {
-        self.units.len()
+        self.units.len() + self.rate.as_ref().map_or(0, Rate::held)
     }
 
-    fn frame(&mut self, number: u64, unit: &Unit, pts: Nanos) -> Result<(), Uncuttable> {
+    fn frame(&mut self, number: u64, unit: &Unit, pts: Nanos, shows: Option<Shows>) -> Result<(), Uncuttable> {
         // What something before it is shown after is no start.
         if let Some(start) = unit.start.filter(|_| self.latest.is_none_or(|latest| latest < pts)) {
             self.starts.push_back(Place { pts, unit: number, start });
@@ -291,15 +376,23 @@ impl<T: Clone> Ranges<T> {
             return Err(Uncuttable::Late(number));
         }
         let at = self.rank(pts);
-        if self.shown.get(at).is_some_and(|other| other.time.pts == pts) {
+        if self.shown.get(at).is_some_and(|other| other.source == pts) {
             return Err(Uncuttable::SameTime(number));
         }
-        self.shown.insert(at, Shown { time: FrameTime { pts, duration: unit.duration }, unit: number });
+        let own = || Shows { number: 0, times: vec![FrameTime { pts, duration: unit.duration }] };
+        let Shows { number: frame, times } = shows.unwrap_or_else(own);
+        let shown = times.into_iter().map(|time| Shown { time, source: pts, number: frame, unit: number });
+        self.shown.splice(at..at, shown);
+        if self.context > 0 || self.rate.is_some() {
+            let at = self.around.partition_point(|(time, _)| *time < pts);
+            self.around.insert(at, (pts, number));
+        }
         Ok(())
     }
 
+    /// How many frames are made of units before this time.
     fn rank(&self, pts: Nanos) -> usize {
-        self.shown.partition_point(|shown| shown.time.pts < pts)
+        self.shown.partition_point(|shown| shown.source < pts)
     }
 
     fn complete(&mut self, ended: bool) -> Vec<Piece<T>> {
@@ -312,7 +405,7 @@ impl<T: Clone> Ranges<T> {
 
     /// How many frames the next chunk has, once that is certain.
     fn next_cut(&self, ended: bool) -> Option<usize> {
-        let known = if ended { self.shown.len() } else { self.shown.len().saturating_sub(MOST_REORDERED) };
+        let known = if ended { self.shown.len() } else { self.settled() };
         let forced = self.forced.iter().map(|pts| self.rank(*pts)).find(|rank| (1..known).contains(rank));
         // What has to end there, whatever else.
         let end = forced.or((ended && known > 0).then_some(known));
@@ -351,10 +444,23 @@ impl<T: Clone> Ranges<T> {
         }
     }
 
+    /// So many frames have the rank they are seen with, and all that their filters need of those behind them is there.
+    fn settled(&self) -> usize {
+        let Some(rate) = &self.rate else { return self.shown.len().saturating_sub(MOST_REORDERED) };
+        let Some(frontier) = rate.frontier() else { return self.shown.len() };
+        let there = self.around.partition_point(|(pts, _)| *pts < frontier);
+        let needed = there.checked_sub(self.context).and_then(|at| self.around.get(at));
+        match (self.context, needed) {
+            (0, _) => self.rank(frontier),
+            (_, Some((pts, _))) => self.rank(*pts),
+            (_, None) => 0,
+        }
+    }
+
     /// The ranks of the starts before and after the frame with which a chunk should begin.
     fn places(&self, limit: usize) -> (Option<usize>, Option<usize>) {
         let Some(aim) = self.shown.get(self.target) else { return (None, None) };
-        let at = self.starts.partition_point(|place| place.pts < aim.time.pts);
+        let at = self.starts.partition_point(|place| place.pts < aim.source);
         let rank = |at: usize| self.starts.get(at).map(|place| self.rank(place.pts)).filter(|r| (1..limit).contains(r));
         (at.checked_sub(1).and_then(rank), rank(at))
     }
@@ -362,13 +468,17 @@ impl<T: Clone> Ranges<T> {
     /// Takes the chunk of the next `frames` frames.
     fn take(&mut self, frames: usize) -> Option<Piece<T>> {
         let of: Vec<Shown> = self.shown.drain(..frames.min(self.shown.len())).collect();
-        let (first, last) = (of.first()?.time.pts, of.last()?.time.pts);
-        let end = of.iter().map(|shown| shown.unit).max()? + 1;
+        let (first, last) = (of.first()?.source, of.last()?.source);
+        let after = self.around.partition_point(|(pts, _)| *pts <= last);
+        let around = self.around.get(self.reach(first)..self.around.len().min(after + self.context));
+        let around = around.unwrap_or_default();
+        let from = around.first().map_or(first, |(pts, _)| *pts);
+        let end = of.iter().map(|shown| shown.unit).chain(around.iter().map(|(_, unit)| *unit)).max()? + 1;
         // Some of the frames may be dropped by what comes next, however early the chunk ends.
         let next = self.units.iter().skip(usize::try_from(end.saturating_sub(self.base)).unwrap_or(0));
         let dropping = (end..).zip(next).take(MOST_REORDERED).find(|(_, (unit, _))| unit.drops);
         let end = dropping.map_or(end, |(number, _)| number + 1);
-        let start = self.starts.iter().rev().find(|place| place.pts <= first).copied();
+        let start = self.starts.iter().rev().find(|place| place.pts <= from).copied();
         let units: Vec<&(Unit, T)> = (self.base..)
             .zip(&self.units)
             .skip_while(|(number, _)| start.is_some_and(|start| *number < start.unit))
@@ -377,15 +487,26 @@ impl<T: Clone> Ranges<T> {
             // Leading pictures need what came before the start.
             .filter(|(unit, _)| start.zip(unit.pts).is_none_or(|(start, pts)| pts >= start.pts))
             .collect();
+        let number = |rank: u64, shown: &Shown| if self.rate.is_some() { shown.number } else { self.taken + rank };
+        let is_shown = |pts: &Nanos| of.binary_search_by_key(pts, |shown| shown.source).is_ok();
         let piece = Piece {
             units: units.into_iter().map(|(_, payload)| payload.clone()).collect(),
             start: start.map(|start| start.start),
             frames: of.iter().map(|shown| shown.time).collect(),
+            sources: (0..).zip(&of).map(|(n, s)| Source { pts: s.source, number: number(n, s) }).collect(),
+            context: around.iter().map(|(pts, _)| *pts).filter(|pts| !is_shown(pts)).collect(),
         };
+        self.taken += of.len() as u64;
+        self.around.drain(..after.saturating_sub(self.context + 1));
         self.done = Some(last);
         self.forced = self.forced.split_off(&(last + 1));
         self.forget();
         Some(piece)
+    }
+
+    /// Where the frames begin that those from `pts` on need, in `around`.
+    fn reach(&self, pts: Nanos) -> usize {
+        self.around.partition_point(|(time, _)| *time < pts).saturating_sub(self.context)
     }
 
     /// Lets go of the units that no chunk to come can need: those before the last start that is at or before its first
@@ -393,7 +514,8 @@ impl<T: Clone> Ranges<T> {
     fn forget(&mut self) {
         // With none, leading pictures of the last start may follow.
         let last = self.starts.iter().rev().nth(1).map_or(0, |place| place.pts);
-        let next = self.shown.first().map_or(last, |shown| shown.time.pts);
+        let next = self.shown.first().map_or(last, |shown| shown.source);
+        let next = self.around.get(self.reach(next)).map_or(next, |(pts, _)| next.min(*pts));
         let Some(at) = self.starts.iter().rposition(|place| place.pts <= next) else { return };
         self.starts.drain(..at);
         let Some(keep) = self.starts.front().map(|place| place.unit) else { return };
@@ -405,207 +527,4 @@ impl<T: Clone> Ranges<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Units from text: each an I (starts), a D (starts and drops), a P, a B or a hidden one (h), with the time of its
-    /// frame; small letters are not wanted.
-    fn stream(text: &str) -> Vec<Unit> {
-        let unit = |word: &str| {
-            let (kind, time) = word.split_at(1);
-            Unit {
-                pts: time.parse().ok(),
-                duration: None,
-                start: ["I", "i", "D"].contains(&kind).then_some(Start::Clean),
-                shown: u8::from(kind != "h"),
-                drops: kind == "D",
-                is_field: kind == "F",
-                wanted: kind != kind.to_lowercase(),
-            }
-        };
-        text.split_whitespace().map(unit).collect()
-    }
-
-    fn closed(frames: usize, gop: usize) -> Vec<Unit> {
-        let start = |i: usize| i.is_multiple_of(gop).then_some(Start::Clean);
-        let unit = |i| Unit { start: start(i), ..Unit::new(Some(i as u64), None, None) };
-        (0..frames).map(unit).collect()
-    }
-
-    fn lengths(units: &[Unit], target: u64, mode: Mode) -> Vec<usize> {
-        cut(units, target, mode).unwrap().iter().map(|p| p.frames.len()).collect()
-    }
-
-    fn times(units: &[Unit], piece: &Piece<usize>) -> Vec<u64> {
-        piece.units.iter().filter_map(|i| units[*i].pts).collect()
-    }
-
-    #[test]
-    fn chunks_begin_at_key_frames_near_by_and_nothing_is_decoded_twice() {
-        assert_eq!(lengths(&closed(1000, 30), 100, Mode::Keyframe), [90, 90, 90, 90, 90, 90, 90, 90, 90, 90, 100]);
-        assert_eq!(lengths(&closed(1000, 30), 100, Mode::Fixed), [100; 10]);
-        assert_eq!(lengths(&closed(300, 1), 100, Mode::Keyframe), [100; 3]);
-        assert_eq!(lengths(&closed(310, 100), 100, Mode::Keyframe), [100, 100, 110]);
-        assert_eq!(lengths(&closed(150, 10), 40, Mode::Keyframe), [40, 40, 40, 30]);
-        assert_eq!(lengths(&closed(1, 1), 250, Mode::Keyframe), [1]);
-        let pieces = cut(&closed(200, 50), 60, Mode::Keyframe).unwrap();
-        assert!(pieces.iter().all(|p| p.units.len() == p.frames.len()), "{pieces:?}");
-    }
-
-    #[test]
-    fn where_key_frames_are_rare_chunks_are_longer_but_not_by_far() {
-        // 20 frames of 100 twice is cheap.
-        assert_eq!(lengths(&closed(560, 80), 160, Mode::Keyframe), [160, 160, 160, 80]);
-        assert_eq!(lengths(&closed(400, 380), 200, Mode::Keyframe), [400]);
-        assert_eq!(lengths(&closed(8000, 1000), 400, Mode::Keyframe), [1000; 8]);
-        assert_eq!(cut(&closed(7000, 1000), 400, Mode::Keyframe), Err(Uncuttable::TooLong(1000)));
-        assert_eq!(cut(&closed(2000, 1000), 200, Mode::Keyframe), Err(Uncuttable::TooLong(1000)));
-        assert_eq!(cut(&closed(2000, 1000), 400, Mode::Fixed), Err(Uncuttable::Twice(400 + 800 + 200 + 600, 2000)));
-        let mut units = closed(300, 1000);
-        units[95].start = Some(Start::Clean);
-        units[30].start = Some(Start::Clean);
-        assert_eq!(lengths(&units, 120, Mode::Keyframe), [95, 205]);
-        units[95].start = None;
-        assert_eq!(lengths(&units, 150, Mode::Keyframe), [300]);
-    }
-
-    #[test]
-    fn leading_pictures_belong_to_the_chunk_before_and_are_not_decoded_in_their_own() {
-        let units = stream("I0 P3 B1 B2 I6 B4 B5 P9 B7 B8");
-        let pieces = cut(&units, 6, Mode::Keyframe).unwrap();
-        assert_eq!(times(&units, &pieces[0]), [0, 3, 1, 2, 6, 4, 5]);
-        assert_eq!(times(&units, &pieces[1]), [6, 9, 7, 8]);
-        assert_eq!(pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>(), [6, 4]);
-    }
-
-    #[test]
-    fn what_drops_frames_that_are_not_shown_yet_does_so_to_every_chunk_before_it() {
-        let units = stream("I0 P3 B1 B2 D4 P5 P6");
-        let taken = |target, mode| cut(&units, target, mode).map(|p| p.iter().map(|p| times(&units, p)).collect());
-        assert_eq!(taken(4, Mode::Keyframe), Ok(vec![vec![0, 3, 1, 2, 4], vec![4, 5, 6]]));
-    }
-
-    #[test]
-    fn frames_that_are_not_wanted_are_decoded_where_others_need_them() {
-        let units = stream("i0 p1 p2 i3 p4 P5 P6 I7 P8 p9 i10");
-        let pieces = cut(&units, 2, Mode::Fixed).unwrap();
-        assert_eq!(pieces.iter().map(|p| times(&units, p)).collect::<Vec<_>>(), [vec![3, 4, 5, 6], vec![7, 8]]);
-        assert_eq!(pieces[0].frames.iter().map(|f| f.pts).collect::<Vec<_>>(), [5, 6]);
-    }
-
-    #[test]
-    fn what_cannot_be_cut_is_told() {
-        let reason = |text: &str, target| cut(&stream(text), target, Mode::Fixed).unwrap_err();
-        assert_eq!(reason("I0 P P2", 1), Uncuttable::NoTime(1));
-        assert_eq!(reason("I0 P1 P1", 1), Uncuttable::SameTime(2));
-        assert_eq!(reason("I0 P1 F2", 1), Uncuttable::Field(2));
-        assert_eq!(reason("P0 P1", 1), Uncuttable::NoStart);
-        assert_eq!(reason("I0 P1 P2 P3 P4 P5 P6 P7", 2), Uncuttable::Twice(2 + 4 + 6, 8));
-        assert_eq!(cut(&[], 1, Mode::Fixed), Err(Uncuttable::NoStart));
-        let mut late = closed(40, 10);
-        late[39].pts = Some(0);
-        assert_eq!(cut(&late, 1, Mode::Fixed), Err(Uncuttable::Late(39)));
-    }
-
-    #[test]
-    fn a_start_that_something_before_it_is_shown_after_is_none() {
-        let mut ranges = Ranges::new(100, Mode::Fixed);
-        for unit in stream("I0 P5 I3 P7 h9 I8") {
-            ranges.push((), unit).unwrap();
-        }
-        assert_eq!(ranges.starts.iter().map(|s| (s.pts, s.unit)).collect::<Vec<_>>(), [(0, 0), (8, 5)]);
-    }
-
-    #[test]
-    fn a_forced_start_begins_a_chunk_and_the_tail_before_it_joins() {
-        let lengths = |forced: &[u64]| {
-            let mut ranges = Ranges::new(100, Mode::Keyframe);
-            let mut pieces = Vec::new();
-            forced.iter().for_each(|time| assert_eq!(ranges.force(*time), *time));
-            for (i, unit) in closed(300, 10).into_iter().enumerate() {
-                pieces.extend(ranges.push(i, unit).unwrap());
-            }
-            pieces.extend(ranges.finish());
-            pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>()
-        };
-        assert_eq!(lengths(&[]), [100, 100, 100]);
-        assert_eq!(lengths(&[115]), [115, 95, 90]);
-        assert_eq!(lengths(&[50, 150]), [50, 100, 100, 50]);
-        assert_eq!(lengths(&[1, 2]), [1, 1, 98, 100, 100]);
-    }
-
-    #[test]
-    fn a_split_in_the_middle_of_a_group_leaves_what_follows_its_start() {
-        let split = |text: &str, then: &str| {
-            let mut ranges = Ranges::new(100, Mode::Keyframe);
-            let mut number = 0;
-            let mut push = |ranges: &mut Ranges<usize>, text: &str| {
-                for unit in stream(text) {
-                    assert_eq!(ranges.push(number, unit), Ok(vec![]));
-                    number += 1;
-                }
-            };
-            push(&mut ranges, text);
-            let mut pieces = ranges.split();
-            push(&mut ranges, then);
-            pieces.extend(ranges.finish());
-            let of = |p: Piece<usize>| (p.units, p.frames.iter().map(|f| f.pts).collect::<Vec<_>>());
-            pieces.into_iter().map(of).collect::<Vec<_>>()
-        };
-        assert_eq!(split("I0 P1", "P2 P3"), [(vec![0, 1], vec![0, 1]), (vec![0, 1, 2, 3], vec![2, 3])]);
-        assert_eq!(split("I0 P1", "I2 P3"), [(vec![0, 1], vec![0, 1]), (vec![2, 3], vec![2, 3])]);
-        // Leading pictures of the last start.
-        assert_eq!(split("I0 P1 I4", "B2 B3"), [(vec![0, 1, 2], vec![0, 1, 4]), (vec![0, 1, 2, 3, 4], vec![2, 3])]);
-        // Times that start over.
-        assert_eq!(split("I5 P6 P7", "P6 P7"), [(vec![0, 1, 2], vec![5, 6, 7]), (vec![3, 4], vec![6, 7])]);
-        assert_eq!(split("I5 P6", "P0 P1"), [(vec![0, 1], vec![5, 6]), (vec![2, 3], vec![0, 1])]);
-    }
-
-    #[test]
-    fn what_comes_long_before_the_first_wanted_frame_is_not_kept() {
-        let mut ranges = Ranges::new(100, Mode::Keyframe);
-        for (i, unit) in closed(1000, 10).into_iter().enumerate() {
-            ranges.push(i, Unit { wanted: i >= 905, ..unit }).unwrap();
-            assert!(ranges.units.len() <= 30 || i >= 905, "{} at {i}", ranges.units.len());
-        }
-        let pieces = ranges.finish();
-        assert_eq!((pieces[0].units.first(), pieces[0].frames.len()), (Some(&900), 95));
-    }
-
-    proptest! {
-        #[test]
-        fn every_frame_is_in_one_chunk_and_its_unit_is_decoded_there(
-            gop in 1usize..40, frames in 1usize..300, target in 1u64..80, reorder in 0u64..4, fixed: bool
-        ) {
-            let mut units = closed(frames, gop);
-            // B pictures: every so many are decoded after the one that is shown behind them.
-            for i in (1..units.len()).step_by(reorder as usize + 2) {
-                if units[i].start.is_none() && units[i - 1].start.is_none() {
-                    units.swap(i - 1, i);
-                }
-            }
-            let mode = if fixed { Mode::Fixed } else { Mode::Keyframe };
-            let mut ranges = Ranges::new(target, mode);
-            let mut pieces = Vec::new();
-            for (i, unit) in units.iter().enumerate() {
-                pieces.extend(ranges.push(i, *unit).unwrap());
-                // What a chunk to come may need, and no more.
-                let most = 2 * target as usize + 2 * gop + MOST_REORDERED;
-                prop_assert!(ranges.units.len() <= most, "{} of {most}", ranges.units.len());
-            }
-            pieces.extend(ranges.finish());
-            let all: Vec<u64> = pieces.iter().flat_map(|p| p.frames.iter().map(|f| f.pts)).collect();
-            prop_assert_eq!(all, (0..frames as u64).collect::<Vec<_>>());
-            for piece in &pieces {
-                let taken = times(&units, piece);
-                prop_assert!(piece.frames.iter().all(|f| taken.contains(&f.pts)));
-                prop_assert!(units[piece.units[0]].start.is_some());
-            }
-            let all: Vec<usize> = pieces.iter().flat_map(|p| p.units.clone()).collect();
-            let twice = all.len() - all.iter().collect::<BTreeSet<_>>().len();
-            prop_assert!(fixed || twice * 4 <= frames, "{twice} of {frames}");
-        }
-    }
-}
+mod tests;

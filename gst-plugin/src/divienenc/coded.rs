@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use thiserror::Error;
 
 use super::model::{CodedChunk, FrameInfo, Mark};
-use crate::chunk::{Fields, FrameTime, Mode, Nanos, Piece, Preface, Ranges, Start, Syntax, Told, Uncuttable, Unit};
+use crate::chunk::{
+    Fields, Fps, FrameTime, Mode, Nanos, Needs, Piece, Preface, Ranges, Start, Syntax, Told, Uncuttable, Unit,
+};
 use crate::lane::{DecoderSpec, Wanted, WantedFrame, fields_of};
 
 /// Each unit has to be whole: a frame, or what is decoded with one.
@@ -84,6 +86,7 @@ pub(super) struct Coded {
     mode: Mode,
     /// The most bytes that units may have before they are in a chunk.
     most: u64,
+    needs: Needs,
     ranges: Ranges<Held>,
     /// Bytes of each unit that is held, and of all.
     sizes: VecDeque<u64>,
@@ -100,16 +103,17 @@ pub(super) struct Coded {
 }
 
 impl Coded {
-    /// For chunks of about `target` frames, whose units have at most so many bytes.
-    pub(super) fn new(target: u64, mode: Mode, most: u64) -> Self {
+    /// For chunks of about `target` frames, to which this is done, and whose units have at most so many bytes.
+    pub(super) fn new(target: u64, mode: Mode, needs: Needs, most: u64) -> Self {
         Self {
             syntax: None,
             segment: gst::FormattedSegment::new(),
             usual: None,
             target,
             mode,
+            needs,
             most,
-            ranges: Ranges::new(target, mode),
+            ranges: Ranges::new(target, mode).needing(needs),
             sizes: VecDeque::new(),
             bytes: 0,
             preface: Preface::default(),
@@ -136,6 +140,9 @@ impl Coded {
 
     /// The segment of what follows.
     pub(super) fn moves_to(&mut self, segment: gst::FormattedSegment<gst::ClockTime>) {
+        if let Some(fps) = self.needs.fps {
+            self.ranges.moves_to(within(fps, &segment));
+        }
         self.segment = segment;
     }
 
@@ -233,6 +240,9 @@ impl Coded {
 
     /// The same where nothing is shown for so long that nobody should wait for it.
     pub(super) fn pause(&mut self) -> (Vec<CodedChunk>, Vec<Mark>) {
+        if self.ranges.needs_what_follows() {
+            return (Vec::new(), Vec::new());
+        }
         let pieces = self.ranges.pause();
         self.end(pieces)
     }
@@ -248,8 +258,8 @@ impl Coded {
 
     /// After a flush: what the stream has told once stays known.
     pub(super) fn after_flush(self) -> Self {
-        let Self { syntax, usual, preface, fields, target, mode, most, .. } = self;
-        Self { syntax, usual, preface, fields, ..Self::new(target, mode, most) }
+        let Self { syntax, usual, preface, fields, target, mode, needs, most, .. } = self;
+        Self { syntax, usual, preface, fields, ..Self::new(target, mode, needs, most) }
     }
 
     /// When a frame is shown, and for how long, of what is in the segment.
@@ -262,22 +272,35 @@ impl Coded {
     }
 
     fn chunk(&mut self, piece: Piece<Held>) -> CodedChunk {
-        let Piece { units, start, frames } = piece;
+        let Piece { units, start, frames, sources, context } = piece;
         let shown = |time: &FrameTime| {
             let (pts, duration) = (gst::ClockTime::from_nseconds(time.pts), time.duration);
-            self.clip(pts, duration.map(gst::ClockTime::from_nseconds)).unwrap_or(*time)
+            // Ticks are where they are.
+            let clipped =
+                self.clip(pts, duration.map(gst::ClockTime::from_nseconds)).filter(|_| self.needs.fps.is_none());
+            clipped.unwrap_or(*time)
         };
         let shown: Vec<FrameTime> = frames.iter().map(shown).collect();
-        let wanted = frames.iter().zip(&shown).map(|(own, shown)| WantedFrame { pts: own.pts, shown: shown.pts });
-        let wanted = Wanted::new(start, wanted.collect());
-        let mut infos: Vec<FrameInfo> = frames
+        let wanted = sources.iter().zip(&shown).map(|(own, time)| WantedFrame {
+            pts: own.pts,
+            shown: time.pts,
+            length: time.duration.filter(|_| self.needs.fps.is_some()),
+            number: own.number,
+        });
+        let wanted = Wanted::new(start, wanted.collect(), context);
+        let mut infos: Vec<FrameInfo> = sources
             .iter()
             .zip(shown)
-            .map(|(own, time)| FrameInfo { time, marks: self.marks.remove(&own.pts).unwrap_or_default() })
+            .map(|(own, time)| {
+                // What stands before frames that are left out stands before the next one that is not.
+                let later = self.marks.split_off(&(own.pts + 1));
+                let marks = std::mem::replace(&mut self.marks, later).into_values().flatten();
+                FrameInfo { time, marks: marks.collect() }
+            })
             .collect();
-        if let Some(first) = infos.first_mut() {
+        if let Some((first, own)) = infos.first_mut().zip(sources.first()) {
             // One key frame answers all that were asked for until then.
-            let later = self.asked.split_off(&(first.time.pts + 1));
+            let later = self.asked.split_off(&(own.pts.max(first.time.pts) + 1));
             let answered = std::mem::replace(&mut self.asked, later);
             first.marks.extend(answered.into_values().next_back());
         }
@@ -286,4 +309,11 @@ impl Coded {
         units.extend(held.map(|held| held.unit));
         CodedChunk { wanted, frames: infos, units }
     }
+}
+
+/// Ticks count in running time: the same in the time stamps of a segment.
+pub fn within(fps: Fps, segment: &gst::FormattedSegment<gst::ClockTime>) -> Fps {
+    let ns = |time: Option<gst::ClockTime>| time.map_or(0, |t| i64::try_from(t.nseconds()).unwrap_or(i64::MAX));
+    let starts = ns(segment.start()).saturating_add(ns(segment.offset()));
+    fps.from(fps.origin().saturating_add(starts).saturating_sub(ns(segment.base())))
 }

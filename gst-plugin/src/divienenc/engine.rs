@@ -362,19 +362,17 @@ fn finished(state: &mut State, id: ChunkId) -> Option<Finished> {
     let (section, mut frames, first_frame) = (chunk.section, chunk.frames, chunk.first_frame);
     let mut lost = LostFrames { strange: encoded.lost.strange, ..LostFrames::default() };
     if let Some(wanted) = &chunk.wanted {
-        let numbered = |times: &[Nanos]| {
-            let number = |pts: &Nanos| Some((first_frame + wanted.rank(*pts)?, *pts));
-            times.iter().filter_map(number).collect()
-        };
+        let numbered = |times: &[Nanos]| times.iter().filter_map(|pts| Some((wanted.number(*pts)?, *pts))).collect();
         (lost.missing, lost.damaged) = (numbered(&encoded.lost.missing), numbered(&encoded.lost.damaged));
         lost.unreachable = numbered(&encoded.lost.unreachable);
-        let gone: BTreeSet<u64> = encoded.lost.gone().filter_map(|pts| wanted.rank(pts)).collect();
+        let gone: BTreeSet<Nanos> = encoded.lost.gone().collect();
         let mut marks = Vec::new();
-        frames = (0..)
+        frames = wanted
+            .times()
             .zip(frames)
-            .filter_map(|(rank, mut frame)| {
+            .filter_map(|(pts, mut frame)| {
                 marks.append(&mut frame.marks);
-                let is_there = !gone.contains(&rank);
+                let is_there = !gone.contains(&pts);
                 is_there.then(|| FrameInfo { marks: std::mem::take(&mut marks), ..frame })
             })
             .collect();

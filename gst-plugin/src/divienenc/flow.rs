@@ -14,7 +14,7 @@ use super::key_requests::{KeyRequest, KeyRequests};
 use super::model::{Finished, Mark, Output};
 use super::output::Out;
 use crate::chunk::{FrameTime, MOST_REORDERED, Mode};
-use crate::lane::Format;
+use crate::lane::{Format, InOrder};
 
 /// A frame's duration where nothing tells, for the latency.
 const UNKNOWN_FRAME_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
@@ -54,7 +54,7 @@ impl DivienEnc {
         if self.is_coded() {
             return self.chain_coded(buffer);
         }
-        let (engine, time, forced, learnt) = {
+        let (engine, time, learnt) = {
             let mut state = self.state();
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             run.engine.flow()?;
@@ -83,7 +83,6 @@ impl DivienEnc {
                 let what = if start == last { "the same presentation time as" } else { "a presentation time before" };
                 return self.bad_frame(number, &format!("has {what} the frame before it ({start} after {last})"));
             }
-            let running_time = segment.to_running_time(start);
             let duration = buffer.duration().and_then(|d| stop.map_or(Some(d), |stop| stop.checked_sub(start)));
             let unknown = run.frame_duration.is_none();
             if unknown {
@@ -92,10 +91,8 @@ impl DivienEnc {
             let learnt = unknown && run.frame_duration.is_some();
             run.last_pts = Some(start);
             run.frames += 1;
-            let forced = run.key_requests.due(running_time);
-            let forced = forced.map(|r| Mark::ForceKeyUnit { all_headers: r.all_headers, count: r.count });
             let time = FrameTime { pts: start.nseconds(), duration: duration.map(gst::ClockTime::nseconds) };
-            (run.engine.clone(), time, forced, learnt)
+            (run.engine.clone(), time, learnt)
         };
         if learnt {
             self.latency_changed();
@@ -105,7 +102,15 @@ impl DivienEnc {
             gst::element_imp_error!(self, gst::ResourceError::Failed, ("a frame could not be copied: {error}"));
             gst::FlowError::Error
         })?;
-        engine.push(buffer, time, forced, reservation).map(|()| gst::FlowSuccess::Ok)
+        let ready = self.in_order(|frames| frames.push(buffer.clone(), time));
+        let pushed = match ready {
+            Some(frames) => {
+                drop(reservation);
+                self.push_frames(&engine, frames)
+            }
+            None => self.push_frame(&engine, buffer, time, reservation),
+        };
+        pushed.map(|()| gst::FlowSuccess::Ok)
     }
 
     pub(super) fn bad_frame(&self, number: u64, what: &str) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -140,7 +145,7 @@ impl DivienEnc {
         let Some(engine) = self.engine() else { return false };
         let is_format = matches!(event.type_(), gst::EventType::Caps | gst::EventType::Segment);
         let done = match event.view() {
-            EventView::Eos(_) => match self.finish_coded(&engine).and_then(|()| engine.eos(event)) {
+            EventView::Eos(_) => match self.finish_all(&engine).and_then(|()| engine.eos(event)) {
                 // What is downstream has ended before, and has been told so.
                 Err(gst::FlowError::Eos) => Ok(()),
                 done => done,
@@ -151,7 +156,7 @@ impl DivienEnc {
                 if let Some(run) = self.state().as_mut() {
                     run.new_stream = true;
                 }
-                let ended = self.finish_coded(&engine).and_then(|()| engine.end_chunk());
+                let ended = self.finish_all(&engine).and_then(|()| engine.end_chunk());
                 ended.and_then(|()| engine.mark(Mark::Event(event)))
             }
             EventView::Gap(gap) => {
@@ -164,7 +169,7 @@ impl DivienEnc {
                 ended.and_then(|()| self.mark(&engine, Mark::Event(event)))
             }
             EventView::SegmentDone(_) | EventView::StreamGroupDone(_) => {
-                let ended = self.finish_coded(&engine).and_then(|()| engine.end_chunk());
+                let ended = self.finish_all(&engine).and_then(|()| engine.end_chunk());
                 ended.and_then(|()| engine.mark(Mark::Event(event)))
             }
             EventView::CustomDownstream(_) if gst_video::ForceKeyUnitEvent::is(&event) => {
@@ -185,10 +190,20 @@ impl DivienEnc {
 
     fn new_caps(&self, engine: &Engine, caps: gst::Caps) -> Result<(), gst::FlowError> {
         if caps.structure(0).is_none_or(|s| s.name() != "video/x-raw") {
+            self.finish_frames(engine)?;
             engine.end_chunk()?;
             return self.new_coded_caps(engine, caps);
         }
         self.finish_coded(engine)?;
+        let becomes = self.in_order(|frames| frames.becomes(&caps)).transpose();
+        let caps = match becomes {
+            Ok(None) => caps,
+            Ok(Some((rest, becomes))) => {
+                self.push_frames(engine, Ok(rest))?;
+                becomes
+            }
+            Err(why) => return self.push_frames(engine, Err(why)),
+        };
         if engine.current_section().is_some_and(|s| s.format.input == caps) {
             return Ok(());
         }
@@ -269,9 +284,13 @@ impl DivienEnc {
             run.segment.is_none()
         };
         self.split_coded(engine)?;
+        self.finish_frames(engine)?;
         if let Some(run) = self.state().as_mut() {
             run.segment = Some(time.clone());
             run.last_pts = None;
+            if let Some((frames, fps)) = run.in_order.as_mut().zip(run.filter.fps()) {
+                frames.moves_to(coded::within(fps, time));
+            }
             if let Some(coded) = &mut run.coded {
                 coded.moves_to(time.clone());
             }
@@ -324,6 +343,7 @@ impl DivienEnc {
                 run.engine = Arc::new(engine);
                 run.segment = None;
                 run.coded = run.coded.take().map(Coded::after_flush);
+                run.in_order.iter_mut().for_each(InOrder::flush);
                 run.last_pts = None;
                 run.frames = 0;
                 run.key_requests = KeyRequests::default();

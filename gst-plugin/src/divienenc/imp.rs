@@ -17,7 +17,7 @@ use super::negotiation::Negotiation;
 use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
 use crate::dispatch::Dispatch;
-use crate::lane::{EncoderSpec, FilterSpec, Lane, LocalLane};
+use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LocalLane};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("divienenc", gst::DebugColorFlags::empty(), Some("divien chunked encoder"))
@@ -29,6 +29,8 @@ pub(super) struct Run {
     pub(super) encoder: EncoderSpec,
     pub(super) filter: FilterSpec,
     pub(super) frame_caps: Option<gst::Structure>,
+    /// What is done to raw frames before they are cut.
+    pub(super) in_order: Option<InOrder>,
     /// While compressed video comes in.
     pub(super) coded: Option<Coded>,
     /// Caps that are not in force yet: they begin where decoding may start.
@@ -89,6 +91,7 @@ impl DivienEnc {
         *self.state() = Some(Run {
             engine: Arc::new(engine),
             encoder,
+            in_order: filter.is_of_several_frames().then(|| InOrder::new(&filter)),
             filter,
             frame_caps,
             coded: None,

@@ -34,7 +34,13 @@
 //! message names them.
 //!
 //! `filter` names elements that make each frame from one frame, with caps between them as in a launch line; they work
-//! in every lane, before the encoder. `frame-caps` replaces fields of the caps that the encoder reads: a rate or colours
+//! in every lane, before the encoder. Two filters of the element's own may be among them. `yadif`, which stands first, makes
+//! whole pictures of interlaced frames, one of each, as ffmpeg's does: with `parity=auto` (or `tff`, `bff`) and `deint=all` (or
+//! `interlaced`: of those alone that are marked so). Chunks have a frame more at each end for it. `fps rate=30000/1001` brings
+//! frames to a constant rate: which are left out and which are repeated follows from their times alone, counted from
+//! `origin` ns of running time on, as ffmpeg's does with `round=near`; `chunk-frames` counts what comes out of it. With raw video both
+//! hold a frame back, and events that come just then leave a frame early.
+//! `frame-caps` replaces fields of the caps that the encoder reads: a rate or colours
 //! that the input does not know itself.
 //!
 //! For every chunk done and joined, before it leaves, the element posts an element message `divien-chunk-done` with the fields `id`, `frames`,
@@ -62,9 +68,11 @@ mod key_requests;
 mod model;
 mod negotiation;
 mod output;
+mod raw;
 mod settings;
 mod units;
 
+pub use coded::within;
 use gst::prelude::*;
 
 glib::wrapper! {

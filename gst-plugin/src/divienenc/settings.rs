@@ -173,10 +173,11 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .blurb("Where chunks of compressed video begin; raw video is always cut after chunk-frames frames")
             .mutable_ready()
             .build(),
-        // Elements that make each frame from one frame, and caps, in the words of a launch line.
+        // Elements that make each frame from one frame, and caps, in the words of a launch line. Of what needs more frames
+        // there are yadif, first of all, and fps.
         glib::ParamSpecString::builder("filter")
             .nick("Filter")
-            .blurb("What is done to each frame before it is encoded: videoscale ! video/x-raw,width=640,height=360")
+            .blurb("What is done to each frame before it is encoded: yadif ! fps rate=25 ! videoscale ! video/x-raw,width=640,height=360")
             .default_value(Some(""))
             .mutable_ready()
             .build(),

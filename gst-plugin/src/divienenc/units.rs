@@ -85,9 +85,10 @@ impl DivienEnc {
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             let is_new = run.coded.is_none();
             let segment = run.segment.clone();
-            let coded = run.coded.get_or_insert_with(|| {
-                Coded::new(settings.chunk_frames.into(), settings.cut.into(), settings.max_buffered_bytes)
-            });
+            let (frames, cut, most) = (settings.chunk_frames, settings.cut, settings.max_buffered_bytes);
+            let needs = run.filter.needs();
+            let new = || Coded::new(frames.into(), cut.into(), needs, most);
+            let coded = run.coded.get_or_insert_with(new);
             if let Some(segment) = segment.filter(|_| is_new) {
                 coded.moves_to(segment);
             }

@@ -38,6 +38,10 @@ pub enum SpecError {
     Build(String, String),
     #[error("the filter has nothing between two '!'")]
     NoFilter,
+    #[error("yadif stands first: it reads the fields of frames as they were decoded")]
+    NotFirst,
+    #[error("fps stands once in a filter")]
+    Twice,
     #[error("'{0}' are no caps")]
     NotCaps(String),
     #[error(

@@ -3,6 +3,8 @@
 use gst::prelude::*;
 
 use super::encoder::{EncoderSpec, SpecError, nearest, parse_value};
+use super::yadif::{Yadif, whole};
+use crate::chunk::{Fps, Needs};
 
 /// Elements that make each frame from one frame, whatever came before it: chunks need no frame of their neighbours.
 const PER_FRAME: &[&str] =
@@ -16,26 +18,70 @@ enum Stage {
     Caps(gst::Caps),
 }
 
-/// Elements in a row, each of them checked.
+/// Elements in a row, each of them checked. What concerns more than one frame is done before them.
 #[derive(Debug, Clone, Default)]
 pub struct FilterSpec {
+    yadif: Option<Yadif>,
+    fps: Option<Fps>,
     stages: Vec<Stage>,
 }
 
 impl FilterSpec {
-    /// Reads `videoscale ! video/x-raw,width=640`, as in a launch line; an empty text is no filter.
+    /// Reads `yadif ! fps rate=25/1 ! videoscale ! video/x-raw,width=640`, as in a launch line; an empty text is no filter.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         let words = shell_words::split(text).map_err(|_| SpecError::Quotes(text.into()))?;
+        let mut filter = Self::default();
         if words.is_empty() {
-            return Ok(Self::default());
+            return Ok(filter);
         }
-        let stages: Result<_, _> = words.split(|word| word == "!").map(stage).collect();
-        Ok(Self { stages: stages? })
+        for (place, words) in words.split(|word| word == "!").enumerate() {
+            match words.split_first() {
+                Some((name, _)) if name == "yadif" && place > 0 => return Err(SpecError::NotFirst),
+                Some((name, settings)) if name == "yadif" => filter.yadif = Some(yadif(settings)?),
+                Some((name, settings)) if name == "fps" => {
+                    if filter.fps.replace(fps(settings)?).is_some() {
+                        return Err(SpecError::Twice);
+                    }
+                }
+                _ => filter.stages.push(stage(words)?),
+            }
+        }
+        Ok(filter)
     }
 
     /// True where frames stay as they are.
     pub fn is_empty(&self) -> bool {
-        self.stages.is_empty()
+        self.stages.is_empty() && self.yadif.is_none() && self.fps.is_none()
+    }
+
+    /// What is done to the fields of frames.
+    pub fn yadif(&self) -> Option<Yadif> {
+        self.yadif
+    }
+
+    /// The rate that frames are brought to.
+    pub fn fps(&self) -> Option<Fps> {
+        self.fps
+    }
+
+    /// True where more is done than to each frame by itself.
+    pub fn is_of_several_frames(&self) -> bool {
+        self.yadif.is_some() || self.fps.is_some()
+    }
+
+    /// What frames of these caps are after what is done to several of them.
+    pub(super) fn passed(&self, caps: &gst::CapsRef) -> gst::Caps {
+        let mut caps = if self.yadif.is_some() { whole(caps) } else { caps.to_owned() };
+        let rate = self.fps.map(Fps::rate).and_then(|(n, d)| Some((i32::try_from(n).ok()?, i32::try_from(d).ok()?)));
+        if let Some((n, d)) = rate {
+            caps.make_mut().set("framerate", gst::Fraction::new(n, d));
+        }
+        caps
+    }
+
+    /// What a chunk needs beside its own frames.
+    pub fn needs(&self) -> Needs {
+        Needs { context: usize::from(self.yadif.is_some()), fps: self.fps }
     }
 
     /// True where one of the elements brings frames into the form the encoder takes.
@@ -58,7 +104,7 @@ impl FilterSpec {
         let state = bin.set_state(gst::State::Paused);
         if let (Ok(_), Some(entry)) = (state, chain.first().and_then(|first| first.static_pad("sink"))) {
             entry.send_event(gst::event::StreamStart::new("frames"));
-            entry.send_event(gst::event::Caps::new(raw));
+            entry.send_event(gst::event::Caps::new(&self.passed(raw)));
         }
         let caps = end.static_pad("src").and_then(|pad| pad.current_caps());
         // Always succeeds on the way down.
@@ -66,10 +112,15 @@ impl FilterSpec {
         Ok(caps)
     }
 
+    /// New elements, in their order: just those that are named.
+    pub fn elements(&self) -> Result<Vec<gst::Element>, SpecError> {
+        self.stages.iter().map(Stage::build).collect()
+    }
+
     /// New elements, in their order. Frames that were `decoded`, or filtered, are converted where the encoder needs it.
     pub(crate) fn build(&self, decoded: bool) -> Result<Vec<gst::Element>, SpecError> {
-        let mut elements: Vec<_> = self.stages.iter().map(Stage::build).collect::<Result<_, _>>()?;
-        if (decoded || !self.is_empty()) && !self.converts() {
+        let mut elements = self.elements()?;
+        if (decoded || !self.stages.is_empty()) && !self.converts() {
             elements.push(made("videoconvert")?);
         }
         Ok(elements)
@@ -81,6 +132,62 @@ fn made(factory: &str) -> Result<gst::Element, SpecError> {
     gst::ElementFactory::make(factory).build().map_err(failed)
 }
 
+/// The settings of one of our own filters: a value for each name, of those it has.
+fn settings<'a>(factory: &str, settings: &'a [String], names: &[&str]) -> Result<Vec<(&'a str, &'a str)>, SpecError> {
+    let one = |setting: &'a String| {
+        let (name, value) = setting.split_once('=').ok_or_else(|| SpecError::NoValue(setting.clone()))?;
+        if names.contains(&name) {
+            return Ok((name, value));
+        }
+        let nearest = names.iter().map(|name| (*name).to_owned()).collect();
+        Err(SpecError::NoProperty { factory: factory.into(), name: name.into(), nearest })
+    };
+    settings.iter().map(one).collect()
+}
+
+fn yadif(words: &[String]) -> Result<Yadif, SpecError> {
+    let mut yadif = Yadif::default();
+    for (name, value) in settings("yadif", words, &["parity", "deint"])? {
+        let expected = |expected: &str| SpecError::Value {
+            factory: "yadif".into(),
+            name: name.into(),
+            value: value.into(),
+            expected: expected.into(),
+        };
+        match (name, value) {
+            ("parity", "auto") => yadif.top_first = None,
+            ("parity", "tff") => yadif.top_first = Some(true),
+            ("parity", "bff") => yadif.top_first = Some(false),
+            ("parity", _) => return Err(expected("auto, tff or bff")),
+            (_, "all") => yadif.marked_alone = false,
+            (_, "interlaced") => yadif.marked_alone = true,
+            _ => return Err(expected("all or interlaced")),
+        }
+    }
+    Ok(yadif)
+}
+
+fn fps(words: &[String]) -> Result<Fps, SpecError> {
+    let (mut rate, mut origin) = (None, 0);
+    for (name, value) in settings("fps", words, &["rate", "origin"])? {
+        let expected = |expected: &str| SpecError::Value {
+            factory: "fps".into(),
+            name: name.into(),
+            value: value.into(),
+            expected: expected.into(),
+        };
+        if name == "origin" {
+            origin = value.parse().map_err(|_| expected("nanoseconds of running time"))?;
+        } else {
+            let (n, d) = value.split_once('/').unwrap_or((value, "1"));
+            let fps = n.parse().ok().zip(d.parse().ok()).and_then(|(n, d)| Fps::new(n, d));
+            rate = Some(fps.ok_or_else(|| expected("frames a second, as 25 or 30000/1001"))?);
+        }
+    }
+    let rate = rate.ok_or_else(|| SpecError::NoValue("fps".into()))?;
+    Ok(rate.from(origin))
+}
+
 fn stage(words: &[String]) -> Result<Stage, SpecError> {
     let Some((name, settings)) = words.split_first() else { return Err(SpecError::NoFilter) };
     if name.contains('/') {
@@ -88,7 +195,8 @@ fn stage(words: &[String]) -> Result<Stage, SpecError> {
         return text.parse().map(Stage::Caps).map_err(|_| SpecError::NotCaps(text));
     }
     if !PER_FRAME.contains(&name.as_str()) {
-        return Err(SpecError::NotPerFrame { name: name.clone(), takes: PER_FRAME.join(", ") });
+        let takes = ["yadif", "fps"].iter().chain(PER_FRAME).copied().collect::<Vec<_>>().join(", ");
+        return Err(SpecError::NotPerFrame { name: name.clone(), takes });
     }
     let element = made(name)?;
     let factory = element.factory().ok_or_else(|| SpecError::Build(name.clone(), "it has no factory".into()))?;
@@ -187,7 +295,13 @@ mod tests {
 
     #[test]
     fn only_what_makes_each_frame_from_one_is_taken() {
-        assert!(error("deinterlace").contains("takes"), "{}", error("deinterlace"));
+        assert!(error("deinterlace").contains("takes caps and yadif, fps"), "{}", error("deinterlace"));
+        assert!(error("videoscale ! yadif").contains("first"));
+        assert!(error("fps rate=25 ! fps rate=5").contains("once"));
+        assert!(error("yadif mode=1").contains("no property 'mode'"));
+        assert!(error("yadif deint=no").contains("all or interlaced"));
+        assert!(error("fps rate=0").contains("30000/1001"));
+        assert!(error("fps").contains("name=value"));
         assert!(error("filesink location=x").contains("videoscale"));
         assert!(error("videoscale ! ! videoscale").contains("nothing"));
         assert!(error("videoscale meth=1").contains("did you mean method"));

@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::known::Ending;
 use super::wanted::Sieve;
-use super::{Attempt, Encoded, Lane, LaneError, Next, Progress};
+use super::{Attempt, Encoded, Lane, LaneError, Next, Progress, frames};
 
 /// A lane in this process.
 ///
@@ -238,9 +238,9 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, 
     if let (Some(decoder), Some(wanted)) = (&format.decoder, &attempt.wanted) {
         let decoder = decoder.build(wanted.start()).map_err(|e| start(&e))?;
         let frames = Arc::new(Sieve::new(wanted.clone()));
-        keep_wanted(&decoder, &frames, &attempt.progress);
+        let passing = frames::of_a_chunk(frames.clone(), &format.filter, attempt.progress.clone());
         sieve = Some(frames);
-        elements.push(decoder);
+        elements.extend([decoder, passing.map_err(|e| start(&e))?]);
     }
     elements.extend(format.filter.build(sieve.is_some()).map_err(|e| start(&e))?);
     let encoder = format.encoder.build().map_err(|e| start(&e))?;
@@ -259,30 +259,6 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, 
     pipeline.add_many(&elements).map_err(|e| start(&e))?;
     gst::Element::link_many(&elements).map_err(|e| start(&e))?;
     Ok(Built { pipeline, encoder, sieve })
-}
-
-/// Lets the chunk's own frames through, with time stamps that count from its first.
-fn keep_wanted(decoder: &gst::Element, sieve: &Arc<Sieve>, progress: &Arc<Progress>) {
-    let Some(src) = decoder.static_pad("src") else { return };
-    let (sieve, progress) = (sieve.clone(), progress.clone());
-    src.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        match &mut info.data {
-            Some(gst::PadProbeData::Buffer(frame)) => {
-                let damaged = frame.flags().contains(gst::BufferFlags::CORRUPTED);
-                let Some(time) = sieve.pass(frame.pts().map(gst::ClockTime::nseconds), damaged) else {
-                    return gst::PadProbeReturn::Drop;
-                };
-                let frame = frame.make_mut();
-                frame.set_pts(gst::ClockTime::from_nseconds(time));
-                frame.set_dts(gst::ClockTime::NONE);
-                progress.add_frame();
-                gst::PadProbeReturn::Ok
-            }
-            // Encoders would let go of what they hold.
-            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Gap => gst::PadProbeReturn::Drop,
-            _ => gst::PadProbeReturn::Ok,
-        }
-    });
 }
 
 /// Puts these fields into the caps that leave `element`.

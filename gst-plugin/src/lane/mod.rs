@@ -3,10 +3,12 @@
 mod decoder;
 mod encoder;
 mod filter;
+mod frames;
 mod input;
 mod known;
 mod local;
 mod wanted;
+mod yadif;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,9 +19,11 @@ use thiserror::Error;
 pub use decoder::{DecoderSpec, fields_of};
 pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use filter::FilterSpec;
+pub use frames::{InOrder, in_order};
 pub use input::{Budget, Cancelled, ChunkInput, Next, Reservation};
 pub use local::{LocalLane, decoding};
 pub use wanted::{Lost, Wanted, WantedFrame};
+pub use yadif::Yadif;
 
 /// Everything a lane needs to know about the chunks of one section.
 #[derive(Debug)]

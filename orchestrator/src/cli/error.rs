@@ -73,6 +73,14 @@ pub enum UsageError {
         /// Why, or what to do instead.
         reason: String,
     },
+    /// A chain of filters that cannot be had.
+    #[error("-{name}: {error}")]
+    Filter {
+        /// The option without its dash.
+        name: String,
+        /// What is wrong with it.
+        error: crate::filter::FilterError,
+    },
     /// ffmpeg refuses them together too.
     #[error("'-y' and '-n' contradict each other: give one of them")]
     YesAndNo,

@@ -6,6 +6,7 @@ use super::same::{SAME, Same};
 use super::table::{Group, OPTIONS, OptionDef};
 use super::{Topic, UsageError};
 use crate::codec::{self, EncoderDef, Opt};
+use crate::filter;
 
 const USAGE: &str = "usage: divien [options] -i INPUT [output options] OUTPUT\n";
 const WIDTH: usize = 100;
@@ -61,6 +62,10 @@ fn options(wanted: impl Fn(&OptionDef) -> bool, brief: bool) -> String {
         }
     }
     if !brief {
+        text.push_str("\nfilters of -vf, in a chain with commas between them, quoted as ffmpeg does:\n");
+        for (typed, what) in filter::known() {
+            line(&mut text, &typed, what);
+        }
         text.push_str("\ntaken as ffmpeg's lines have them, without effect here:\n");
         for same in SAME {
             line(&mut text, &same_head(same), same.why);
@@ -195,6 +200,14 @@ pub fn docs() -> String {
         for option in OPTIONS.iter().filter(|o| o.group == group) {
             let _ = writeln!(text, "| `{}` | {} |", escape(&head(option)), escape(&tail(option, false)));
         }
+    }
+    text.push_str(
+        "\n## Filters of -vf\n\nIn a chain with commas between them, quoted as ffmpeg does. Sizes and places are expressions of `iw`, `ih`, \
+         `ow`, `oh`, `a`, `sar`, `dar`, `x` and `y` with `+ - * /`, `min`, `max`, `floor`, `ceil`, `round`, `trunc` and `abs`. Pictures \
+         that a player would turn are turned first; `-s` and `-r` come behind the chain.\n\n| filter | what it does |\n| --- | --- |\n",
+    );
+    for (typed, what) in filter::known() {
+        let _ = writeln!(text, "| `{}` | {} |", escape(&typed), escape(what));
     }
     text.push_str(
         "\n## Without effect\n\nTaken as ffmpeg's lines have them, for what divien does anyway; other values are refused.\n\n\

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::filter::Filter;
+
 /// One encode, as typed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
@@ -24,6 +26,8 @@ pub struct Job {
     pub cut: Cut,
     /// `-c:v` and everything that belongs to the encoder.
     pub video: VideoArgs,
+    /// `-vf`, and after it `-s` and `-r`.
+    pub filters: Vec<Filter>,
     /// `-c:a`, `-b:a`, `-an`
     pub audio: AudioArgs,
     /// False with `-sn`.

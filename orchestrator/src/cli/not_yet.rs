@@ -4,10 +4,10 @@ use super::UsageError;
 
 const RATE_CONTROL: &str =
     "it needs rate control over the whole file, which a later version builds; -crf and -b:v work";
-const FILTERS: &str = "filters are a later version's; filter with another tool before";
+const FILTERS: &str = "of filters there is -vf with one chain for the video; the rest is a later version's";
 const STREAMS: &str =
     "the first video and all sound and subtitles are taken; -an and -sn leave some out, choosing is a later version's";
-const SIZE: &str = "the picture keeps its size, shape and frame rate; changing them is a filter of a later version";
+const SIZE: &str = "-s, -r and the filters crop, setdar and fps of -vf change the size, shape and rate of pictures";
 const SOUND: &str = "of the sound -b:a, -ac and -ar can be set; the rest is a filter of a later version";
 const EACH: &str = "settings are for all streams of a kind, -c:a, -b:a, -c:s; single streams are a later version's";
 const TAGS: &str = "titles and languages are kept; -metadata KEY=VALUE sets a tag of the file, not yet of a stream";
@@ -35,7 +35,6 @@ const NOT_YET: &[(&[&str], &str)] = &[
     (&["pass", "pass:v", "passlogfile", "passlogfile:v", "fastfirstpass", "stats_file", "x264-stats"], RATE_CONTROL),
     (
         &[
-            "vf",
             "af",
             "filter:",
             "filter",
@@ -53,7 +52,6 @@ const NOT_YET: &[(&[&str], &str)] = &[
             "noautoscale",
             "reinit_filter",
             "apply_cropping",
-            "deinterlace",
         ],
         FILTERS,
     ),
@@ -75,9 +73,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "r",
             "r:",
-            "s",
             "s:",
             "aspect",
             "aspect:",
@@ -93,6 +89,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         SIZE,
     ),
+    (&["deinterlace"], "-vf yadif is there"),
     (&["force_key_frames", "force_key_frames:"], KEYS),
     (
         &[

@@ -12,6 +12,7 @@ use super::{
     Topic, VideoArgs, not_yet, same, value,
 };
 use crate::codec;
+use crate::filter::{self, Filter};
 
 const DEFAULT_ENCODER: &str = "libx264";
 
@@ -79,6 +80,9 @@ struct Typed {
     /// Options that may be the encoder's, in order; whether they are is known when all is read.
     options: Vec<EncoderOption>,
     pix_fmt: Option<String>,
+    filters: Vec<Filter>,
+    size: Option<Filter>,
+    rate: Option<Filter>,
     audio: AudioArgs,
     no_audio: bool,
     no_subtitles: bool,
@@ -327,6 +331,20 @@ impl Typed {
                 before_input: said.before_input,
             }),
             Id::PixFmt => self.pix_fmt = Some(text()),
+            Id::Filter => {
+                self.filters =
+                    filter::parse(said.text).map_err(|error| UsageError::Filter { name: said.name.into(), error })?;
+            }
+            Id::Size => {
+                let size = filter::size(said.text);
+                let (w, h) = size.ok_or_else(|| said.bad("WxH is wanted, as 640x360, or a name as hd720"))?;
+                self.size = Some(Filter::scale_to(w, h));
+            }
+            Id::FrameRate => {
+                let rate = filter::rate(said.text);
+                let rate = rate.ok_or_else(|| said.bad("frames a second are wanted: 25, 30000/1001 or ntsc"))?;
+                self.rate = Some(Filter::Fps(rate));
+            }
             Id::AudioEncoder => {
                 self.audio.codec = match said.text {
                     "copy" => AudioCodec::Copy,
@@ -417,6 +435,9 @@ impl Typed {
             (false, false) if self.no_stdin => Overwrite::Unasked,
             (false, false) => Overwrite::Ask,
         };
+        // As ffmpeg puts them behind the chain.
+        let filters: Vec<Filter> = self.filters.into_iter().chain(self.size).chain(self.rate).collect();
+        filter::check(&filters).map_err(|error| UsageError::Filter { name: "vf".into(), error })?;
         let input = self.input.ok_or(UsageError::NoInput)?;
         let output = self.output.ok_or(UsageError::NoOutput)?;
         Ok(Job {
@@ -429,6 +450,7 @@ impl Typed {
             chunk_frames: self.chunk_frames.unwrap_or(table::CHUNK_FRAMES),
             cut: self.cut,
             video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
+            filters,
             audio: if self.no_audio { AudioArgs { codec: AudioCodec::None, ..self.audio } } else { self.audio },
             subtitles: !self.no_subtitles,
             carry: self.carry,

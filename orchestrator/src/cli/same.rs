@@ -57,7 +57,11 @@ pub(super) const SAME: &[Same] = &[
         "divien's queues bound themselves",
     ),
     same(&["probesize", "analyzeduration"], Values::Number, "as much is read as the input needs"),
-    same(&["filter_threads", "filter_complex_threads"], Values::Number, "there are no filters"),
+    same(
+        &["filter_threads", "filter_complex_threads"],
+        Values::Number,
+        "every encoder filters its own pictures, in one thread",
+    ),
     same(&["avoid_negative_ts"], Values::Words(&["auto", "-1"]), "the times are as the container wants them"),
     same(&["hwaccel"], Values::Words(&["none", "auto"]), "decoding is divien's choice"),
     same(&["autorotate", "autoscale"], Values::Words(&["1"]), "pictures stand upright, by a note or by turning"),

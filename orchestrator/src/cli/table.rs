@@ -91,6 +91,9 @@ pub(crate) enum Id {
     /// Goes to the encoder under this name.
     Encoder(&'static str),
     PixFmt,
+    Filter,
+    Size,
+    FrameRate,
     AudioEncoder,
     AudioRate,
     Channels,
@@ -354,6 +357,23 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     def(Id::PixFmt, "pix_fmt", Kind::Text("FORMAT"), Group::Video, "pixel format: yuv420p, yuv422p10le …")
         .or(&["pix_fmt:v"])
         .default("the input's"),
+    def(
+        Id::Filter,
+        "vf",
+        Kind::Text("CHAIN"),
+        Group::Video,
+        "filters in a chain: scale, crop, pad, transpose, hflip, vflip, setsar, setdar, format, yadif, fps; -h full tells of each",
+    )
+    .or(&["filter:v"])
+    .ffmpeg("one chain, of filters that need no pictures but their neighbours")
+    .basic(),
+    def(Id::Size, "s", Kind::Text("WxH"), Group::Video, "size of the pictures: 640x360, hd720; a scale after -vf")
+        .or(&["s:v"])
+        .default("the input's"),
+    def(Id::FrameRate, "r", Kind::Text("RATE"), Group::Video, "frames a second, constant: 25, 30000/1001, ntsc")
+        .or(&["r:v"])
+        .default("the input's frames, each at its own time")
+        .ffmpeg("frames are left out and repeated as its filter fps does"),
     def(
         Id::Encoder("x264-params"),
         "x264-params",

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::table::{Kind, OPTIONS};
 use super::*;
+use crate::filter::Filter;
 
 fn parse_line(line: &str) -> Result<Command, UsageError> {
     parse(line.split(' ').filter(|a| !a.is_empty()).map(OsString::from))
@@ -179,16 +180,14 @@ fn errors_say_what_is_wrong_and_what_there_is() {
 #[test]
 fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
     let options = [
-        "-vf scale=1:1",
         "-af volume=2",
         "-filter_complex x",
-        "-filter:v x",
+        "-filter:a x",
         "-map 0:v",
         "-maxrate 2M",
         "-bufsize 4M",
         "-pass 1",
-        "-r 25",
-        "-s 1x1",
+        "-r:a 25",
         "-aspect 4:3",
         "-itsoffset 1",
         "-stream_loop 1",
@@ -212,7 +211,29 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         let told = error(&format!("-i a {option} o"));
         assert!(told.contains("not supported yet"), "{option}: {told}");
     }
-    assert!(error("-r 25 -i a o").contains("not supported yet"));
+    assert!(error("-r 25 -i a o").contains("before -i"));
+}
+
+#[test]
+fn filters_are_read_and_a_chain_that_cannot_be_is_refused_with_the_reason() {
+    let filters = |line: &str| job(line).filters;
+    let chain = filters("-i a -r 25 -vf scale=2:2,hflip -s 4x4 o");
+    assert_eq!(chain.len(), 4, "{chain:?}");
+    assert_eq!(chain[1], Filter::Flip("horiz"));
+    assert!(matches!((&chain[2], &chain[3]), (Filter::Scale(_), Filter::Fps(_))), "-s and -r stand last: {chain:?}");
+    assert_eq!(filters("-i a -filter:v null o"), []);
+    for (line, says) in [
+        ("-i a -vf bwdif o", "-vf: there is no filter 'bwdif' here (yadif is there)"),
+        ("-i a -filter:v tblend o", "-filter:v: there is no filter 'tblend' here (its pictures depend on many"),
+        ("-i a -vf yadif=1 o", "one picture of each frame"),
+        ("-i a -vf fps=5 -r 10 o", "once"),
+        ("-i a -vf hflip,yadif o", "yadif stands first"),
+        ("-i a -s large o", "WxH is wanted"),
+        ("-i a -r fast o", "frames a second are wanted"),
+    ] {
+        let told = error(line);
+        assert!(told.contains(says), "{line}: {told}");
+    }
 }
 
 #[test]

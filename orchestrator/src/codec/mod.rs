@@ -22,6 +22,7 @@ pub use error::Error;
 pub(crate) use encoders::{ENCODERS, EncoderDef, find, installed, unknown};
 pub(crate) use gst_element::properties;
 pub(crate) use options::Opt;
+pub(crate) use pixfmt::to_gst as raw_format;
 
 use crate::cli::VideoArgs;
 

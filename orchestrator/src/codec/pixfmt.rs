@@ -38,7 +38,7 @@ const FORMATS: &[(&str, &str)] = &[
 ];
 
 /// GStreamer's name; ffmpeg's names without `le` are the machine's order, little-endian on every machine we build for.
-fn to_gst(ffmpeg: &str) -> Option<&'static str> {
+pub(crate) fn to_gst(ffmpeg: &str) -> Option<&'static str> {
     let find = |name: &str| FORMATS.iter().find(|(f, _)| *f == name).map(|(_, gst)| *gst);
     find(ffmpeg).or_else(|| find(&format!("{ffmpeg}le")))
 }

@@ -1,7 +1,7 @@
 //! Chunks that are cut before they are decoded: every lane decodes, converts and encodes its own.
 //!
 //! ```text
-//! divienenc filter="videoconvert ! videoscale ! size ! [videoflip] ! formats"
+//! divienenc filter="[yadif] ! [fps] ! videoconvert ! videoscale ! size ! [videoflip] ! [filters] ! formats"
 //! ```
 
 use std::sync::Arc;
@@ -31,8 +31,15 @@ pub(super) fn begin(
     let matrix = if is_grey(decoded) { " matrix-mode=none" } else { "" };
     // The first size is that of all, as in ffmpeg: a file says it once.
     let size = Shape::of(decoded).caps();
-    let turn = video.turn.map(|method| format!(" ! videoflip video-direction={}", flip_direction(method)));
-    let filter = format!("videoconvert{matrix} ! videoscale ! {size}{} ! {}", turn.unwrap_or_default(), formats(video));
+    let filters = &video.filters;
+    let turn = filters.turn.map(|method| format!(" ! videoflip video-direction={}", flip_direction(method)));
+    let filter = format!(
+        "{}videoconvert{matrix} ! videoscale ! {size}{}{} ! {}",
+        filters.of_several_frames(),
+        turn.unwrap_or_default(),
+        filters.elements,
+        formats(video)
+    );
     if !plan.range.is_all() {
         limit(entry, units, shared);
     }

@@ -2,14 +2,15 @@
 //! decoded.
 //!
 //! ```text
-//! [times] ! decoder ! videoconvert ! videoscale ! size ! [videoflip] ! formats ! divienenc
+//! [times] ! decoder ! gate ! [yadif, fps] ! videoconvert ! videoscale ! size ! [videoflip] ! [filters] ! formats ! divienenc
 //! ```
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use gstdivien::lane::DecoderSpec;
+use gstdivien::divienenc::within;
+use gstdivien::lane::{DecoderSpec, FilterSpec, in_order};
 
 use super::encoder::Encoder;
 use super::gate::{Gate, Verdict, end_behind, refuse};
@@ -47,19 +48,30 @@ pub(super) fn head(
         loss::follow(&decoder, &stream.codec, gate.window(), shared).ok_or_else(missing)?;
         elements.push(decoder);
     }
+    let admits = make("identity")?;
+    let entry = admits.static_pad("src").ok_or_else(missing)?;
+    admit(&entry, gate, shared);
+    elements.push(admits);
+    let fault = |e: &dyn std::fmt::Display| Error::Fault { what: format!("a filter cannot be made: {e}") };
+    let filter = |text: &str| FilterSpec::parse(text).map_err(|e| fault(&e));
+    if video.filters.yadif.is_some() || video.filters.fps.is_some() {
+        let several = filter(video.filters.of_several_frames().trim_end_matches(" ! "))?;
+        elements.push(in_order(&several, within).map_err(|e| fault(&e))?);
+    }
     let converter = make("videoconvert")?;
     let size = caps_filter("video/x-raw")?;
     begin_with_the_pictures(&converter, encoder, &size, shared)?;
     elements.extend([converter, make("videoscale")?, size]);
-    if let Some(method) = video.turn {
+    if let Some(method) = video.filters.turn {
         let flip = make("videoflip")?;
         flip.set_property_from_str("video-direction", flip_direction(method));
         elements.push(flip);
     }
-    let filter = caps_filter(&formats(video))?;
-    let entry = filter.static_pad("src").ok_or_else(missing)?;
-    watch(&entry, gate, shared, encoder);
-    elements.push(filter);
+    let each = filter(video.filters.elements.trim_start_matches(" ! "))?;
+    elements.extend(each.elements().map_err(|e| fault(&e))?);
+    let formats = caps_filter(&formats(video))?;
+    tell(&formats.static_pad("src").ok_or_else(missing)?, shared, encoder);
+    elements.push(formats);
     Ok((elements, entry))
 }
 
@@ -109,12 +121,27 @@ fn begin_with_the_pictures(
     Ok(())
 }
 
-/// Counts frames, keeps those outside the window away from the encoder, and remembers the pictures' form.
-fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder>) {
+/// Remembers the form in which pictures reach the encoder, and says there what the input does.
+fn tell(pad: &gst::Pad, shared: &Arc<Shared>, encoder: &Arc<Encoder>) {
+    let (encoder, shared) = (Arc::clone(encoder), Arc::clone(shared));
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
+            let caps = encoder.caps(caps.caps());
+            if let Some(told) = encoder.conversion(&caps) {
+                shared.note(&told);
+            }
+            lock(&shared.raw_caps).get_or_insert_with(|| caps.clone());
+            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Counts frames, and keeps those outside the window away from the encoder.
+fn admit(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>) {
     let start = gate.window().start;
     let gate = Mutex::new((gate, false));
     let last = Mutex::new(None::<i64>);
-    let encoder = Arc::clone(encoder);
     let shared = Arc::clone(shared);
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(mask, move |pad, info| {
@@ -126,14 +153,6 @@ fn watch(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>, encoder: &Arc<Encoder
         if info.event().is_some_and(|e| e.type_() == gst::EventType::Gap) {
             info.data = None;
             return gst::PadProbeReturn::Handled;
-        }
-        if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
-            let caps = encoder.caps(caps.caps());
-            if let Some(told) = encoder.conversion(&caps) {
-                shared.note(&told);
-            }
-            lock(&shared.raw_caps).get_or_insert_with(|| caps.clone());
-            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
         }
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
         let segment = pad.sticky_event::<gst::event::Segment>(0);

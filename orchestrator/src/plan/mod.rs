@@ -1,17 +1,19 @@
 //! What was typed and what the input is, put together: everything decided, nothing started.
 
 mod carry;
+mod filters;
 mod sound;
 
 use std::path::PathBuf;
 
-use gstdivien::chunk::{self, Mode};
+use gstdivien::chunk::{self, Mode, Needs};
 
 use crate::cli::{AudioCodec, Cut, Input, Job, Output};
 use crate::error::Error;
 use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
-use crate::probe::{Cutting, Facts, Orientation, Pace, Pause, Stream};
+use crate::probe::{Cutting, Facts, Pace, Pause, Stream};
 use crate::report::counted;
+pub use filters::{Filters, size};
 pub use sound::SoundEncoder;
 
 /// The video encoder that was chosen.
@@ -81,8 +83,8 @@ pub struct VideoPlan {
     pub pace: Option<Pace>,
     /// Degrees noted in the container's header.
     pub noted_rotation: u16,
-    /// `videoflip`'s method, where the pictures themselves are turned.
-    pub turn: Option<&'static str>,
+    /// What is done to pictures before they are encoded.
+    pub filters: Filters,
     /// ISO 639-2 code.
     pub language: Option<String>,
     /// The stream's title.
@@ -152,7 +154,7 @@ pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str)
     let range = window(job)?;
     let (chapters, tags) = described(job, facts, container, &range, &mut notes);
     let attachments = carry::attachments(&facts.attachments, container, &mut notes);
-    let frames = expected(facts, video.stream, &range);
+    let frames = expected(facts, &video, &range);
     let output = match &job.output {
         Output::File(path) => Some(path.clone()),
         Output::Stdout => None,
@@ -221,9 +223,11 @@ fn video(
         });
     }
     notes.extend(paused(&stream.pauses));
-    if let Some((formats, name)) = stream.size().and_then(|size| odd(&encoder, size)) {
+    let filters = filters::decide(job, facts, stream, container)?;
+    let size = filters.size.or_else(|| stream.size());
+    if let Some((formats, name)) = size.and_then(|size| odd(&encoder, size)) {
         encoder.raw_formats = formats.iter().map(|f| (*f).to_owned()).collect();
-        let (w, h) = stream.size().unwrap_or_default();
+        let (w, h) = size.unwrap_or_default();
         notes.push(format!("video: {w}x{h} is odd, and {} takes that in {name} only: converted", codec.name()));
     }
     let chunk = job.chunk_frames.max(1);
@@ -237,13 +241,15 @@ fn video(
         }
         None => chunk,
     };
-    let cut = cut(job, stream, chunk_frames, notes);
-    let upright = stream.orientation == Orientation::default();
-    let noted = container.notes_rotation() && !stream.orientation.flipped;
-    let turn = if upright || noted { None } else { stream.orientation.flip_method() };
-    if turn.is_some() {
-        notes.push(format!("video: pictures are turned ({} has no note for it)", container.name()));
+    let cut = cut(job, stream, (chunk_frames, filters.needs()), notes);
+    if filters.turn.is_some() {
+        let why = if job.filters.is_empty() { " has no note for it" } else { ": filters see them upright" };
+        notes.push(format!("video: pictures are turned ({}{why})", container.name()));
     }
+    let pace = match filters.fps.map(chunk::Fps::rate) {
+        Some((n, d)) => Some(Pace::Constant(n, d)),
+        None => stream.pace,
+    };
     Ok(VideoPlan {
         stream: index,
         codec,
@@ -251,9 +257,9 @@ fn video(
         threads: job.threads.unwrap_or(0),
         chunk_frames,
         cut,
-        pace: stream.pace,
-        noted_rotation: if turn.is_none() { stream.orientation.degrees } else { 0 },
-        turn,
+        pace,
+        noted_rotation: if filters.turn.is_none() { stream.orientation.degrees } else { 0 },
+        filters,
         language: stream.language.clone(),
         title: stream.title.clone(),
         encoder,
@@ -261,7 +267,7 @@ fn video(
 }
 
 /// Whether each chunk is decoded by itself, and where chunks then begin.
-fn cut(job: &Job, stream: &Stream, chunk_frames: u32, notes: &mut Vec<String>) -> Option<Mode> {
+fn cut(job: &Job, stream: &Stream, (chunk_frames, needs): (u32, Needs), notes: &mut Vec<String>) -> Option<Mode> {
     let mode = match job.cut {
         Cut::Fixed => Mode::Fixed,
         Cut::Keyframe => Mode::Keyframe,
@@ -269,7 +275,7 @@ fn cut(job: &Job, stream: &Stream, chunk_frames: u32, notes: &mut Vec<String>) -
     let why = match &stream.cutting {
         Cutting::Whole => return None,
         Cutting::Refused(why) => why.clone(),
-        Cutting::Apart(units) => match chunk::cut(&units.all, chunk_frames.into(), mode) {
+        Cutting::Apart(units) => match chunk::cut_for(&units.all, chunk_frames.into(), mode, needs) {
             Ok(_) => return Some(mode),
             Err(why) => why.to_string(),
         },
@@ -448,12 +454,15 @@ fn paused(pauses: &[Pause]) -> Option<String> {
     (!pauses.is_empty()).then(|| format!("{what}: the input pauses there, or has lost them"))
 }
 
-fn expected(facts: &Facts, video: usize, range: &Window) -> Option<u64> {
-    let stream = facts.streams.get(video)?;
-    if stream.frames.is_some() {
-        return stream.frames;
+fn expected(facts: &Facts, video: &VideoPlan, range: &Window) -> Option<u64> {
+    let stream = facts.streams.get(video.stream)?;
+    let changed = video.filters.fps.map(chunk::Fps::rate);
+    if let Some(frames) = stream.frames {
+        let Some(((n, d), (by, of))) = changed.zip(stream.rate()) else { return Some(frames) };
+        let (up, down) = (u128::from(n) * u128::from(of), u128::from(d) * u128::from(by));
+        return u64::try_from(u128::from(frames) * up / down.max(1)).ok();
     }
-    let (n, d) = stream.rate()?;
+    let (n, d) = changed.or_else(|| stream.rate())?;
     let whole = facts.duration?;
     let end = range.end.unwrap_or(whole).min(whole);
     let length = u128::from(end.saturating_sub(range.start));
@@ -472,7 +481,7 @@ fn seed(plan: &Plan, facts: &Facts) -> [u8; 32] {
     add(&format!("{:?}", plan.container));
     add(&plan.video.encoder.spec);
     add(&format!("{} {}", plan.video.chunk_frames, plan.video.threads));
-    add(&format!("{:?}", plan.range));
+    add(&format!("{:?} {:?}", plan.range, plan.video.filters));
     add(&format!("{:?} {:?}", plan.others, plan.tags));
     for file in &plan.attachments {
         add(&format!("{} {}", file.name, blake3::hash(&file.data)));

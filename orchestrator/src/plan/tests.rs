@@ -5,7 +5,7 @@ use gstdivien::chunk::{Start, Unit};
 use super::*;
 use crate::cli::{AudioArgs, Carry, Cut, Overwrite, Range, Report, VideoArgs};
 use crate::mux::Flags;
-use crate::probe::Units;
+use crate::probe::{Orientation, Units};
 
 fn job(output: &str) -> Job {
     Job {
@@ -18,6 +18,7 @@ fn job(output: &str) -> Job {
         chunk_frames: 250,
         cut: Cut::Keyframe,
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
+        filters: Vec::new(),
         audio: AudioArgs::default(),
         subtitles: true,
         carry: Carry::default(),
@@ -145,9 +146,9 @@ fn pictures_are_turned_only_where_the_container_cannot_say_it() {
     let mut facts = facts();
     facts.streams[0].orientation = Orientation { degrees: 90, flipped: false };
     let mp4 = make(&job("o.mp4"), &facts, x264(), &|_| true).unwrap();
-    assert_eq!((mp4.video.noted_rotation, mp4.video.turn), (90, None));
+    assert_eq!((mp4.video.noted_rotation, mp4.video.filters.turn), (90, None));
     let mkv = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
-    assert_eq!((mkv.video.noted_rotation, mkv.video.turn), (0, Some("clockwise")));
+    assert_eq!((mkv.video.noted_rotation, mkv.video.filters.turn), (0, Some("clockwise")));
 }
 
 #[test]

@@ -1,0 +1,247 @@
+//! `-vf`, `-s` and `-r`: what ffmpeg makes of the same chain, whichever way the input is decoded.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use divien_testbed::fidelity::picture_hashes;
+use divien_testbed::{Clip, divien, media, place, probe, run};
+
+use crate::encode;
+
+const LOSSLESS: [&str; 8] = ["-c:v", "ffv1", "-an", "-sn", "-bsize", "17", "-cut", "fixed"];
+
+/// What ffmpeg makes of it.
+#[track_caller]
+fn by_ffmpeg(input: &Path, options: &[&str], folder: &Path) -> PathBuf {
+    let output = folder.join("ffmpeg.mkv");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(input).args(options);
+    run(make.args(["-c:v", "ffv1", "-an", "-sn", "-fps_mode", "passthrough"]).arg(&output)).success();
+    output
+}
+
+/// The same, once with a decoder for each chunk and once with one for all. Both give the same file.
+#[track_caller]
+fn by_divien(input: &Path, options: &[&str], folder: &Path) -> PathBuf {
+    let options = [&LOSSLESS, options].concat();
+    let apart = encode(input, &options, folder, "apart.mkv");
+    let ordered = folder.join("ordered.mkv");
+    let mut command = divien!("-y", "-i", "-");
+    run(command.args(&options).arg(&ordered).stdin(File::open(input).unwrap())).success();
+    let of = |file: &Path| (hashes(file), times(file));
+    assert!(of(&apart) == of(&ordered), "{options:?}: cut before it is decoded the input gives other pictures");
+    apart
+}
+
+fn hashes(file: &Path) -> Vec<String> {
+    picture_hashes(file, &probe::video(file, "pix_fmt"))
+}
+
+/// In milliseconds, from the first frame on.
+fn times(file: &Path) -> Vec<i64> {
+    probe::frame_times(file).iter().map(|time| (time * 1e3).round() as i64).collect()
+}
+
+/// Size, form of a pixel, format.
+fn form(file: &Path) -> [String; 4] {
+    ["width", "height", "sample_aspect_ratio", "pix_fmt"].map(|key| probe::video(file, key))
+}
+
+fn film(folder: &Path, name: &str, source: &str, options: &[&str]) -> PathBuf {
+    let file = folder.join(name);
+    let mut make = Command::new("ffmpeg");
+    make.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", source]).args(options);
+    run(make.arg(&file)).success();
+    file
+}
+
+const X264: [&str; 8] = ["-c:v", "libx264", "-g", "12", "-preset", "veryfast", "-bf", "2"];
+
+#[test]
+fn pictures_are_cut_framed_turned_and_mirrored_as_ffmpeg_does_it() {
+    let folder = place::temporary();
+    let options = [&X264[..], &["-pix_fmt", "yuv420p"]].concat();
+    let input = film(folder.path(), "in.mp4", "testsrc2=s=160x120:r=25:d=2,setsar=16/11", &options);
+    for chain in [
+        "crop=100:60",
+        "crop=101:51:3:5",
+        "crop='min(iw,90)':ih/2:x=iw-out_w:y=0",
+        "pad=200:160:20:20",
+        "pad=iw+40:ih+40:(ow-iw)/2:(oh-ih)/2:white",
+        "pad=201:161:3:5",
+        "hflip",
+        "vflip,hflip",
+        "transpose",
+        "transpose=clock",
+        "transpose=2",
+        "transpose=clock_flip",
+        "setsar=4/3",
+        "setdar=16/9,crop=80:80",
+        "format=yuv444p",
+        "null",
+    ] {
+        let (ours, theirs) =
+            (by_divien(&input, &["-vf", chain], folder.path()), by_ffmpeg(&input, &["-vf", chain], folder.path()));
+        assert_eq!(form(&ours), form(&theirs), "{chain}");
+        assert_eq!(times(&ours), times(&theirs), "{chain}");
+        // To other chroma each has ways of its own.
+        assert!(chain.starts_with("format") || hashes(&ours) == hashes(&theirs), "{chain}");
+    }
+}
+
+/// The mean PSNR of the luma.
+fn psnr(ours: &Path, theirs: &Path) -> f64 {
+    let mut compare = Command::new("ffmpeg");
+    compare.args(["-nostdin", "-i"]).arg(ours).arg("-i").arg(theirs);
+    let said = run(compare.args(["-lavfi", "psnr", "-f", "null", "-"])).success().stderr;
+    let value = said.rsplit_once(" y:").and_then(|(_, rest)| rest.split_whitespace().next());
+    match value {
+        Some("inf") => f64::INFINITY,
+        value => value.and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{said}")),
+    }
+}
+
+#[test]
+fn pictures_are_scaled_as_ffmpeg_does_it() {
+    let folder = place::temporary();
+    let input = media("traffic_960x540p5994.mp4").unwrap_or_else(|| Clip::film(60).size(320, 180).path());
+    for (chain, least) in [
+        ("scale=480:-2", 40.0),
+        ("scale=iw/3:ih/3:flags=bilinear", 40.0),
+        ("scale=480:-2:flags=lanczos", 40.0),
+        ("scale=iw*1.5:-2:flags=bicubic+accurate_rnd", 40.0),
+        ("scale=w=200:h=200:force_original_aspect_ratio=decrease", 40.0),
+        ("scale=320:240:flags=neighbor", 30.0),
+    ] {
+        let options = ["-t", "0.5", "-vf", chain];
+        let (ours, theirs) = (by_divien(&input, &options, folder.path()), by_ffmpeg(&input, &options, folder.path()));
+        assert_eq!(form(&ours), form(&theirs), "{chain}");
+        assert_eq!(times(&ours), times(&theirs), "{chain}");
+        let found = psnr(&ours, &theirs);
+        println!("{chain}: {found:.2} dB");
+        assert!(found >= least, "{chain}: {found} dB");
+    }
+    let sized = encode(&input, &["-t", "0.2", "-c:v", "ffv1", "-s", "qvga"], folder.path(), "sized.mkv");
+    assert_eq!(form(&sized)[..2], ["320", "240"]);
+}
+
+#[test]
+fn a_constant_rate_has_the_pictures_and_times_that_ffmpeg_gives_it() {
+    let folder = place::temporary();
+    let thirty = film(folder.path(), "30.mp4", "testsrc2=s=96x64:r=30:d=3", &X264);
+    let late = film(folder.path(), "late.ts", "testsrc2=s=96x64:r=24000/1001:d=3", &["-c:v", "mpeg2video", "-bf", "2"]);
+    let uneven = Clip::raw(90).variable_rate().path();
+    let all: [(&Path, &[&str]); 3] =
+        [(&thirty, &["15", "25", "60", "ntsc", "1"]), (&late, &["12", "30"]), (&uneven, &["10", "29.97"])];
+    for (input, rates) in all {
+        for rate in rates {
+            let chain = format!("fps={rate}");
+            let options = ["-vf", chain.as_str()];
+            let (ours, theirs) = (by_divien(input, &options, folder.path()), by_ffmpeg(input, &options, folder.path()));
+            assert_eq!(hashes(&ours), hashes(&theirs), "{chain} of {}", input.display());
+            let from_first = |file: &Path| -> Vec<i64> {
+                let times = times(file);
+                times.iter().map(|time| time - times[0]).collect()
+            };
+            let (ours, theirs) = (from_first(&ours), from_first(&theirs));
+            assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() <= 1), "{chain}: {ours:?} {theirs:?}");
+        }
+    }
+    let sized = by_divien(&thirty, &["-r", "10", "-ss", "1"], folder.path());
+    assert_eq!(times(&sized), (0..20).map(|n| n * 100).collect::<Vec<i64>>());
+    assert_eq!(probe::video(&sized, "avg_frame_rate"), "10/1");
+}
+
+/// Interlaced clips, each field of its own moment.
+fn interlaced(folder: &Path) -> Vec<PathBuf> {
+    let fields = |mode: &str| format!("testsrc2=s=160x128:r=50:d=2,tinterlace=mode={mode}");
+    let top = fields("interleave_top");
+    let mpeg2 = ["-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-g", "12", "-bf", "2", "-q:v", "3"];
+    let h264 = ["-c:v", "libx264", "-g", "12", "-preset", "veryfast", "-x264-params"];
+    vec![
+        film(folder, "top.ts", &format!("{top},setfield=tff"), &[&mpeg2[..], &["-top", "1"]].concat()),
+        film(
+            folder,
+            "bottom.mp4",
+            &format!("{},setfield=bff", fields("interleave_bottom")),
+            &[&h264[..], &["bff=1"]].concat(),
+        ),
+        film(folder, "deep.mp4", &format!("{top},setfield=tff,format=yuv422p10le"), &[&h264[..], &["tff=1"]].concat()),
+        film(folder, "whole.mp4", "testsrc2=s=160x128:r=25:d=2", &X264),
+    ]
+}
+
+#[test]
+fn interlaced_frames_become_whole_pictures_as_ffmpeg_makes_them() {
+    let folder = place::temporary();
+    for input in interlaced(folder.path()) {
+        for chain in ["yadif", "yadif=deint=interlaced,hflip", "yadif=parity=bff,fps=10"] {
+            let options = ["-vf", chain];
+            let (ours, theirs) =
+                (by_divien(&input, &options, folder.path()), by_ffmpeg(&input, &options, folder.path()));
+            assert!(hashes(&ours) == hashes(&theirs), "{chain} of {}", input.display());
+            assert_eq!(probe::video(&ours, "field_order"), "progressive");
+        }
+    }
+}
+
+#[test]
+fn chunks_of_every_length_have_the_pictures_that_one_run_has() {
+    let folder = place::temporary();
+    let part = |clip: PathBuf| {
+        let short = folder.path().join("short.ts");
+        let mut cut = Command::new("ffmpeg");
+        cut.args(["-nostdin", "-v", "error", "-i"]).arg(&clip).args(["-map", "0:v:0", "-c", "copy", "-t", "2"]);
+        run(cut.arg(&short)).success();
+        short
+    };
+    let real = media("interlaced_tff.ts").map(part);
+    for input in real.into_iter().chain(interlaced(folder.path()).into_iter().take(2)) {
+        let made = |size: &str, pipe: bool| {
+            let output = folder.path().join("out.mkv");
+            let options = ["-c:v", "ffv1", "-an", "-vf", "yadif", "-bsize", size, "-cut", "fixed"];
+            let mut command = divien!("-y", "-i");
+            if pipe {
+                command.arg("-").stdin(File::open(&input).unwrap());
+            } else {
+                command.arg(&input);
+            }
+            run(command.args(options).arg(&output)).success();
+            hashes(&output)
+        };
+        let whole = made("250", true);
+        for size in ["1", "7", "40", "250"] {
+            assert!(made(size, false) == whole, "{} in chunks of {size}", input.display());
+        }
+        let theirs = hashes(&by_ffmpeg(&input, &["-vf", "yadif"], folder.path()));
+        assert!(theirs == whole, "{}", input.display());
+    }
+}
+
+#[test]
+fn what_stands_upright_is_filtered_upright() {
+    let folder = place::temporary();
+    let flat = film(folder.path(), "flat.mp4", "testsrc2=s=160x120:r=25:d=1", &X264);
+    let turned = folder.path().join("turned.mp4");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-nostdin", "-v", "error", "-i"]).arg(&flat).args(["-c", "copy", "-metadata:s:v", "rotate=90"]);
+    run(make.arg(&turned)).success();
+    let options = ["-vf", "crop=60:100:0:0"];
+    let (ours, theirs) = (by_divien(&turned, &options, folder.path()), by_ffmpeg(&turned, &options, folder.path()));
+    assert!(form(&ours) == form(&theirs) && hashes(&ours) == hashes(&theirs));
+    // A container that could note it must not.
+    let noted = encode(&turned, &["-preset", "ultrafast", "-vf", "crop=60:100:0:0"], folder.path(), "noted.mp4");
+    assert_eq!(form(&noted)[..2], ["60", "100"]);
+    assert!(probe::rows(&noted, "stream_side_data", Some("v:0"), "rotation").is_empty());
+}
+
+#[test]
+fn an_odd_size_that_a_filter_makes_is_taken_with_finer_chroma() {
+    let folder = place::temporary();
+    let input = Clip::film(30).path();
+    let mut command = divien!("-y", "-i", &input, "-preset", "ultrafast", "-vf", "scale=161:91");
+    let output = folder.path().join("odd.mkv");
+    run(command.arg(&output)).success().says(&["161x91 is odd"]);
+    assert_eq!(form(&output)[..2], ["161", "91"]);
+}
