@@ -183,6 +183,8 @@ fn interlaced_frames_become_whole_pictures_as_ffmpeg_makes_them() {
             assert!(hashes(&ours) == hashes(&theirs), "{chain} of {}", input.display());
             assert_eq!(probe::video(&ours, "field_order"), "progressive");
         }
+        let part = by_divien(&input, &["-ss", "0.7", "-t", "1", "-vf", "yadif,fps=50"], folder.path());
+        assert_eq!(times(&part), (0..50).map(|n| n * 20).collect::<Vec<i64>>());
     }
 }
 
