@@ -13,7 +13,7 @@ use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Facts, Messages, Stream, said};
-use crate::report::{Report, Snapshot, Summary, tell};
+use crate::report::{Lane, Report, Snapshot, Summary, tell};
 use crate::signals::Signals;
 
 /// How often the report is brought up to date.
@@ -65,8 +65,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let outcome = running.start().and_then(|()| {
         runtime.block_on(watch.follow(&running, &mut source.messages, &mut report, &signals, &output.if_stopped()))
     });
-    let (last, busy) =
-        (watch.snapshot(&running), Work::of(&running.encoder, plan.video.chunk_frames).busy(started.elapsed()));
+    let (last, work) = (watch.snapshot(&running), Work::of(&running.encoder, plan.video.chunk_frames));
+    let busy = work.busy(started.elapsed());
     report.stop(&last);
     let reached = if outcome.is_ok() && !running.is_cut() { source.reached() } else { None };
     probe::close(&source.pipeline);
@@ -96,6 +96,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         elapsed: started.elapsed(),
         busy,
         chunks: watch.chunks,
+        lanes: work.done,
     };
     if let Some(complaint) = running.complaint() {
         report.warn(&format!("{}: {complaint}", plan.input));
@@ -421,6 +422,8 @@ struct Work {
     /// How much of its chunk each lane has done, 0 to 1; `None` while it idles. Those that are only there for the last
     /// chunks are told of while they work.
     lanes: Vec<Option<f64>>,
+    /// What each lane has done.
+    done: Vec<Lane>,
     workers: u32,
     /// Seconds of all workers.
     busy: f64,
@@ -437,6 +440,8 @@ impl Work {
         for lane in list.iter().filter_map(|v| v.get::<gst::Structure>().ok()) {
             work.frames += lane.get::<u64>("frames").unwrap_or(0);
             work.bytes += lane.get::<u64>("bytes").unwrap_or(0);
+            let busy = Duration::try_from_secs_f64(lane.get("busy").unwrap_or(0.0)).unwrap_or_default();
+            work.done.push(Lane { chunks: lane.get("chunks").unwrap_or(0), busy });
             let current = lane.get::<i64>("current").ok().filter(|frames| *frames >= 0);
             let length = lane.get::<i64>("length").ok().filter(|frames| *frames > 0);
             let length = length.map_or(f64::from(chunk_frames.max(1)), |frames| frames as f64);

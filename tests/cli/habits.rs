@@ -30,6 +30,22 @@ fn a_line_full_of_ffmpegs_habits_encodes_as_the_plain_line_does() {
 }
 
 #[test]
+fn what_each_encoder_did_is_told_to_who_asks_for_more() {
+    let folder = place::temporary();
+    let chunks = |level: &str| {
+        let output = folder.path().join("out.mp4");
+        let mut line = divien!("-y", "-loglevel", level, "-i", Clip::film(60).path(), "-preset", "ultrafast");
+        line.args(["-cut", "fixed", "-bsize", "20", "-w", "2"]).arg(&output);
+        let told = run(&mut line).success().said();
+        let chunks =
+            |line: &str| line.strip_prefix("encoder ")?.split_once(": ")?.1.split_once(" chunk")?.0.parse().ok();
+        told.lines().filter_map(chunks).collect::<Vec<u32>>()
+    };
+    assert_eq!(chunks("verbose").iter().sum::<u32>(), 3);
+    assert_eq!(chunks("info"), [0; 0]);
+}
+
+#[test]
 fn a_bit_rate_for_the_sound_has_it_encoded() {
     let folder = place::temporary();
     let film = Clip::film(30).path();

@@ -208,7 +208,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "loglevel",
         Kind::Text("LEVEL"),
         Group::Global,
-        "quiet, panic, fatal, error, warning, info, verbose, debug or trace",
+        "quiet, panic, fatal, error, warning, info, verbose (with what each encoder did), debug or trace",
     )
     .or(&["v"])
     .default("info"),

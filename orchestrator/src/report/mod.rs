@@ -89,6 +89,17 @@ pub struct Summary {
     pub busy: Option<(f64, u32)>,
     /// Chunks encoded.
     pub chunks: u64,
+    /// What each encoder did.
+    pub lanes: Vec<Lane>,
+}
+
+/// One encoder's share of a finished run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lane {
+    /// Chunks encoded.
+    pub chunks: u64,
+    /// How long it had one.
+    pub busy: Duration,
 }
 
 /// The reporter of one run.
@@ -193,6 +204,9 @@ impl Report {
                 elapsed: summary.elapsed,
                 ..Snapshot::default()
             });
+        }
+        if self.level >= LogLevel::Verbose {
+            text::encoders(summary).for_each(tell);
         }
         if self.level >= LogLevel::Info {
             tell(text::summary(summary));

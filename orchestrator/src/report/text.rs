@@ -66,6 +66,15 @@ pub(super) fn summary(s: &Summary) -> String {
     )
 }
 
+/// What each encoder that had a chunk did, one a line.
+pub(super) fn encoders(s: &Summary) -> impl Iterator<Item = String> {
+    let elapsed = s.elapsed.as_secs_f64();
+    (1..).zip(&s.lanes).filter(|(_, lane)| lane.chunks > 0).map(move |(number, lane)| {
+        let chunks = counted(lane.chunks, "chunk");
+        format!("encoder {number}: {chunks}, busy {:.2} s of {elapsed:.2} s", lane.busy.as_secs_f64())
+    })
+}
+
 /// `1:02:03`, `2:03` or `3.4 s`.
 pub(super) fn clock(d: Duration) -> String {
     let s = d.as_secs();
@@ -126,6 +135,16 @@ mod tests {
         let one = Summary { frames: 1, chunks: 1, busy: Some((0.9, 1)), output: "o.mp4".into(), ..Summary::default() };
         let told = summary(&one);
         assert!(told.contains("1 frame in") && told.ends_with("1 chunk, 1 worker busy 90%"), "{told}");
+    }
+
+    #[test]
+    fn each_encoder_is_told_with_the_time_it_had_chunks() {
+        let lane = |chunks, ms| super::super::Lane { chunks, busy: Duration::from_millis(ms) };
+        let lanes = vec![lane(3, 950), lane(0, 0), lane(1, 450)];
+        let done = Summary { elapsed: Duration::from_secs(1), lanes, ..Summary::default() };
+        let lines: Vec<_> = encoders(&done).collect();
+        let told = ["encoder 1: 3 chunks, busy 0.95 s of 1.00 s", "encoder 3: 1 chunk, busy 0.45 s of 1.00 s"];
+        assert_eq!(lines, told);
     }
 
     #[test]
