@@ -1,7 +1,7 @@
 # make encode IN=clip.mp4 OUT=out.mp4 [ARGS="-crf 20"]   build divien and encode a clip with it
 # make test                                              run every test
 # make check                                             formatting, lints, documentation, licences
-# make bench [IN=clip.mp4] [ROUNDS=5]                    time divien against ffmpeg and x264enc
+# make bench [IN=clip.mp4] [ROUNDS=5] [CONTESTS=a,b]     time divien against ffmpeg, x264enc and av1an
 # make soak [CASES=2000] [SEED=1]                         put damaged clips through divien
 # make setup                                             install what a build and the tests need
 
@@ -15,6 +15,10 @@ ARGS ?=
 TEST_ARGS ?=
 
 ROUNDS ?= 5
+CONTESTS ?=
+WORKERS ?= 2
+# Set to 1 it brings docs/bench.* and the README up to date.
+RECORD ?=
 CASES ?= 2000
 SEED ?= 1
 
@@ -42,7 +46,9 @@ test:
 bench:
 	@"$(ROOT)scripts/setup.sh" test
 	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
-	"$(ROOT)target/$(PROFILE)/bench" "$(ROOT)target/$(PROFILE)/divien" --rounds $(ROUNDS) $(if $(IN),"$(IN)")
+	"$(ROOT)target/$(PROFILE)/bench" "$(ROOT)target/$(PROFILE)/divien" --rounds $(ROUNDS) \
+		--workers "$(WORKERS)" $(if $(CONTESTS),--contests "$(CONTESTS)") \
+		--into "$(ROOT)$(if $(RECORD),docs,target/bench)" $(if $(RECORD),--readme "$(ROOT)README.md") $(if $(IN),"$(IN)")
 
 soak:
 	@"$(ROOT)scripts/setup.sh" test

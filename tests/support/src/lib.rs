@@ -4,6 +4,7 @@
 //! ([`gst::launch`]), each under a time limit ([`run()`]), and asks ffmpeg and ffprobe, never the project, whether the
 //! result is the same video ([`Fidelity`], [`probe`], [`stream`]).
 
+pub mod bench;
 pub mod clip;
 pub mod coded;
 pub mod fidelity;

@@ -1,0 +1,99 @@
+//! The bench measures what it says, on a clip so small that its figures say nothing.
+
+#![cfg(test)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use divien_testbed::bench::Bench;
+use divien_testbed::{Clip, gst, place};
+
+fn bench(clip: PathBuf, contests: &[&str], into: PathBuf) -> Bench {
+    Bench {
+        divien: env!("CARGO_BIN_EXE_divien").into(),
+        av1an: "no-such-av1an".into(),
+        clip: Some(clip),
+        contests: contests.iter().map(|&name| name.to_owned()).collect(),
+        workers: vec![2],
+        rounds: 1,
+        into,
+        readme: None,
+        surround: gst::surround,
+    }
+}
+
+/// A program that does as the others do, by ffmpeg.
+fn impostor(path: &Path, script: &str) -> PathBuf {
+    std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    path.to_path_buf()
+}
+
+#[test]
+fn every_way_is_run_checked_and_reported() {
+    let folder = place::temporary();
+    let readme = folder.path().join("README.md");
+    std::fs::copy(place::repository().join("README.md"), &readme).unwrap();
+    let clip = Clip::film(60).path();
+    // It tells its arguments, and does what they ask for with ffmpeg.
+    let asked = folder.path().join("asked");
+    let script = format!(
+        "[ \"$1\" = --version ] && {{ echo av1an 9.9; exit; }}\n\
+         echo \"$*\" >>'{}'\n\
+         while [ $# -gt 0 ]; do case $1 in -i) input=$2 ;; -o) output=$2 ;; esac; shift; done\n\
+         exec ffmpeg -nostdin -v error -y -i \"$input\" -c:v libx264 \"$output\"",
+        asked.display(),
+    );
+    let av1an = impostor(&folder.path().join("av1an"), &script);
+    for contest in ["x264", "vp9"] {
+        let mut bench = bench(clip.clone(), &[contest], folder.path().join("into"));
+        bench.readme = Some(readme.clone());
+        if contest == "x264" {
+            bench.av1an.clone_from(&av1an);
+        }
+        bench.run().unwrap();
+    }
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("into").join(name)).unwrap();
+    let (runs, page, plot) = (read("bench.tsv"), read("bench.md"), read("bench.svg"));
+    let ways = |id: &str| {
+        let (_, rest) = runs.split_once(&format!("contest\t{id}\t")).unwrap();
+        let runs = rest.lines().skip(1).take_while(|line| line.starts_with("run\t"));
+        runs.map(|line| line.split('\t').nth(2).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = ["one thread", "ffmpeg", "x264enc in gst-launch-1.0", "divien", "divien -w 2", "av1an"];
+    assert_eq!(ways("x264"), all);
+    assert_eq!(ways("vp9"), ["one thread", "ffmpeg", "divien", "divien -w 2"]);
+    // Once with each of its settings, and in the round with the best.
+    let asked = std::fs::read_to_string(asked).unwrap();
+    assert_eq!(asked.lines().count(), 4, "{asked}");
+    for words in ["--split-method none", "-x 250", "-w 1 -e x264", "-v --preset medium --crf 23 --threads 1 --temp"] {
+        assert!(asked.contains(words), "{words}\n{asked}");
+    }
+    for words in [
+        "x264 medium, CRF 23\n",
+        "av1an 9.9, 1 round",
+        "| av1an | ",
+        "VP9 good",
+        "| divien -w 2 | ",
+        "each encoder had a chunk",
+    ] {
+        assert!(page.contains(words), "{words}\n{page}");
+    }
+    assert!(plot.contains("VP9 good"), "{plot}");
+    let shown = std::fs::read_to_string(&readme).unwrap();
+    assert!(shown.contains("60 frames, x264 medium, CRF 23 | ") && shown.contains("docs/bench.svg"), "{shown}");
+}
+
+#[test]
+fn a_way_that_writes_another_video_ends_the_bench() {
+    let folder = place::temporary();
+    // It takes what divien takes, and leaves out the last frame.
+    let script = "while [ $# -gt 1 ]; do [ \"$1\" = -i ] && input=$2; shift; done\n\
+                  exec ffmpeg -nostdin -v error -y -i \"$input\" -frames:v 59 -c:v libx264 \"$1\"";
+    let impostor = impostor(&folder.path().join("impostor"), script);
+    let mut bench = bench(Clip::film(60).path(), &["x264"], folder.path().join("into"));
+    bench.divien = impostor;
+    let error = bench.run().unwrap_err();
+    assert!(error.contains("the output of divien") && error.contains("59 of 60"), "{error}");
+    assert!(!folder.path().join("into/bench.md").exists());
+}
