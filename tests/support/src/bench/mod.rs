@@ -73,6 +73,7 @@ impl Bench {
         let workshop = Workshop { divien, av1an, folder: folder.path(), cores, surround: self.surround };
         let machine = self.machine(cores);
         let contests = contest::chosen(self.clip.as_deref(), &self.contests, folder.path())?;
+        workshop.warm_up()?;
         for contest in contests {
             let measured = rounds::run(&workshop, &contest, &self.workers, self.rounds, &machine)?;
             println!("\n{}\n\n{}", measured.title, table::section(&measured));

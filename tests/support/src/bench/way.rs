@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::contest::{Codec, Contest};
+use super::measure::measured;
 use crate::gst;
 
 /// What encodes.
@@ -91,8 +92,22 @@ impl Workshop<'_> {
             Way::Divien(workers) => self.divien(contest, workers, &output),
             Way::Av1an(settings) => self.av1an(contest, settings, &output),
         };
-        (self.surround)(&mut command);
+        self.prepare(&mut command);
         command
+    }
+
+    /// Has GStreamer look for its plugins once, before time counts.
+    pub(super) fn warm_up(&self) -> Result<(), String> {
+        let mut command = Command::new("gst-inspect-1.0");
+        command.args(["--exists", "x264enc"]);
+        self.prepare(&mut command);
+        measured(&mut command).map(drop)
+    }
+
+    /// With a registry of plugins that nobody else writes to.
+    fn prepare(&self, command: &mut Command) {
+        command.env("GST_REGISTRY", self.folder.join("registry.bin"));
+        (self.surround)(command);
     }
 
     fn ffmpeg(&self, contest: &Contest, output: &Path) -> Command {
