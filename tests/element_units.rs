@@ -268,6 +268,23 @@ fn what_cannot_be_decoded_before_the_first_key_frame_is_told() {
 }
 
 #[test]
+fn a_frame_has_the_time_of_the_hidden_one_before_it_where_it_has_none() {
+    let mut stream = coded(40, SMALL, "vp8enc keyframe-max-dist=10 deadline=1 cpu-used=8");
+    let shown = stream.units[15].make_mut();
+    let mut bytes = shown.map_readable().unwrap().to_vec();
+    // show_frame
+    bytes[0] &= !0x10;
+    let mut hidden = gst::Buffer::from_mut_slice(bytes);
+    hidden.get_mut().unwrap().set_pts(shown.pts());
+    shown.set_pts(gst::ClockTime::NONE);
+    stream.units.insert(15, hidden);
+    let (mut h, bus) = taking(&stream, X264, 10);
+    push(&mut h, &stream.units);
+    assert_eq!(drained(h).0, (0..40).collect::<Vec<_>>());
+    assert_eq!(warnings(&bus), Vec::<String>::new());
+}
+
+#[test]
 fn a_chunk_of_which_nothing_is_left_is_passed_over_whatever_the_encoder() {
     let mut stream = jpeg(30);
     for unit in &mut stream.units[10..20] {

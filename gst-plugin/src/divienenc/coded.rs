@@ -100,6 +100,8 @@ pub(super) struct Coded {
     /// What was asked for at the first frame of this time or later.
     asked: BTreeMap<Nanos, Mark>,
     latest: Option<Nanos>,
+    /// The time of the last unit, where that shows nothing.
+    untaken: Option<gst::ClockTime>,
 }
 
 impl Coded {
@@ -122,6 +124,7 @@ impl Coded {
             pending: Vec::new(),
             asked: BTreeMap::new(),
             latest: None,
+            untaken: None,
         }
     }
 
@@ -165,7 +168,7 @@ impl Coded {
     }
 
     /// Takes the next unit, in decode order. Returns the chunks that are whole now.
-    pub(super) fn push(&mut self, unit: gst::Buffer) -> Result<Vec<CodedChunk>, Unfit> {
+    pub(super) fn push(&mut self, mut unit: gst::Buffer) -> Result<Vec<CodedChunk>, Unfit> {
         let (signs, preface, is_field) = match (self.syntax, unit.map_readable()) {
             (Some(syntax), Ok(bytes)) => {
                 let signs = syntax.signs(&bytes);
@@ -174,6 +177,12 @@ impl Coded {
             }
             _ => (None, None, false),
         };
+        let shows_nothing = signs.is_some_and(|signs| signs.shown == 0);
+        // Of two units with one time a parser leaves it to the first.
+        let untaken = std::mem::replace(&mut self.untaken, unit.pts().filter(|_| shows_nothing));
+        if let Some(time) = untaken.filter(|_| unit.pts().is_none() && !shows_nothing) {
+            unit.make_mut().set_pts(time);
+        }
         let pts = unit.pts().map(gst::ClockTime::nseconds);
         let duration = unit.duration().or(self.usual);
         let is_shown = !unit.flags().contains(gst::BufferFlags::DECODE_ONLY);
@@ -252,7 +261,7 @@ impl Coded {
         let left = std::mem::take(&mut self.marks).into_values().flatten();
         let left = left.chain(std::mem::take(&mut self.pending)).collect();
         self.asked.clear();
-        self.latest = None;
+        (self.latest, self.untaken) = (None, None);
         (chunks, left)
     }
 
