@@ -254,6 +254,36 @@ fn a_unit_that_nothing_can_read_is_a_frame_that_is_missed() {
 }
 
 #[test]
+fn a_unit_at_which_a_decoder_fails_does_not_end_the_stream() {
+    let stream = coded(
+        30,
+        SMALL,
+        "av1enc cpu-used=8 keyframe-max-dist=10 lag-in-frames=0 ! av1parse ! video/x-av1,alignment=tu",
+    );
+    // A chunk's first unit, before anything of it has come out, and one in its middle.
+    for spoilt in [10, 14] {
+        let mut stream = stream.clone();
+        let unit = &mut stream.units[spoilt];
+        let mut bytes = unit.map_readable().unwrap().to_vec();
+        let half = bytes.len() / 2;
+        bytes[half..].fill(0xff);
+        let mut bad = gst::Buffer::from_mut_slice(bytes);
+        let copied = gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::FLAGS;
+        unit.copy_into(bad.get_mut().unwrap(), copied, ..).unwrap();
+        *unit = bad;
+        let (mut h, bus) = taking(&stream, X264, 10);
+        push(&mut h, &stream.units);
+        let frames = drained(h).0;
+        assert!(frames.len() < 30 && (0..10).chain(20..30).all(|n| frames.contains(&n)), "{frames:?}");
+        let told = warnings(&bus);
+        assert!(
+            told.len() == 1 && told[0].contains(&format!("{} missing: {spoilt} at", 30 - frames.len())),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_decoded_before_the_first_key_frame_is_told() {
     let mut stream = h264(30);
     stream.units[0] = damaged(&stream.units[0]);

@@ -101,6 +101,8 @@ fn wait(bus: &gst::Bus, encoder: &gst::Element, attempt: &Attempt) -> Result<(),
             MessageView::Eos(_) => return Ok(()),
             MessageView::Error(_) if attempt.cancel.is_cancelled() => return Err(LaneError::Cancelled),
             MessageView::Error(error) if found_no_frame(error, attempt) => return Ok(()),
+            // Of a unit: those that follow come all the same.
+            MessageView::Error(error) if cannot_decode(error, attempt) => {}
             MessageView::Error(error) => return Err(best_error(bus, error, attempt)),
             MessageView::Application(m) if m.structure().is_some_and(|s| s.name() == CANCEL) => {
                 return Err(LaneError::Cancelled);
@@ -115,12 +117,31 @@ fn wait(bus: &gst::Bus, encoder: &gst::Element, attempt: &Attempt) -> Result<(),
 
 /// True for what a decoder says that has had all units and could make no frame of them.
 fn found_no_frame(error: &gst::message::Error, attempt: &Attempt) -> bool {
+    cannot_decode(error, attempt) && attempt.progress.frames() == 0 && attempt.progress.has_ended()
+}
+
+/// True for what a decoder says of damaged units.
+fn cannot_decode(error: &gst::message::Error, attempt: &Attempt) -> bool {
     let Some(decoder) = attempt.format.decoder.as_ref() else { return false };
     let from = error.src().and_then(|s| s.downcast_ref::<gst::Element>()).and_then(|e| e.factory());
-    from.is_some_and(|f| f.name() == decoder.name())
-        && error.error().matches(gst::StreamError::Decode)
-        && attempt.progress.frames() == 0
-        && attempt.progress.has_ended()
+    // av1dec calls that a library which does not start.
+    let of_units = error.error().matches(gst::StreamError::Decode) || error.error().matches(gst::LibraryError::Init);
+    of_units && from.is_some_and(|f| f.name() == decoder.name())
+}
+
+/// Hands a decoder the next unit whatever it made of the last one. What does not come of it is missed; an error that is not
+/// the decoder's has a message of its own.
+fn go_on(decoder: &gst::Element) {
+    let Some(src) = decoder.static_pad("sink").and_then(|sink| sink.peer()) else { return };
+    src.add_probe(gst::PadProbeType::BUFFER, |pad, info| {
+        let Some(gst::PadProbeData::Buffer(unit)) = info.data.take() else { return gst::PadProbeReturn::Ok };
+        info.flow_res = match pad.peer().map(|decoder| decoder.chain(unit)) {
+            Some(Err(gst::FlowError::Error)) => Ok(gst::FlowSuccess::Ok),
+            Some(flow) => flow,
+            None => Err(gst::FlowError::NotLinked),
+        };
+        gst::PadProbeReturn::Handled
+    });
 }
 
 /// Keeps the EOS of an encoder that ends in parts, and says so on the bus the first time.
@@ -251,6 +272,8 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, 
     let sink = gst_app::AppSink::builder()
         .caps(&format.output)
         .sync(false)
+        // A decoder's error before the first unit would keep the sink from playing.
+        .async_(false)
         .callbacks(collect(attempt.progress.clone(), collected.clone()))
         .build();
     accept_what_meets(&sink, &format.output);
@@ -258,6 +281,9 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, 
     let pipeline = gst::Pipeline::new();
     pipeline.add_many(&elements).map_err(|e| start(&e))?;
     gst::Element::link_many(&elements).map_err(|e| start(&e))?;
+    if let (Some(_), Some(decoder)) = (&sieve, elements.get(1)) {
+        go_on(decoder);
+    }
     Ok(Built { pipeline, encoder, sieve })
 }
 
