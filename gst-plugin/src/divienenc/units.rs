@@ -210,11 +210,12 @@ impl DivienEnc {
             .build();
         let text = format!("frames of {id} could not be decoded as they were: {}", told.join("; "));
         let from = self.obj();
-        self.post(match lost.is_none() {
-            true => gst::message::Info::builder(gst::StreamError::Decode, &text).details(details).src(&*from).build(),
-            false => {
-                gst::message::Warning::builder(gst::StreamError::Decode, &text).details(details).src(&*from).build()
-            }
+        self.post(if lost.is_none() {
+            // gst-launch-1.0 shows of an info message what is for developers.
+            let info = gst::message::Info::builder(gst::StreamError::Decode, &text).debug(&text);
+            info.details(details).src(&*from).build()
+        } else {
+            gst::message::Warning::builder(gst::StreamError::Decode, &text).details(details).src(&*from).build()
         });
     }
 }
