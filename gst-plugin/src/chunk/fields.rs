@@ -19,6 +19,21 @@ pub struct Fields {
     pictures: BTreeMap<u32, u32>,
 }
 
+/// Finds the second of two units that make a frame.
+#[derive(Debug, Default)]
+pub struct Pairs {
+    open: bool,
+}
+
+impl Pairs {
+    /// Takes a unit, which may hold a single field; true where that makes a frame with the one before.
+    pub fn closes(&mut self, is_field: bool) -> bool {
+        let closes = is_field && self.open;
+        self.open = is_field && !closes;
+        closes
+    }
+}
+
 /// What has to be known to find `field_pic_flag` in the header of a slice (ISO/IEC 14496-10, 7.3.3).
 #[derive(Debug, Clone, Copy)]
 struct Sequence {
@@ -160,5 +175,15 @@ mod tests {
         assert!(!Fields::default().pass(Syntax::Mpeg12, &both));
         // A sequence extension.
         assert!(!Fields::default().pass(Syntax::Mpeg12, &annexed(&[&[0xb5, 0x14, 0x8a, 0x00, 0x01]])));
+    }
+
+    #[test]
+    fn every_other_single_field_closes_a_frame() {
+        let closes = |fields: &[bool]| {
+            let mut pairs = Pairs::default();
+            fields.iter().map(|is_field| pairs.closes(*is_field)).collect::<Vec<_>>()
+        };
+        assert_eq!(closes(&[true; 4]), [false, true, false, true]);
+        assert_eq!(closes(&[true, false, true, true]), [false, false, false, true]);
     }
 }

@@ -12,7 +12,7 @@ mod ranges_properties;
 mod rate;
 
 pub use cutter::{Cut, Cutter};
-pub use fields::Fields;
+pub use fields::{Fields, Pairs};
 pub use model::{ChunkId, FrameTime, Nanos};
 pub use preface::{Preface, Told};
 pub use random_access::{Framing, Signs, Start, Syntax};

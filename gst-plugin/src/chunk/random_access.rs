@@ -81,6 +81,13 @@ impl Syntax {
             Self::Ffv1 => unit.first_chunk().map(|bytes| one(u16::from_be_bytes(*bytes) >= FFV1_KEY)),
         }
     }
+
+    /// True where the decoder lays film grain over the pictures (AV1). libaom 3.6 does so with variables that all its
+    /// decoders in a process share: several at once lay it otherwise in every run.
+    pub fn has_grain(self, unit: &[u8]) -> bool {
+        let tells = |obu: Option<(u8, &[u8])>| obu.is_some_and(|(kind, data)| kind == SEQUENCE && tells_of_grain(data));
+        self == Self::Av1 && obus(unit).any(tells)
+    }
 }
 
 fn one(starts: bool) -> Signs {
@@ -165,17 +172,42 @@ fn sei_number(data: &[u8]) -> Option<(usize, &[u8])> {
     Some((full * 255 + last, data.get(full + 1..)?))
 }
 
+const SEQUENCE: u8 = 1;
+
+/// The OBUs of a temporal unit, type and payload; `None` for what cannot be read.
+fn obus(unit: &[u8]) -> impl Iterator<Item = Option<(u8, &[u8])>> {
+    let mut left = unit;
+    std::iter::from_fn(move || {
+        let (first, rest) = left.split_first()?;
+        left = &[];
+        let (kind, has_extension, has_size) = (first >> 3 & 0xf, first & 4 != 0, first & 2 != 0);
+        let payload = || {
+            let rest = rest.get(usize::from(has_extension)..)?;
+            let (size, rest) = if has_size { leb128(rest)? } else { (rest.len(), rest) };
+            rest.split_at_checked(size)
+        };
+        Some(payload().map(|(data, next)| {
+            left = next;
+            (kind, data)
+        }))
+    })
+}
+
+/// The last bit of a sequence header, `film_grain_params_present`, before the one that ends it (5.5.1).
+fn tells_of_grain(header: &[u8]) -> bool {
+    let Some(end) = header.iter().rposition(|byte| *byte != 0) else { return false };
+    let bits = header.get(end.saturating_sub(1)..=end).unwrap_or_default();
+    let bits = bits.iter().fold(0u16, |bits, byte| bits << 8 | u16::from(*byte));
+    bits >> bits.trailing_zeros() >> 1 & 1 == 1
+}
+
 /// A key frame that is shown, behind a sequence header: those that are shown later leave what is before them in use.
 fn av1(unit: &[u8]) -> Option<Signs> {
-    const SEQUENCE: u8 = 1;
     const HEADER: u8 = 3;
     const FRAME: u8 = 6;
-    let (mut left, mut still, mut has_sequence, mut signs) = (unit, false, false, None);
-    while let Some((first, rest)) = left.split_first() {
-        let (kind, has_extension, has_size) = (first >> 3 & 0xf, first & 4 != 0, first & 2 != 0);
-        let rest = rest.get(usize::from(has_extension)..)?;
-        let (size, rest) = if has_size { leb128(rest)? } else { (rest.len(), rest) };
-        let (data, next) = rest.split_at_checked(size)?;
+    let (mut still, mut has_sequence, mut signs) = (false, false, None);
+    for obu in obus(unit) {
+        let (kind, data) = obu?;
         match kind {
             SEQUENCE => {
                 (has_sequence, signs) = (true, Some(NOTHING));
@@ -192,7 +224,6 @@ fn av1(unit: &[u8]) -> Option<Signs> {
             2 | 5 | 15 => signs = Some(NOTHING),
             _ => {}
         }
-        left = next;
     }
     signs
 }
@@ -353,6 +384,16 @@ mod tests {
         }
         assert_eq!(starts(Syntax::Av1, &unit(&[&key])), Some(false));
         assert_eq!(starts(Syntax::Av1, &unit(&[&[0x32, 200, 0x10]])), None);
+    }
+
+    #[test]
+    fn film_grain_is_told_by_the_sequence_headers_last_bit() {
+        let told = |header: &[u8]| {
+            Syntax::Av1.has_grain(&[&[0x12, 0, 0x0a, header.len() as u8], header, &[0x32, 1, 0x10]].concat())
+        };
+        assert!(told(&[0, 0b0000_1100]) && told(&[1, 0b1000_0000]) && told(&[3, 0x80, 0]));
+        assert!(!told(&[0xff, 0b0011_0100]) && !told(&[0, 0x80]) && !told(&[0, 0]) && !told(&[]));
+        assert!(!Syntax::Vp9.has_grain(&[0x12, 0, 0x0a, 1, 3]));
     }
 
     #[test]

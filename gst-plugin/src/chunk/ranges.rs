@@ -106,6 +106,9 @@ pub enum Uncuttable {
     /// Two units make one frame.
     #[error("packet {0} is a single field")]
     Field(u64),
+    /// Decoders that work at the same time disturb one another.
+    #[error("film grain comes out right from one decoder at a time only")]
+    Grain,
     /// Two frames are shown at once.
     #[error("packet {0} has the time of another")]
     SameTime(u64),

@@ -170,6 +170,7 @@ impl Coded {
     /// Takes the next unit, in decode order. Returns the chunks that are whole now.
     pub(super) fn push(&mut self, mut unit: gst::Buffer) -> Result<Vec<CodedChunk>, Unfit> {
         let (signs, preface, is_field) = match (self.syntax, unit.map_readable()) {
+            (Some(syntax), Ok(bytes)) if syntax.has_grain(&bytes) => return Err(Uncuttable::Grain.into()),
             (Some(syntax), Ok(bytes)) => {
                 let signs = syntax.signs(&bytes);
                 let starts = signs.is_some_and(|signs| signs.start.is_some());
