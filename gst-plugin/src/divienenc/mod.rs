@@ -41,7 +41,8 @@
 //! `origin` ns of running time on, as ffmpeg's does with `round=near`; `chunk-frames` counts what comes out of it. With raw video both
 //! hold a frame back, and events that come just then leave a frame early.
 //! `frame-caps` replaces fields of the caps that the encoder reads: a rate or colours
-//! that the input does not know itself.
+//! that the input does not know itself. With an interlace mode among them they are all that the encoder reads beside
+//! the layout of the frames.
 //!
 //! For every chunk done and joined, before it leaves, the element posts an element message `divien-chunk-done` with the fields `id`, `frames`,
 //! `bytes` (uint64), `lane` (uint) and `seconds` (double).

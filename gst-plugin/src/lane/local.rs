@@ -287,13 +287,19 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, 
     Ok(Built { pipeline, encoder, sieve })
 }
 
-/// Puts these fields into the caps that leave `element`.
+/// Puts these fields into the caps that leave `element`. With an interlace mode among them they are all that is said of
+/// the frames beside their layout.
 fn tell_frames(element: &gst::Element, fields: &gst::Structure) {
     let (Some(src), fields) = (element.static_pad("src"), fields.clone()) else { return };
     src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) {
             let mut caps = caps.caps_owned();
             for structure in caps.make_mut().iter_mut() {
+                if fields.has_field("interlace-mode") {
+                    let others =
+                        structure.fields().map(ToString::to_string).filter(|name| !LAYOUT.contains(&name.as_str()));
+                    structure.remove_fields(others.collect::<Vec<_>>());
+                }
                 for (name, value) in fields.iter() {
                     structure.set_value(name, value.clone());
                 }
@@ -303,6 +309,8 @@ fn tell_frames(element: &gst::Element, fields: &gst::Structure) {
         gst::PadProbeReturn::Ok
     });
 }
+
+const LAYOUT: [&str; 3] = ["format", "width", "height"];
 
 /// Parsers and muxers take caps that lack fields of theirs, where appsink wants all. One that wants all as well refuses
 /// the joined stream's.
