@@ -5,6 +5,7 @@
 //! frames presentation times as well. But the order itself tells: a B picture is shown when it is decoded, and any other
 //! when the next one that is no B picture is decoded.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use gst::prelude::*;
@@ -88,6 +89,64 @@ fn after_start(data: &[u8], fits: impl Fn(u8) -> bool) -> Option<&[u8]> {
     data.get(at + 4..)
 }
 
+/// A picture that says no more than that there is none is no longer (as in ffmpeg's mpeg4_unpack_bframes).
+const NOT_CODED: usize = 19;
+
+/// Gives every picture a packet's time where some packets hold two and others none but a note that there is none, as DivX
+/// and Xvid write B pictures into AVI.
+#[derive(Default)]
+struct Slots {
+    /// Times that no picture has taken yet.
+    free: VecDeque<u64>,
+    pictures: VecDeque<gst::Buffer>,
+    last: Option<u64>,
+}
+
+impl Slots {
+    fn take(&mut self, picture: gst::Buffer) -> Vec<gst::Buffer> {
+        let Some(dts) = picture.dts().map(gst::ClockTime::nseconds) else { return vec![picture] };
+        let is_new = self.last.is_none_or(|last| dts > last);
+        if is_new {
+            // What the parser counted on to for the second picture in a packet.
+            self.free.clear();
+            self.free.push_back(dts);
+            self.last = Some(dts);
+        }
+        if !(is_not_coded(&picture) && (!is_new || !self.pictures.is_empty())) {
+            self.pictures.push_back(picture);
+        }
+        let mut ready = Vec::new();
+        while !self.pictures.is_empty()
+            && let Some(slot) = self.free.pop_front()
+        {
+            ready.extend(self.pictures.pop_front().map(|picture| at(picture, slot)));
+        }
+        ready
+    }
+
+    /// Those that are left.
+    fn release(&mut self) -> Vec<gst::Buffer> {
+        let mut last = self.last.unwrap_or_default();
+        let next = |picture: gst::Buffer| {
+            last = last.saturating_add(picture.duration().map_or(0, gst::ClockTime::nseconds));
+            at(picture, last)
+        };
+        std::mem::take(&mut self.pictures).into_iter().map(next).collect()
+    }
+}
+
+fn at(mut picture: gst::Buffer, dts: u64) -> gst::Buffer {
+    picture.make_mut().set_dts(gst::ClockTime::from_nseconds(dts));
+    picture
+}
+
+/// A P picture with nothing in it.
+fn is_not_coded(picture: &gst::BufferRef) -> bool {
+    let Ok(data) = picture.map_readable() else { return false };
+    let header = after_start(&data, |code| code == 0xB6).and_then(<[u8]>::first);
+    data.len() <= NOT_CODED && header.is_some_and(|byte| byte >> 6 == 1)
+}
+
 /// More B pictures in a row than encoders make: their reference then waits no longer, and is shown after them.
 const MOST_WAITING: usize = 64;
 
@@ -137,29 +196,40 @@ pub(super) fn element(form: Form, order_alone: bool) -> Result<gst::Element, Err
         return Err(Error::Fault { what: "identity without pads".into() });
     };
     let out = out.downgrade();
-    let waiting = Mutex::new(Waiting::default());
-    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    sink.add_probe(mask, move |_, info| {
-        let Some(out) = out.upgrade() else { return gst::PadProbeReturn::Ok };
-        if let Some(event) = info.event() {
-            if event.type_() == gst::EventType::Eos {
-                // What a refused packet means is told by the element that refused it.
-                let last = lock(&waiting).release(None);
-                let _ = push(&out, last);
-            }
-            return gst::PadProbeReturn::Ok;
-        }
-        let Some(buffer) = info.buffer().map(ToOwned::to_owned) else { return gst::PadProbeReturn::Ok };
+    let taken = move |waiting: &mut Waiting, buffer: gst::Buffer| {
         let (is_b, low_delay) = buffer.map_readable().map_or((false, None), |m| (form.is_b(&m), form.is_low_delay(&m)));
         let packet = Packet {
             pts: buffer.pts().filter(|_| !order_alone).map(gst::ClockTime::nseconds),
             dts: buffer.dts().map(gst::ClockTime::nseconds),
             is_b,
         };
-        let ready = {
-            let mut waiting = lock(&waiting);
-            waiting.in_order |= order_alone && low_delay == Some(true);
-            waiting.take(buffer, packet)
+        waiting.in_order |= order_alone && low_delay == Some(true);
+        waiting.take(buffer, packet)
+    };
+    let waiting = Mutex::new((Slots::default(), Waiting::default()));
+    let packed = form == Form::Mpeg4 && order_alone;
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    sink.add_probe(mask, move |_, info| {
+        let Some(out) = out.upgrade() else { return gst::PadProbeReturn::Ok };
+        if let Some(event) = info.event() {
+            if event.type_() == gst::EventType::Eos {
+                // What a refused packet means is told by the element that refused it.
+                let last = {
+                    let (slots, waiting) = &mut *lock(&waiting);
+                    let left = slots.release();
+                    let mut last: Vec<_> = left.into_iter().flat_map(|buffer| taken(waiting, buffer)).collect();
+                    last.extend(waiting.release(None));
+                    last
+                };
+                let _ = push(&out, last);
+            }
+            return gst::PadProbeReturn::Ok;
+        }
+        let Some(buffer) = info.buffer().map(ToOwned::to_owned) else { return gst::PadProbeReturn::Ok };
+        let ready: Vec<_> = {
+            let (slots, waiting) = &mut *lock(&waiting);
+            let timed = if packed { slots.take(buffer) } else { vec![buffer] };
+            timed.into_iter().flat_map(|buffer| taken(waiting, buffer)).collect()
         };
         info.data = None;
         info.flow_res = push(&out, ready);
@@ -221,6 +291,33 @@ mod tests {
             waiting.packets.len()
         });
         assert!(most.max() < Some(MOST_WAITING));
+    }
+
+    #[test]
+    fn pictures_that_share_a_packet_take_the_times_of_those_that_hold_none() {
+        gst::init().unwrap();
+        let picture = |kind: u8, length: usize, dts: u64| {
+            let bytes = [&[0, 0, 1, 0xB6, kind << 6][..], &vec![1; length]].concat();
+            at(gst::Buffer::from_slice(bytes), dts)
+        };
+        let timed = |all: Vec<gst::Buffer>| {
+            let mut slots = Slots::default();
+            let mut times: Vec<_> = all.into_iter().flat_map(|picture| slots.take(picture)).collect();
+            times.extend(slots.release());
+            times.iter().map(|b| b.dts().unwrap().nseconds()).collect::<Vec<_>>()
+        };
+        const LONG: usize = 100;
+        let plain = vec![picture(0, LONG, 0), picture(1, LONG, 4), picture(2, LONG, 8), picture(1, 2, 12)];
+        assert_eq!(timed(plain), [0, 4, 8, 12]);
+        // P and B in one packet, another B, none; the parser counts on to the time of the second of two.
+        let packed =
+            |at: u64| [picture(1, LONG, at), picture(2, LONG, at + 4), picture(2, LONG, at + 4), picture(1, 1, at + 8)];
+        let two: Vec<_> = [picture(0, LONG, 0)].into_iter().chain(packed(4)).chain(packed(16)).collect();
+        assert_eq!(timed(two), [0, 4, 8, 12, 16, 20, 24]);
+        let one = vec![picture(1, LONG, 4), picture(2, LONG, 8), picture(1, 1, 8), picture(1, LONG, 12)];
+        assert_eq!(timed(one), [4, 8, 12]);
+        // The stream ends before the packet that holds none.
+        assert_eq!(timed(vec![picture(1, LONG, 4), picture(2, LONG, 8), picture(2, LONG, 8)]), [4, 8, 8]);
     }
 
     #[test]
