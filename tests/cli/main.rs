@@ -9,6 +9,7 @@ mod errors;
 mod files;
 mod filters;
 mod habits;
+mod streams;
 mod video;
 
 use std::path::{Path, PathBuf};

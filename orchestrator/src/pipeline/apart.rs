@@ -12,7 +12,7 @@ use gstdivien::chunk::{Mode, Start};
 
 use super::encoder::Encoder;
 use super::gate::{end_behind, refuse};
-use super::video::{Shape, flip_direction, formats, is_grey};
+use super::video::{Shape, flip_direction, formats, is_grey, refuse_fields};
 use super::{Shared, lock, loss};
 use crate::error::Error;
 use crate::plan::Plan;
@@ -27,6 +27,7 @@ pub(super) fn begin(
     shared: &Arc<Shared>,
 ) -> Result<(), Error> {
     let (video, decoded) = (&plan.video, &units.pictures);
+    refuse_fields(decoded, &plan.input)?;
     // Grey has no matrix, and videoconvert of 1.22 spoils it where none, or another, is named.
     let matrix = if is_grey(decoded) { " matrix-mode=none" } else { "" };
     // The first size is that of all, as in ffmpeg: a file says it once.

@@ -99,10 +99,13 @@ impl Encoder {
             });
         };
         let told = self.caps(&raw);
-        if let Some(fields) = told.structure(0).zip(raw.structure(0)).map(|(told, raw)| differing(told, raw)) {
+        // The first pictures tell the form of all, as in ffmpeg: decoders tell it by the pictures of each chunk.
+        if let Some(fields) = told.structure(0).map(form) {
             self.element.set_property("frame-caps", gst::Caps::builder_full().structure(fields).build());
         }
-        self.element.set_property("filter", filter);
+        let format = raw.structure(0).and_then(|s| s.get::<String>("format").ok());
+        let format = format.map_or_else(String::new, |format| format!(" ! video/x-raw,format={format}"));
+        self.element.set_property("filter", format!("{filter}{format}"));
         let cut = match mode {
             Mode::Fixed => "fixed",
             Mode::Keyframe => "keyframe",
@@ -200,17 +203,11 @@ impl Encoder {
     }
 }
 
-/// The fields of the first that the second has not, or has otherwise.
-fn differing(told: &gst::StructureRef, raw: &gst::StructureRef) -> gst::Structure {
-    let mut fields = gst::Structure::new_empty(told.name());
-    for (name, value) in told.iter().filter(|(name, value)| !raw.value(*name).is_ok_and(|v| equal(v, value))) {
-        fields.set_value(name, value.clone());
-    }
+/// What caps say beside the layout of the pictures.
+fn form(told: &gst::StructureRef) -> gst::Structure {
+    let mut fields = told.to_owned();
+    fields.remove_fields(["format", "width", "height"]);
     fields
-}
-
-fn equal(a: &glib::SendValue, b: &glib::SendValue) -> bool {
-    a.compare(b) == Some(std::cmp::Ordering::Equal)
 }
 
 fn format(caps: &gst::CapsRef) -> Option<gst_video::VideoFormat> {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
+use gstdivien::chunk::{Fields, Pairs, Syntax};
+use gstdivien::lane::fields_of;
 
 use super::{Shared, lock};
 use crate::mux::Codec;
@@ -189,7 +191,12 @@ impl Losses {
 
 /// Follows the packets through `decoder`. Codecs with packets that show the last picture again, and such as are not
 /// known, are left out.
-pub(super) fn follow(decoder: &gst::Element, codec: &Codec, window: Range<i64>, shared: &Arc<Shared>) -> Option<()> {
+pub(super) fn follow(
+    (decoder, syntax): (&gst::Element, Option<Syntax>),
+    codec: &Codec,
+    window: Range<i64>,
+    shared: &Arc<Shared>,
+) -> Option<()> {
     let one_each = !matches!(codec, Codec::Mpeg4 | Codec::Theora | Codec::Other(_));
     let (sink, source) = (decoder.static_pad("sink")?, decoder.static_pad("src")?);
     {
@@ -198,8 +205,16 @@ pub(super) fn follow(decoder: &gst::Element, codec: &Codec, window: Range<i64>, 
         losses.window = window;
     }
     let at_entry = Arc::clone(shared);
+    let fields = Mutex::new((None::<Fields>, Pairs::default()));
     sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let shown = info.buffer().filter(|buffer| !is_hidden(pad, buffer));
+        let closes = |buffer: &gst::Buffer| {
+            let (Some(syntax), Ok(bytes)) = (syntax, buffer.map_readable()) else { return false };
+            let (fields, pairs) = &mut *lock(&fields);
+            let of_caps = || pad.current_caps().map(|caps| fields_of(&caps)).unwrap_or_default();
+            pairs.closes(fields.get_or_insert_with(of_caps).pass(syntax, &bytes))
+        };
+        // A frame has the time of its first field.
+        let shown = info.buffer().filter(|buffer| !is_hidden(pad, buffer) && !closes(buffer));
         if let Some(time) = shown.and_then(|buffer| time(pad, buffer)) {
             lock(&at_entry.losses).entered(time);
         }

@@ -14,7 +14,7 @@ use gstdivien::lane::{DecoderSpec, FilterSpec, in_order};
 
 use super::encoder::Encoder;
 use super::gate::{Gate, Verdict, end_behind, refuse};
-use super::video::{Shape, flip_direction, formats, is_grey};
+use super::video::{Shape, flip_direction, formats, is_grey, refuse_fields};
 use super::{Shared, caps_filter, lock, loss, retime};
 use crate::error::Error;
 use crate::mux::Codec;
@@ -45,7 +45,7 @@ pub(super) fn head(
     if let Some(spec) = decoder {
         let none = |_| Error::NoElement { element: spec.name(), package: probe::PACKAGES };
         let decoder = spec.build(outlet.start()).map_err(none)?;
-        loss::follow(&decoder, &stream.codec, gate.window(), shared).ok_or_else(missing)?;
+        loss::follow((&decoder, spec.syntax()), &stream.codec, gate.window(), shared).ok_or_else(missing)?;
         elements.push(decoder);
     }
     let admits = make("identity")?;
@@ -60,7 +60,7 @@ pub(super) fn head(
     }
     let converter = make("videoconvert")?;
     let size = caps_filter("video/x-raw")?;
-    begin_with_the_pictures(&converter, encoder, &size, shared)?;
+    begin_with_the_pictures(&converter, encoder, &size, (shared, &plan.input))?;
     elements.extend([converter, make("videoscale")?, size]);
     if let Some(method) = video.filters.turn {
         let flip = make("videoflip")?;
@@ -70,7 +70,7 @@ pub(super) fn head(
     let each = filter(video.filters.elements.trim_start_matches(" ! "))?;
     elements.extend(each.elements().map_err(|e| fault(&e))?);
     let formats = caps_filter(&formats(video))?;
-    tell(&formats.static_pad("src").ok_or_else(missing)?, shared, encoder);
+    tell(&formats, shared, encoder).ok_or_else(missing)?;
     elements.push(formats);
     Ok((elements, entry))
 }
@@ -81,17 +81,20 @@ fn begin_with_the_pictures(
     converter: &gst::Element,
     encoder: &Arc<Encoder>,
     size: &gst::Element,
-    shared: &Arc<Shared>,
+    (shared, input): (&Arc<Shared>, &str),
 ) -> Result<(), Error> {
     let Some(pad) = converter.static_pad("sink") else {
         return Err(Error::Fault { what: "a converter without a pad".into() });
     };
-    let (encoder, size, shared) = (Arc::clone(encoder), size.downgrade(), Arc::clone(shared));
+    let (encoder, size, shared, input) = (Arc::clone(encoder), size.downgrade(), Arc::clone(shared), input.to_owned());
     let converting = converter.downgrade();
     let first = Mutex::new(None);
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         match info.event().map(|e| e.view()) {
             Some(gst::EventView::Caps(caps)) => {
+                if let Err(refused) = refuse_fields(caps.caps(), &input) {
+                    shared.fail(refused);
+                }
                 // Grey has no matrix, and videoconvert of 1.22 spoils it where none, or another, is named.
                 if let Some(converter) = converting.upgrade().filter(|_| is_grey(caps.caps())) {
                     converter.set_property_from_str("matrix-mode", "none");
@@ -99,10 +102,7 @@ fn begin_with_the_pictures(
                 let form = Shape::of(caps.caps());
                 let before = *lock(&first).get_or_insert(form);
                 if before != form {
-                    let ((w, h), (width, height)) = (form.size, before.size);
-                    shared.note(&format!(
-                        "the pictures change from {width}x{height} to {w}x{h}: they are scaled to the first size"
-                    ));
+                    shared.note(&before.change(&form));
                 } else if let Some(size) = size.upgrade() {
                     size.set_property("caps", before.caps());
                 }
@@ -121,20 +121,43 @@ fn begin_with_the_pictures(
     Ok(())
 }
 
-/// Remembers the form in which pictures reach the encoder, and says there what the input does.
-fn tell(pad: &gst::Pad, shared: &Arc<Shared>, encoder: &Arc<Encoder>) {
+/// True for pictures that differ in nothing but how they are meant: an encoder is told that once, as in ffmpeg.
+fn is_laid_out(first: &gst::CapsRef, caps: &gst::CapsRef) -> bool {
+    let layout = |caps: &gst::CapsRef| (named_format(caps), Shape::of(caps).size);
+    layout(first) == layout(caps)
+}
+
+fn named_format(caps: &gst::CapsRef) -> Option<String> {
+    caps.structure(0).and_then(|s| s.get("format").ok())
+}
+
+/// Remembers the form in which pictures reach the encoder behind `formats`, and says there what the input does.
+fn tell(formats: &gst::Element, shared: &Arc<Shared>, encoder: &Arc<Encoder>) -> Option<()> {
     let (encoder, shared) = (Arc::clone(encoder), Arc::clone(shared));
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+    let (form, filter) = (Mutex::new(None::<gst::Caps>), formats.downgrade());
+    formats.static_pad("src")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view()) {
-            let caps = encoder.caps(caps.caps());
+            let mut caps = encoder.caps(caps.caps());
             if let Some(told) = encoder.conversion(&caps) {
                 shared.note(&told);
             }
             lock(&shared.raw_caps).get_or_insert_with(|| caps.clone());
+            let mut form = lock(&form);
+            match &*form {
+                Some(first) if is_laid_out(first, &caps) => caps = first.clone(),
+                Some(_) => {}
+                None => {
+                    if let Some((filter, format)) = filter.upgrade().zip(named_format(&caps)) {
+                        filter.set_property("caps", gst::Caps::builder("video/x-raw").field("format", format).build());
+                    }
+                    *form = Some(caps.clone());
+                }
+            }
             info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
         }
         gst::PadProbeReturn::Ok
     });
+    Some(())
 }
 
 /// Counts frames, and keeps those outside the window away from the encoder.

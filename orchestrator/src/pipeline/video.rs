@@ -82,6 +82,13 @@ pub(super) fn is_grey(caps: &gst::CapsRef) -> bool {
     gst_video::VideoInfo::from_caps(caps).is_ok_and(|info| info.format_info().is_gray())
 }
 
+/// Decoders hand over single fields of HEVC, of which nothing in GStreamer 1.22 makes frames.
+pub(super) fn refuse_fields(decoded: &gst::CapsRef, input: &str) -> Result<(), Error> {
+    let by_fields = decoded.features(0).is_some_and(|f| f.contains("format:Interlaced"));
+    let reason = "its pictures are coded field by field, of which this GStreamer makes no frames; turn it into another format first";
+    if by_fields { Err(Error::NotAVideo { input: input.into(), reason: reason.into() }) } else { Ok(()) }
+}
+
 /// The size of pictures and the form of their pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Shape {
@@ -94,6 +101,17 @@ impl Shape {
         let field = |name| caps.structure(0).and_then(|s| s.get::<i32>(name).ok()).unwrap_or_default();
         let aspect = caps.structure(0).and_then(|s| s.get("pixel-aspect-ratio").ok());
         Self { size: (field("width"), field("height")), aspect }
+    }
+
+    /// What is to be said when pictures of this shape become those of `other`.
+    pub(super) fn change(&self, other: &Self) -> String {
+        let ((width, height), (w, h)) = (self.size, other.size);
+        if self.size != other.size {
+            return format!("the pictures change from {width}x{height} to {w}x{h}: they are scaled to the first size");
+        }
+        let named = |shape: &Self| shape.aspect.map_or("1:1".into(), |a| format!("{}:{}", a.numer(), a.denom()));
+        let (before, after) = (named(self), named(other));
+        format!("the pictures' pixels change from {before} to {after}: they are scaled to the first shape")
     }
 
     pub(super) fn caps(&self) -> gst::Caps {

@@ -275,6 +275,8 @@ fn cut(job: &Job, stream: &Stream, (chunk_frames, needs): (u32, Needs), notes: &
     let why = match &stream.cutting {
         Cutting::Whole => return None,
         Cutting::Refused(why) => why.clone(),
+        // That there is nothing is told in the end.
+        Cutting::Apart(units) if units.wanted().is_empty() => return None,
         Cutting::Apart(units) => match chunk::cut_for(&units.all, chunk_frames.into(), mode, needs) {
             Ok(_) => return Some(mode),
             Err(why) => why.to_string(),

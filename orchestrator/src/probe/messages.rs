@@ -6,6 +6,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::error::Error;
 
 /// The messages that the opening of an input and the run behind it have to know of, in the order they were posted.
+///
+/// There is no bound: whoever posts may be the thread that hears, and must not wait for itself. What is heard comes once
+/// for a chunk, a stream or a fault, so that no more wait than a standing terminal leaves unheard, a few hundred bytes each.
 pub type Messages = UnboundedReceiver<gst::Message>;
 
 /// Listens to `pipeline`.

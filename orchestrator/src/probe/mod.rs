@@ -16,6 +16,7 @@ mod priming;
 mod scan;
 mod settle;
 mod tags;
+mod times;
 mod told;
 mod transport;
 mod whole;
@@ -37,6 +38,7 @@ pub use facts::{Cutting, Facts, Orientation, Stream, Units};
 pub use messages::{Messages, said};
 pub use pace::{Pace, Pause};
 pub(crate) use scan::is_hidden;
+use times::Times;
 
 /// How long the elements get to stop on their own before the process ends over them.
 const STOP: Duration = Duration::from_millis(1000);
@@ -105,6 +107,8 @@ impl Source {
 pub struct Outlet {
     queue: gst::Element,
     id: Option<String>,
+    /// Its track has no edit list.
+    is_whole: bool,
     state: Arc<Mutex<OutletState>>,
 }
 
@@ -176,15 +180,16 @@ pub fn open(input: &Input) -> Result<Source, Error> {
         Input::File(path) => Some(path.as_path()).filter(|p| p.is_file()),
         Input::Stdin => None,
     };
+    let mut told = path.map(told::read).unwrap_or_default();
     let mut movie = None;
     if is_raw {
         let pad = element.static_pad("src").ok_or_else(|| fault(&"no pad"))?;
-        let outlet = hold(&pipeline, &pad, true, false)?;
+        let outlet = hold(&pipeline, &pad, Times::Kept, false)?;
         lock(&found).outlets.push((pad, outlet));
     } else {
         let parse = parser()?;
         movie = Some(movie::hide(&parse, path));
-        watch(&pipeline, &parse, &found);
+        watch(&pipeline, &parse, &found, told.whole());
         pipeline.add(&parse).and_then(|()| element.link(&parse)).map_err(|e| fault(&e))?;
     }
     // A failed change of state is explained by a message, read below.
@@ -193,7 +198,6 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let settle::Heard { complaint, missing, .. } = heard.inspect_err(|_| close(&pipeline))?;
     // A pipe cannot be read twice.
     let (mut early, delays) = path.map(|p| (priming::read(p), codec_delay::read(p))).unwrap_or_default();
-    let mut told = path.map(told::read).unwrap_or_default();
     let duration = movie.and_then(|movie| lock(&movie).duration());
     let complaint = told.fault.take().or(complaint);
     let mut facts = Facts { name, complaint, duration, ..Facts::default() };
@@ -242,7 +246,9 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             stream.delay = stream_number(&pad).and_then(|n| delays.get(&n).copied()).unwrap_or(0);
         }
         tags::read(said, &mut stream, &mut facts);
+        let mut is_whole = false;
         if let Some(track) = stream_number(&pad).and_then(|n| told.tracks.remove(&n)) {
+            is_whole = track.is_whole;
             early_pictures |= track.is_early && stream.kind == Kind::Video && !stream.still && facts.video().is_none();
             stream.flags = Flags { default: track.default.or(stream.flags.default), forced: track.forced };
             stream.language = track.language.filter(|_| stream.language.is_some()).or(stream.language);
@@ -253,9 +259,9 @@ pub fn open(input: &Input) -> Result<Source, Error> {
             facts.start = Some(facts.start.map_or(first, |s: i64| s.min(first)));
         }
         facts.streams.push(stream);
-        outlets.push(Outlet { id: pad.stream_id().map(|id| id.to_string()), ..outlet });
-        // The demuxer takes the first time from the last.
-        if facts.duration.is_none() && !jumps {
+        outlets.push(Outlet { id: pad.stream_id().map(|id| id.to_string()), is_whole, ..outlet });
+        // The demuxer takes the first time from the last, and has no last one of a transport stream from a pipe.
+        if facts.duration.is_none() && !jumps && (clock.is_none() || path.is_some()) {
             facts.duration = pad.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds);
         }
     }
@@ -292,9 +298,10 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
         frames: range.frames.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
     };
     let has_gaps = source.has_gaps();
+    let is_whole = source.outlets.get(index).is_some_and(|o| o.is_whole);
     let (alone, twice) = (source.has_decode_times_alone(), source.has_decode_times_twice());
     let Some(stream) = source.facts.streams.get_mut(index) else { return };
-    let Some(scanned) = scan::scan(scan::Wanted { path, has_gaps, id: &id, part }) else { return };
+    let Some(scanned) = scan::scan(scan::Wanted { path, has_gaps, id: &id, is_whole, part }) else { return };
     if let Some(times) = &scanned.times {
         let measured = pace::measured(times, part, stream.named_rate());
         stream.pace = measured.pace;
@@ -368,7 +375,7 @@ fn package_of(factory: &str) -> &'static str {
     }
 }
 
-fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found>>) {
+fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found>>, whole: Vec<u32>) {
     let list = Arc::clone(found);
     let added = move |_: &gst::Bin, _: &gst::Bin, element: &gst::Element| {
         if !splits(element) {
@@ -395,7 +402,8 @@ fn watch(pipeline: &gst::Pipeline, parse: &gst::Element, found: &Arc<Mutex<Found
     parse.connect_pad_added(move |parse, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
         let is_demuxed = lock(&list).demuxer.is_some();
-        match hold(&pipeline, pad, has_edits(parse), is_demuxed) {
+        let is_whole = stream_number(pad).is_some_and(|number| whole.contains(&number));
+        match hold(&pipeline, pad, Times::of(parse, is_whole), is_demuxed) {
             Ok(outlet) => lock(&list).outlets.push((pad.clone(), outlet)),
             Err(error) => gst::element_error!(pipeline, gst::CoreError::Failed, ["{error}"]),
         }
@@ -421,17 +429,11 @@ fn splits(element: &gst::Element) -> bool {
     factory.has_type(gst::ElementFactoryType::DEMUXER) && factory.static_pad_templates().iter().any(opens)
 }
 
-/// True when the demuxer's segments say more than that time goes on: MP4's edit lists.
-fn has_edits(parse: &gst::Element) -> bool {
-    let Some(bin) = parse.downcast_ref::<gst::Bin>() else { return false };
-    bin.children().iter().any(|e| e.factory().is_some_and(|f| f.name() == "qtdemux"))
-}
-
 /// Puts a queue behind a stream and stops it there at its first packet.
 ///
 /// Segments without edits are made open ones: matroskademux of 1.22 begins one at the first packet's time
 /// and replaces it when another track turns out to be earlier, which moves the frames in between.
-fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool, is_demuxed: bool) -> Result<Outlet, Error> {
+fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, times: Times, is_demuxed: bool) -> Result<Outlet, Error> {
     let fault = |what: String| Error::Fault { what };
     let queue = make("queue")?;
     queue.set_property("max-size-buffers", 0u32);
@@ -480,10 +482,12 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool, is_demuxed: b
     });
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         let changed = match info.event().map(|event| event.view()) {
-            Some(gst::EventView::Segment(_)) if !has_edits => {
-                Some(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()))
+            Some(gst::EventView::Segment(segment)) => {
+                times.applied(segment.segment()).map(|segment| gst::event::Segment::new(&segment))
             }
-            Some(gst::EventView::Caps(caps)) if is_demuxed => as_whole_pictures(caps.caps()),
+            Some(gst::EventView::Caps(caps)) if is_demuxed => {
+                as_whole_pictures(caps.caps()).map(|caps| gst::event::Caps::new(&caps))
+            }
             _ => None,
         };
         if let Some(event) = changed {
@@ -498,16 +502,16 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, has_edits: bool, is_demuxed: b
     pipeline.add_many([&shield, &queue]).and_then(|()| shield.link(&queue)).map_err(fails)?;
     queue.sync_state_with_parent().and_then(|()| shield.sync_state_with_parent()).map_err(fails)?;
     pad.link(&entry).map_err(|e| fault(format!("cannot link a stream: {e}")))?;
-    Ok(Outlet { queue, id: None, state })
+    Ok(Outlet { queue, id: None, is_whole: false, state })
 }
 
 /// A packet of Motion JPEG in a container is a picture; matroskademux of 1.22 does not say so, and libav's decoder wants to
 /// hear it.
-fn as_whole_pictures(caps: &gst::CapsRef) -> Option<gst::Event> {
+fn as_whole_pictures(caps: &gst::CapsRef) -> Option<gst::Caps> {
     let silent = caps.structure(0).is_some_and(|s| s.name() == "image/jpeg" && !s.has_field("parsed"));
     let mut told = caps.to_owned();
     told.make_mut().set("parsed", true);
-    silent.then(|| gst::event::Caps::new(&told))
+    silent.then_some(told)
 }
 
 /// The end of a stream without packets has to be there for whoever is linked behind. A stream of texts has said all about

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use gstdivien::chunk::Unit;
+use gstdivien::chunk::{Uncuttable, Unit};
 use gstdivien::lane::DecoderSpec;
 
 use super::make;
@@ -19,6 +19,9 @@ pub(super) fn look(scanned: &Scanned) -> Result<gst::Caps, String> {
     let caps = scanned.caps.as_ref().ok_or("nothing tells its form")?;
     let decoder = DecoderSpec::of(caps).ok_or("nothing here decodes it")?;
     let first = &units[..units.len().min(scanned.first.len())];
+    if let Some(at) = first.iter().position(|unit| unit.is_field) {
+        return Err(Uncuttable::Field(at as u64).to_string());
+    }
     let seen = decoded(&decoder, caps, first, scanned.first.clone()).ok_or("its first pictures cannot be decoded")?;
     let [form] = seen.forms.as_slice() else {
         return Err("its first pictures cannot be decoded, or are of several forms".into());

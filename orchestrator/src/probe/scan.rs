@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use gstdivien::chunk::{Fields, Syntax, Unit};
+use gstdivien::chunk::{Fields, Pairs, Syntax, Uncuttable, Unit};
 use gstdivien::lane::{DecoderSpec, fields_of};
 
 use super::pace::Part;
-use super::{has_edits, input, make, movie, parser, running_time, settle};
+use super::times::Times;
+use super::{as_whole_pictures, input, make, movie, parser, running_time, settle};
 use crate::sync::lock;
 
 /// So many packets are kept to be decoded, in bytes and in number.
@@ -40,6 +41,8 @@ pub(super) struct Wanted<'a> {
     pub(super) has_gaps: bool,
     /// The stream's id.
     pub(super) id: &'a str,
+    /// It has no edit list.
+    pub(super) is_whole: bool,
     pub(super) part: Part,
 }
 
@@ -62,7 +65,7 @@ fn read(pipeline: &gst::Pipeline, wanted: Wanted<'_>) -> Option<Scanned> {
     let seen = Arc::new(Mutex::new(Reader::new(wanted.part)));
     let over = Arc::new(AtomicBool::new(false));
     let entry = sink.static_pad("sink")?;
-    watch(&entry, &parse, &seen, &over);
+    watch(&entry, (&parse, wanted.is_whole), &seen, &over);
     let id = within_the_file(wanted.id).to_owned();
     parse.connect_pad_added(move |_, pad| {
         if pad.stream_id().is_some_and(|s| within_the_file(&s) == id) {
@@ -108,14 +111,20 @@ fn pass_over(pad: &gst::Pad, over: &Arc<AtomicBool>) {
 }
 
 /// Reads what passes, and ends the stream once enough is known.
-fn watch(entry: &gst::Pad, parse: &gst::Element, reader: &Arc<Mutex<Reader>>, over: &Arc<AtomicBool>) {
+fn watch(
+    entry: &gst::Pad,
+    (parse, is_whole): (&gst::Element, bool),
+    reader: &Arc<Mutex<Reader>>,
+    over: &Arc<AtomicBool>,
+) {
     let (reader, ended, parse) = (Arc::clone(reader), Arc::clone(over), parse.downgrade());
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     entry.add_probe(mask, move |pad, info| {
-        let edited = parse.upgrade().is_some_and(|p| has_edits(&p));
+        let times = parse.upgrade().map_or(Times::Open, |p| Times::of(&p, is_whole));
+        let edited = times != Times::Open;
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => {
-                lock(&reader).hear(event, edited);
+                lock(&reader).hear(event, times);
                 return gst::PadProbeReturn::Ok;
             }
             Some(gst::PadProbeData::Buffer(packet)) => {
@@ -141,19 +150,21 @@ struct Reader {
     kept_bytes: usize,
     syntax: Option<Syntax>,
     fields: Fields,
+    pairs: Pairs,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
 }
 
 impl Reader {
     fn new(part: Part) -> Self {
         let scanned = Scanned { times: Some(Vec::new()), units: Ok(Vec::new()), first: Vec::new(), caps: None };
-        Self { part, scanned, kept_bytes: 0, syntax: None, fields: Fields::default(), segment: None }
+        let (fields, pairs) = (Fields::default(), Pairs::default());
+        Self { part, scanned, kept_bytes: 0, syntax: None, fields, pairs, segment: None }
     }
 
-    fn hear(&mut self, event: &gst::Event, edited: bool) {
+    fn hear(&mut self, event: &gst::Event, times: Times) {
         match event.view() {
             gst::EventView::Caps(caps) => {
-                let caps = caps.caps_owned();
+                let caps = as_whole_pictures(caps.caps()).unwrap_or_else(|| caps.caps_owned());
                 if self.scanned.caps.as_ref().is_some_and(|before| *before != caps) {
                     self.refuse("its form changes on the way".into());
                 }
@@ -164,8 +175,9 @@ impl Reader {
                 self.fields = fields_of(&caps);
                 self.scanned.caps = Some(caps);
             }
-            gst::EventView::Segment(segment) if edited => {
-                let segment = segment.segment().downcast_ref::<gst::ClockTime>().cloned();
+            gst::EventView::Segment(segment) if times != Times::Open => {
+                let segment = segment.segment();
+                let segment = times.applied(segment).or_else(|| segment.downcast_ref::<gst::ClockTime>().cloned());
                 if self.segment.is_some() && !self.scanned.first.is_empty() {
                     self.refuse("its edit list has several parts".into());
                 }
@@ -208,13 +220,17 @@ impl Reader {
         }
         let (syntax, bytes) = (self.syntax?, packet.map_readable().ok()?);
         let signs = syntax.signs(&bytes);
+        if syntax.has_grain(&bytes) {
+            self.refuse(Uncuttable::Grain.to_string());
+        }
+        let is_field = self.fields.pass(syntax, &bytes);
         let end = packet.pts().zip(packet.duration()).and_then(|(pts, duration)| pts.checked_add(duration));
         let is_inside = |segment: &gst::FormattedSegment<gst::ClockTime>| {
             packet.pts().is_none_or(|pts| segment.clip(pts, end).is_some())
         };
         let nanos = gst::ClockTime::nseconds;
         let unit = Unit {
-            is_field: self.fields.pass(syntax, &bytes),
+            is_field,
             wanted: self.segment.as_ref().is_none_or(is_inside)
                 && time(pad, packet, edited).is_none_or(|time| self.part.contains(time)),
             ..Unit::new(packet.pts().map(nanos), packet.duration().map(nanos), signs)
@@ -222,7 +238,8 @@ impl Reader {
         if let Ok(units) = &mut self.scanned.units {
             units.push(unit);
         }
-        Some(signs?.shown)
+        // The second field has its own time, and is shown in the frame of the first.
+        if self.pairs.closes(is_field) { Some(0) } else { Some(signs?.shown) }
     }
 }
 

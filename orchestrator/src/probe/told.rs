@@ -30,6 +30,13 @@ pub(super) struct Told {
     pub fault: Option<String>,
 }
 
+impl Told {
+    /// The numbers of an MP4's tracks without an edit list.
+    pub(super) fn whole(&self) -> Vec<u32> {
+        self.tracks.iter().filter(|(_, track)| track.is_whole).map(|(number, _)| *number).collect()
+    }
+}
+
 /// One track.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Track {
@@ -41,6 +48,8 @@ pub(super) struct Track {
     pub forced: bool,
     /// It has packets before 0, all of which matroskademux puts at 0.
     pub is_early: bool,
+    /// An MP4 that shows all of it: it has no edit list.
+    pub is_whole: bool,
 }
 
 /// Reads the header of a Matroska or MP4 file; nothing is told of others.
@@ -60,7 +69,7 @@ fn of_matroska(head: &[u8]) -> Told {
         let language = language.map(|l| l.trim_end_matches('\0')).and_then(three);
         let is_set = |id, unsaid| field(id).map_or(unsaid, |body| number(body) == 1);
         let (default, forced) = (Some(is_set(DEFAULT, true)), is_set(FORCED, false));
-        told.tracks.insert(track, Track { language, default, forced, is_early: false });
+        told.tracks.insert(track, Track { language, default, forced, ..Track::default() });
     }
     for track in segment(head).filter(|(id, _)| *id == CLUSTER).flat_map(|(_, body)| early(body)) {
         if let Some(track) = told.tracks.get_mut(&track) {
@@ -104,7 +113,8 @@ fn of_mp4(index: &[u8]) -> Told {
         let packed = child(media, b"mdhd").and_then(|b| u32_at(b, if b.first() == Some(&1) { 32 } else { 20 }));
         let letters = packed.map(|p| [26u32, 21, 16].map(|shift| 0x60 + (p >> shift & 0x1F) as u8));
         let language = letters.as_ref().and_then(|l| std::str::from_utf8(l).ok()).and_then(three);
-        told.tracks.insert(number, Track { language, ..Track::default() });
+        let is_whole = child(trak, b"edts").is_none();
+        told.tracks.insert(number, Track { language, is_whole, ..Track::default() });
     }
     told
 }
@@ -163,7 +173,7 @@ mod tests {
         let told = of_matroska(&file);
         assert_eq!(
             told.tracks[&3],
-            Track { language: Some("ger".into()), default: Some(true), forced: true, is_early: false }
+            Track { language: Some("ger".into()), default: Some(true), forced: true, ..Track::default() }
         );
     }
 }

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod clip;
 pub mod coded;
 pub mod fidelity;
+pub mod fields;
 pub mod gst;
 pub mod place;
 pub mod probe;
