@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
-use crate::probe::{self, Facts, Messages, Stream, said};
-use crate::report::{Lane, Report, Snapshot, Summary, tell};
+use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
+use crate::report::{Lane, Report, Snapshot, Summary, counted, tell};
 use crate::signals::Signals;
 
 /// How often the report is brought up to date.
@@ -108,6 +108,13 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
             plan.input,
             if n == 1 { "once".to_owned() } else { format!("{n} times") }
         )),
+    }
+    if let Some(Breaks { places, first }) = source.breaks() {
+        report.warn(&format!(
+            "{}: packets of its video are missing or damaged in {}, first near byte {first}: pictures may be missing there",
+            plan.input,
+            counted(places, "place")
+        ));
     }
     let changed = source.changed().then(|| "other streams begin midway, which are not read".to_owned());
     let lost = watch.lost.or(changed).or_else(|| short(&plan, &source.facts, &written, &running, reached));
@@ -218,6 +225,9 @@ fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running, reach
     }
     if let Some(missing) = facts.cut {
         return Some(format!("the file is cut short: {missing} bytes that its header promises are missing"));
+    }
+    if let Some(at) = facts.damage.filter(|_| !running.is_cut()) {
+        return Some(format!("the file is damaged at byte {at}: what stood there is lost"));
     }
     let End { at, claimed } = End::of(plan, facts, written, reached)?;
     (claimed.saturating_sub(at) > 2_000_000_000 + claimed / 50)

@@ -141,3 +141,41 @@ fn nothing_is_said_of_how_a_part_without_frames_would_be_cut() {
     let outcome = run(&mut divien!("-y", "-i", &input, "-ss", "99", folder.path().join("out.mkv"))).failure();
     assert!(outcome.stderr.contains("3.000 s long") && !outcome.stderr.contains(IN_ORDER), "{outcome}");
 }
+
+#[test]
+fn damage_that_a_demuxer_passes_over_is_told() {
+    let folder = place::temporary();
+    let output = folder.path().join("out.mkv");
+    let coded = ["-c:v", "libx264", "-preset", "veryfast", "-g", "25"];
+    // The last cluster's second block is no element any more: nothing behind it would say that pictures are missing.
+    let matroska = folder.path().join("whole.mkv");
+    ffmpeg(&[SOURCE.as_slice(), &coded, &["-cluster_time_limit", "1000"]].concat(), &matroska);
+    let mut bytes = fs::read(&matroska).unwrap();
+    let cluster = bytes.windows(4).rposition(|w| w == [0x1f, 0x43, 0xb6, 0x75]).unwrap();
+    let block = cluster + 60 + bytes[cluster + 60..].windows(4).position(|w| w[0] == 0xa3 && w[3] == 0x81).unwrap();
+    bytes[block] = 0x03;
+    fs::write(&matroska, bytes).unwrap();
+    let outcome = run(divien!("-y", "-i", &matroska, "-preset", "ultrafast").arg(&output)).failure();
+    assert_eq!(outcome.status.code(), Some(75), "{outcome}");
+    outcome.says(&[&format!("damaged at byte {block}")]);
+    let part = run(divien!("-y", "-t", "1", "-i", &matroska, "-preset", "ultrafast").arg(&output)).success();
+    assert!(!part.stderr.contains("damaged"), "{part}");
+
+    // A packet of the first picture belongs to nobody now.
+    let transport = folder.path().join("whole.ts");
+    ffmpeg(&[SOURCE.as_slice(), &coded].concat(), &transport);
+    let whole = fs::read(&transport).unwrap();
+    let is_video = |p: &&[u8]| p[1] & 0x1f == 1 && p[2] == 0 && p[3] & 0x10 != 0;
+    let second = whole.chunks(188).enumerate().filter(|(_, p)| is_video(p)).nth(1).unwrap().0;
+    let mut bytes = whole.clone();
+    bytes[second * 188 + 1] |= 0x14;
+    fs::write(&transport, bytes).unwrap();
+    for input in ["file", "pipe"] {
+        let mut command = divien!("-y", "-i", if input == "file" { transport.to_str().unwrap() } else { "-" });
+        command.args(["-preset", "ultrafast"]).arg(&output).stdin(fs::File::open(&transport).unwrap());
+        run(&mut command).says(&["missing or damaged in 1 place"]);
+    }
+    fs::write(&transport, whole).unwrap();
+    let outcome = run(divien!("-y", "-i", &transport, "-preset", "ultrafast").arg(&output)).success();
+    assert!(!outcome.stderr.contains("damaged"), "{outcome}");
+}

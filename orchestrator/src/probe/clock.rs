@@ -5,6 +5,8 @@
 //! second, and a recording with a hole has a step there. Before such a reference, packets are put that hold nothing but
 //! the ones that are missing, and the demuxer sees time go on. What ffmpeg takes for a jump is one here too and stays:
 //! steps over 10 s (its `dts_delta_threshold`), those back, and those that the stream itself declares.
+//!
+//! tsdemux also lets a picture go of which a packet is missing, and says nothing. So packets are counted on their way.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,6 +21,8 @@ const FAR: u64 = 45_000;
 const JUMP: u64 = 900_000;
 /// As close as references are put.
 const CLOSE: u64 = 22_500;
+/// The PID of packets that carry nothing.
+const NOTHING: u16 = 0x1fff;
 /// References count up to this, and begin anew.
 const WRAP: u64 = 1 << 33;
 /// A file is looked through in blocks of so many bytes.
@@ -40,14 +44,38 @@ pub(super) struct Clock {
     pub(super) gaps: u64,
     /// Jumps that remain.
     pub(super) jumps: u64,
+    /// Each stream's last counter, and whether its packet may come once more, by PID.
+    counters: BTreeMap<u16, (u8, bool)>,
+    breaks: BTreeMap<u16, Breaks>,
+    /// Bytes that have passed.
+    at: u64,
+}
+
+/// Where packets of a stream are missing or damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaks {
+    /// In so many places.
+    pub places: u64,
+    /// The first of them, in bytes from the start.
+    pub first: u64,
 }
 
 impl Clock {
     /// `None` where what begins like this is something else.
     pub(super) fn of(head: &[u8]) -> Option<Self> {
         let layout = Layout::of(head)?;
-        let (rest, last, head) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Some(Self { layout, is_new: true, rest, last, head, gaps: 0, jumps: 0 })
+        Some(Self {
+            layout,
+            is_new: true,
+            rest: Vec::new(),
+            last: BTreeMap::new(),
+            head: Vec::new(),
+            gaps: 0,
+            jumps: 0,
+            counters: BTreeMap::new(),
+            breaks: BTreeMap::new(),
+            at: 0,
+        })
     }
 
     /// What the stream says of itself, as far as it has come.
@@ -70,17 +98,21 @@ impl Clock {
                 return out;
             };
             out.extend_from_slice(before);
+            self.at += before.len() as u64;
             left = packets;
             self.is_new = false;
         }
         while let Some((unit, next)) = left.split_at_checked(self.layout.step) {
             if unit.first() == Some(&SYNC) {
+                self.count(unit);
                 self.look(unit, &mut out);
                 out.extend_from_slice(unit);
+                self.at += unit.len() as u64;
                 left = next;
             } else if let Some((byte, next)) = left.split_first() {
                 // Damage: the next packet begins somewhere.
                 out.push(*byte);
+                self.at += 1;
                 left = next;
             }
         }
@@ -91,6 +123,29 @@ impl Clock {
     /// What is held back once the stream has ended.
     pub(super) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.rest)
+    }
+
+    /// Where packets of the stream with this PID are missing or damaged, so far.
+    pub(super) fn breaks(&self, pid: u16) -> Option<Breaks> {
+        self.breaks.get(&pid).copied()
+    }
+
+    /// Takes down where packets are missing: each that has a payload counts one up, and may be sent twice (2.4.3.3).
+    fn count(&mut self, unit: &[u8]) {
+        let (Some(pid), Some(flags)) = (pid(unit), unit.get(3)) else { return };
+        let (counter, has_payload) = (flags & 0xf, flags & 0x10 != 0);
+        if !has_payload || pid == NOTHING {
+            return;
+        }
+        let is_damaged = unit.get(1).is_some_and(|flags| flags & 0x80 != 0);
+        let before = self.counters.get(&pid).copied();
+        let is_again = before == Some((counter, true));
+        let goes_on = before.is_none_or(|(last, _)| is_again || counter == (last + 1) & 0xf) || declares_a_jump(unit);
+        self.counters.insert(pid, (counter, !is_again));
+        if is_damaged || !goes_on {
+            let here = Breaks { places: 0, first: self.at };
+            self.breaks.entry(pid).or_insert(here).places += 1;
+        }
     }
 
     /// Puts what is missing before a packet.
@@ -216,6 +271,31 @@ mod tests {
         same(declared, 1);
         let (out, seen) = filled(&stream(&[WRAP - 45_000, 22_500, 30_000]).concat(), 500);
         assert_eq!((times(&out).len(), seen.gaps, seen.jumps), (5, 1, 0), "{:?}", times(&out));
+    }
+
+    #[test]
+    fn packets_that_are_missing_or_damaged_are_counted() {
+        let breaks = |packets: Vec<Vec<u8>>| filled(&packets.concat(), 500).1.breaks(0x101);
+        let whole = || stream(&[0; 40]);
+        assert_eq!(breaks(whole()), None);
+        let mut short = whole();
+        short.remove(21);
+        assert_eq!(breaks(short), Some(Breaks { places: 1, first: 22 * PACKET as u64 }));
+        // Once more is allowed, twice is not; a packet may say that the count begins anew, or that it is damaged.
+        let repeated = |times: usize| {
+            let mut packets = whole();
+            let again = vec![packets[21].clone(); times];
+            packets.splice(22..22, again);
+            breaks(packets)
+        };
+        assert_eq!([repeated(1), repeated(2)].map(|b| b.map(|b| b.places)), [None, Some(1)]);
+        let mut declared = whole();
+        declared.remove(21);
+        declared[22][5] |= 0x80;
+        assert_eq!(breaks(declared), None);
+        let mut damaged = whole();
+        damaged[5][1] |= 0x80;
+        assert_eq!(breaks(damaged).map(|b| b.first), Some(5 * PACKET as u64));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! can be read once only, needs no case of its own.
 
 mod clock;
+mod clusters;
 mod codec_delay;
 mod ends;
 mod facts;
@@ -33,6 +34,7 @@ use crate::cli::{Input, Range};
 use crate::error::Error;
 use crate::mux::{Codec, Flags, Kind};
 use crate::sync::lock;
+pub use clock::Breaks;
 use ends::Reach;
 pub use facts::{Cutting, Facts, Orientation, Stream, Units};
 pub use messages::{Messages, said};
@@ -75,6 +77,13 @@ impl Source {
     #[must_use]
     pub fn jumps(&self) -> u64 {
         self.clock.as_ref().map_or(0, |clock| lock(clock).jumps)
+    }
+
+    /// Where packets of the video in a transport stream are missing or damaged, as far as it has been read.
+    #[must_use]
+    pub fn breaks(&self) -> Option<Breaks> {
+        let pid = self.outlets.get(self.facts.video()?)?.id.as_deref().and_then(transport::pid_of)?;
+        self.clock.as_ref().and_then(|clock| lock(clock).breaks(pid))
     }
 
     /// True where an element of this kind takes the input apart.
@@ -268,6 +277,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     tags::close_chapters(&mut facts);
     tags::settle_defaults(&mut facts);
     facts.cut = path.and_then(whole::missing);
+    facts.damage = path.and_then(clusters::damage);
     let transport = clock.as_ref().and_then(|clock| lock(clock).transport()).unwrap_or_default();
     let ids = outlets.iter().filter_map(|o| o.id.as_deref()).chain(found.unknown_ids.iter().map(String::as_str));
     let shown: Vec<u16> = ids.filter_map(transport::pid_of).collect();

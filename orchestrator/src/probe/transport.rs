@@ -130,7 +130,8 @@ pub(super) fn reference(packet: &[u8]) -> Option<u64> {
 
 /// True where a packet's adaptation field says that a new clock begins (`discontinuity_indicator`).
 pub(super) fn declares_a_jump(packet: &[u8]) -> bool {
-    packet.get(5).is_some_and(|flags| flags & 0x80 != 0)
+    let has_field = packet.get(3).is_some_and(|flags| flags & 0x20 != 0) && packet.get(4).is_some_and(|size| *size > 0);
+    has_field && packet.get(5).is_some_and(|flags| flags & 0x80 != 0)
 }
 
 #[cfg(test)]
