@@ -44,6 +44,7 @@ pub(super) fn begin(
     if !plan.range.is_all() {
         limit(entry, units, shared);
     }
+    pass_no_gaps(entry);
     let raw = encoder.begin_coded(decoded, &filter, mode)?;
     for told in [encoder.untold_range(), encoder.conversion(&raw)].into_iter().flatten() {
         shared.note(&told);
@@ -55,6 +56,15 @@ pub(super) fn begin(
         loss::hear(shared, false);
     }
     Ok(())
+}
+
+/// Nobody waits for the pictures before a gap, which demuxers also tell of while later packets are still to be shown before
+/// those that have come.
+fn pass_no_gaps(entry: &gst::Pad) {
+    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        let is_gap = info.event().is_some_and(|event| event.type_() == gst::EventType::Gap);
+        if is_gap { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
+    });
 }
 
 /// Tells the encoder which packets are only there for others to be decoded, and ends the input behind the last that is
