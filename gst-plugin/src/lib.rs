@@ -1,7 +1,7 @@
 //! The divien engine and its GStreamer element `divienenc`.
 //!
 //! The way of a frame is the order of the modules: [`chunk`] cuts, [`dispatch`] hands out, [`lane`] encodes, [`stitch`]
-//! joins. [`divienenc`] puts them between two pads.
+//! joins. What is compressed waits in the [`store`]. [`divienenc`] puts them between two pads.
 
 pub mod chunk;
 pub mod dispatch;
@@ -9,5 +9,6 @@ pub mod divienenc;
 pub mod lane;
 mod plugin;
 pub mod stitch;
+pub mod store;
 
 pub use plugin::plugin_register_static;

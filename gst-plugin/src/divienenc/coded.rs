@@ -1,6 +1,7 @@
 //! Compressed video on the sink pad: which units make which chunk, before any of them is decoded.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -8,7 +9,8 @@ use super::model::{CodedChunk, FrameInfo, Mark};
 use crate::chunk::{
     Fields, Fps, FrameTime, Mode, Nanos, Needs, Piece, Preface, Ranges, Start, Syntax, Told, Uncuttable, Unit,
 };
-use crate::lane::{DecoderSpec, Wanted, WantedFrame, fields_of};
+use crate::lane::{CodedUnit, DecoderSpec, Wanted, WantedFrame, fields_of};
+use crate::store::{Kept, Store};
 
 /// Each unit has to be whole: a frame, or what is decoded with one.
 const CAPS: &str = "\
@@ -29,6 +31,8 @@ pub(super) fn caps() -> gst::Caps {
 pub(super) enum Unfit {
     #[error(transparent)]
     Uncuttable(#[from] Uncuttable),
+    #[error("a packet cannot be kept in {0}: {1}")]
+    Unkept(String, String),
     #[error("key frames are too far apart: {0} packets that belong together are more than max-buffered-bytes ({1})")]
     TooLarge(usize, u64),
 }
@@ -36,7 +40,7 @@ pub(super) enum Unfit {
 /// A unit, and what goes before it where it is a chunk's first.
 #[derive(Debug, Clone)]
 struct Held {
-    unit: gst::Buffer,
+    unit: Kept,
     preface: Option<Before>,
 }
 
@@ -57,21 +61,15 @@ impl From<Told> for Before {
 
 impl Held {
     /// The units that a chunk begins with.
-    fn first(self, start: Option<Start>) -> Vec<gst::Buffer> {
-        let Self { mut unit, preface } = self;
-        // Decoders that look at flags alone would pass it over.
-        if start.is_some() {
-            unit.make_mut().unset_flags(gst::BufferFlags::DELTA_UNIT);
-        }
-        match preface {
-            Some(Before::Bytes(bytes)) => unit.make_mut().prepend_memory(bytes),
-            Some(Before::Units(mut units)) => {
-                units.push(unit);
-                return units;
-            }
-            None => {}
-        }
-        vec![unit]
+    fn first(self, start: Option<Start>) -> Vec<CodedUnit> {
+        let starts = start.is_some();
+        let (preface, before) = match self.preface {
+            Some(Before::Bytes(bytes)) => (Some(bytes), Vec::new()),
+            Some(Before::Units(units)) => (None, units),
+            None => (None, Vec::new()),
+        };
+        let before = before.into_iter().map(|unit| CodedUnit::from(Kept::whole(unit)));
+        before.chain([CodedUnit { kept: self.unit, preface, starts }]).collect()
     }
 }
 
@@ -167,8 +165,8 @@ impl Coded {
         self.asked.insert(time, mark);
     }
 
-    /// Takes the next unit, in decode order. Returns the chunks that are whole now.
-    pub(super) fn push(&mut self, mut unit: gst::Buffer) -> Result<Vec<CodedChunk>, Unfit> {
+    /// Takes the next unit, in decode order, which waits in the store. Returns the chunks that are whole now.
+    pub(super) fn push(&mut self, mut unit: gst::Buffer, store: &Arc<Store>) -> Result<Vec<CodedChunk>, Unfit> {
         let (signs, preface, is_field) = match (self.syntax, unit.map_readable()) {
             (Some(syntax), Ok(bytes)) if syntax.has_grain(&bytes) => return Err(Uncuttable::Grain.into()),
             (Some(syntax), Ok(bytes)) => {
@@ -197,7 +195,10 @@ impl Coded {
             }
         }
         let size = unit.size() as u64;
-        let held = Held { unit, preface: preface.map(Before::from) };
+        let kept = store
+            .keep(unit)
+            .map_err(|error| Unfit::Unkept(std::env::temp_dir().display().to_string(), error.to_string()))?;
+        let held = Held { unit: kept, preface: preface.map(Before::from) };
         let mut pieces = self.ranges.push(held, known)?;
         self.sizes.push_back(size);
         self.bytes += size;
@@ -316,7 +317,7 @@ impl Coded {
         }
         let mut held = units.into_iter();
         let mut units = held.next().map(|held| held.first(start)).unwrap_or_default();
-        units.extend(held.map(|held| held.unit));
+        units.extend(held.map(|held| CodedUnit::from(held.unit)));
         CodedChunk { wanted, frames: infos, units }
     }
 }

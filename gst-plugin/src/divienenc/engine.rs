@@ -15,8 +15,9 @@ use super::model::{
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Dispatch, Event, LaneId};
 use crate::lane::{
-    Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane, LaneError, Progress, Reservation, Wanted,
+    Attempt, Budget, Cancel, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Progress, Reservation, Wanted,
 };
+use crate::store::Store;
 
 struct Frame {
     buffer: gst::Buffer,
@@ -101,6 +102,8 @@ impl State {
 struct Shared {
     config: Config,
     budget: Arc<Budget>,
+    /// Coded units before they are decoded, and what the encoders made.
+    store: Arc<Store>,
     state: Mutex<State>,
     /// A chunk may be opened.
     room: Condvar,
@@ -111,6 +114,8 @@ struct Shared {
     notify: Box<dyn Fn(Notice) + Send + Sync>,
 }
 
+/// Of compressed units so many bytes wait in memory.
+const IN_MEMORY: u64 = 32 << 20;
 /// Chunks of coded units that are read before a lane is free for them: so many always, and one more than there are
 /// workers while they are small, so that the end of the input is seen before its last chunks are begun.
 const MOST_WAITING: usize = 2;
@@ -133,6 +138,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             config,
             budget: Budget::new(config.max_buffered_bytes),
+            store: Store::new(config.max_buffered_bytes.min(IN_MEMORY)),
             state: Mutex::new(State {
                 flow: Ok(()),
                 section: None,
@@ -210,9 +216,14 @@ impl Engine {
         self.shared.apply(state, cuts).map(drop)
     }
 
+    /// Where coded units wait.
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.shared.store
+    }
+
     /// Takes a whole chunk of coded units; waits while too many chunks are open, or their units are too many.
     pub(super) fn push_coded(&self, mut chunk: CodedChunk) -> Result<(), gst::FlowError> {
-        let bytes = chunk.units.iter().map(|unit| unit.size() as u64).sum();
+        let bytes = chunk.units.iter().map(CodedUnit::size).sum();
         drop(self.shared.reserve(bytes)?);
         let count = chunk.frames.len() as u64;
         let marks = chunk.frames.first_mut().map(|frame| &mut frame.marks);
@@ -225,9 +236,9 @@ impl Engine {
         open.wanted = Some(Arc::new(chunk.wanted));
         open.frames = chunk.frames;
         for unit in chunk.units {
-            let counted = self.shared.budget.count(unit.size() as u64);
-            open.coded += unit.size() as u64;
-            open.input.push(unit, counted);
+            let counted = self.shared.budget.count(unit.size());
+            open.coded += unit.size();
+            open.input.push_unit(unit, counted);
         }
         open.input.end();
         Ok(())
@@ -550,6 +561,7 @@ impl Shared {
             wanted: chunk.wanted.clone(),
             cancel: chunk.cancel.clone(),
             progress: progress.clone(),
+            store: self.store.clone(),
         };
         let started = Instant::now();
         let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::chunk::{ChunkId, FrameTime, Nanos};
 use crate::dispatch::LaneId;
-use crate::lane::{Encoded, Format, LaneError, Wanted};
+use crate::lane::{CodedUnit, Encoded, Format, LaneError, Wanted};
 
 /// How the engine runs.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,7 @@ pub(super) struct FrameInfo {
 pub(super) struct CodedChunk {
     pub(super) wanted: Wanted,
     pub(super) frames: Vec<FrameInfo>,
-    pub(super) units: Vec<gst::Buffer>,
+    pub(super) units: Vec<CodedUnit>,
 }
 
 /// Frames that the input has lost, by number and time.

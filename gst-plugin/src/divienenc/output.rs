@@ -7,9 +7,9 @@ use thiserror::Error;
 
 use super::imp::CAT;
 use super::model::{Finished, FrameInfo, Mark, Section};
-use crate::lane::Encoded;
 use crate::stitch::headers::{Codec, Framing, HeaderError, Joiner, Position};
 use crate::stitch::{MOST_DEPTH, Place, Timeline, TimelineError, UnitTime};
+use crate::store::Kept;
 
 /// GStreamer encoders that reorder shift their time stamps by this, so that no decode time is negative.
 const SHIFT: u64 = 1000 * 3600 * 1_000_000_000;
@@ -30,6 +30,8 @@ pub(super) enum JoinError {
     NoKeyFrame,
     #[error("a unit could not be read")]
     Unreadable,
+    #[error("a unit could not be read where it waited: {0}")]
+    Lost(#[from] std::io::Error),
 }
 
 /// One thing to push.
@@ -112,6 +114,7 @@ impl Writer {
     /// A chunk's units and the events among them.
     pub(super) fn chunk(&mut self, finished: Finished) -> Result<Vec<Out>, JoinError> {
         let Finished { section, frames, encoded, .. } = finished;
+        let units: Vec<gst::Buffer> = encoded.units.iter().map(Kept::unit).collect::<Result<_, _>>()?;
         if section.epoch != self.epoch {
             self.timeline = self.last_decoded().map_or_else(Timeline::default, Timeline::after);
             self.epoch = section.epoch;
@@ -119,12 +122,13 @@ impl Writer {
         let is_new = self.section.as_ref().is_none_or(|c| c.section.number != section.number);
         let mut current = match self.section.take() {
             Some(current) if !is_new => current,
-            before => Current::begin(section, before.map(|c| c.joiner), &encoded, &frames)?,
+            before => Current::begin(section, before.map(|c| c.joiner), (&encoded.caps, &units), &frames)?,
         };
         if current.caps != encoded.caps {
             return Err(JoinError::Caps(encoded.caps, current.caps));
         }
-        let units = current.frame_units(&encoded.units)?;
+        let headers: Vec<gst::Buffer> = units.iter().filter(|u| is_header(u)).cloned().collect();
+        let units = current.frame_units(units)?;
         let times: Vec<_> = units.iter().map(|(_, time)| *time).collect();
         let frame_times: Vec<_> = frames.iter().map(|f| f.time).collect();
         let places = self.timeline.place(&frame_times, &times, current.declared)?;
@@ -142,9 +146,7 @@ impl Writer {
             if !said {
                 out.extend(self.merged_tags().map(Out::Event));
             }
-            for header in encoded.units.iter().filter(|u| is_header(u)) {
-                out.push(Out::Unit(header.clone()));
-            }
+            out.extend(headers.into_iter().map(Out::Unit));
         } else {
             self.push_segment(&mut out);
         }
@@ -297,15 +299,15 @@ impl Current {
     fn begin(
         section: Arc<Section>,
         before: Option<Joiner>,
-        encoded: &Encoded,
+        (caps, units): (&gst::Caps, &[gst::Buffer]),
         frames: &[FrameInfo],
     ) -> Result<Self, JoinError> {
-        let codec = codec(&encoded.caps);
+        let codec = codec(caps);
         let mut joiner = match before {
             Some(before) => before.followed_by(codec.clone()),
             None => Joiner::new(codec.clone()),
         };
-        let first = encoded.units.iter().find(|u| !is_header(u)).ok_or(JoinError::NoKeyFrame)?;
+        let first = units.iter().find(|u| !is_header(u)).ok_or(JoinError::NoKeyFrame)?;
         let bytes = first.map_readable().map_err(|_| JoinError::Unreadable)?;
         let mut declared = joiner.declared_depth(&bytes).unwrap_or_else(|| lag(first, frames));
         if matches!(codec, Codec::Mpeg2 | Codec::Mpeg4) {
@@ -313,18 +315,18 @@ impl Current {
             let reorders = section.format.encoder.property("max-bframes").is_some_and(|n| n != "0");
             declared = declared.max(usize::from(reorders));
         }
-        let headers = header_bytes(&encoded.units)?;
-        let is_image = encoded.caps.structure(0).is_some_and(|s| s.name().starts_with("image/"));
+        let headers = header_bytes(units)?;
+        let is_image = caps.structure(0).is_some_and(|s| s.name().starts_with("image/"));
         drop(bytes);
-        Ok(Self { section, caps: encoded.caps.clone(), codec, joiner, headers, declared, is_image, frames: 0 })
+        Ok(Self { section, caps: caps.clone(), codec, joiner, headers, declared, is_image, frames: 0 })
     }
 
     /// The units that stand for frames. Header buffers, equal in all chunks, go out once a section.
-    fn frame_units(&self, units: &[gst::Buffer]) -> Result<Vec<(gst::Buffer, UnitTime)>, JoinError> {
-        if header_bytes(units)? != self.headers {
+    fn frame_units(&self, units: Vec<gst::Buffer>) -> Result<Vec<(gst::Buffer, UnitTime)>, JoinError> {
+        if header_bytes(&units)? != self.headers {
             return Err(HeaderError::Differ("stream headers").into());
         }
-        let units: Vec<_> = units.iter().filter(|u| !is_header(u)).cloned().collect();
+        let units: Vec<_> = units.into_iter().filter(|u| !is_header(u)).collect();
         let maps: Result<Vec<_>, _> = units.iter().map(|u| u.map_readable()).collect();
         let maps = maps.map_err(|_| JoinError::Unreadable)?;
         let bytes: Vec<&[u8]> = maps.iter().map(|m| m.as_slice()).collect();

@@ -46,7 +46,7 @@ impl DivienEnc {
             let step = || unit.duration().or_else(|| coded.step(unit.pts()?));
             let learnt = run.frame_duration.is_none().then(step).flatten();
             run.frame_duration = run.frame_duration.or(learnt);
-            (run.engine.clone(), learnt.is_some(), coded.push(unit))
+            (run.engine.clone(), learnt.is_some(), coded.push(unit, run.engine.store()))
         };
         if learnt {
             self.latency_changed();

@@ -39,7 +39,9 @@ impl DecoderSpec {
     /// Makes one for units that begin with a start of this kind, if with any.
     pub fn build(&self, start: Option<Start>) -> Result<gst::Element, glib::BoolError> {
         let decoder = self.factory.create().build()?;
-        for (name, value) in [("max-errors", "-1"), ("qos", "false")] {
+        // A picture that libav decodes into GStreamer's memory is copied while it is still referred to, and a pool of as many
+        // as the encoder may hold stays unused beside it.
+        for (name, value) in [("max-errors", "-1"), ("qos", "false"), ("direct-rendering", "false")] {
             if decoder.has_property(name) {
                 decoder.set_property_from_str(name, value);
             }

@@ -1,9 +1,12 @@
-//! The frames on their way into a lane, and the memory they may take.
+//! The frames on their way into a lane, or the units that make them, and the memory that frames may take.
 //!
 //! Lock order: an input's lock is never held while the budget's is taken, nor the other way round.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::store::Kept;
 
 /// The wait ended because the work was called off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,10 +117,48 @@ impl Drop for Reservation {
 pub enum Next {
     /// A frame.
     Frame(gst::Buffer),
+    /// A unit could not be read where it waited.
+    Unreadable(io::Error),
     /// There are no more.
     End,
     /// The work was called off.
     Cancelled,
+}
+
+/// A unit that waits, and what it needs to be one of its chunk.
+#[derive(Debug, Clone)]
+pub struct CodedUnit {
+    /// The unit.
+    pub kept: Kept,
+    /// What goes before its own bytes.
+    pub preface: Option<gst::Memory>,
+    /// Decoding starts with it.
+    pub starts: bool,
+}
+
+impl From<Kept> for CodedUnit {
+    fn from(kept: Kept) -> Self {
+        Self { kept, preface: None, starts: false }
+    }
+}
+
+impl CodedUnit {
+    /// Its bytes, with what goes before them.
+    pub fn size(&self) -> u64 {
+        self.kept.size() + self.preface.as_ref().map_or(0, |preface| preface.size() as u64)
+    }
+
+    fn read(self) -> io::Result<gst::Buffer> {
+        let mut unit = self.kept.unit()?;
+        // Decoders that look at flags alone would pass it over.
+        if self.starts {
+            unit.make_mut().unset_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        if let Some(preface) = self.preface {
+            unit.make_mut().prepend_memory(preface);
+        }
+        Ok(unit)
+    }
 }
 
 /// A chunk's frames between the sink pad and the encoder. Its length is bounded by the budget, not here.
@@ -130,6 +171,7 @@ pub struct ChunkInput {
 #[derive(Debug, Default)]
 struct Queue {
     frames: VecDeque<(gst::Buffer, Reservation)>,
+    units: VecDeque<(CodedUnit, Reservation)>,
     ended: bool,
     cancelled: bool,
 }
@@ -146,6 +188,17 @@ impl ChunkInput {
         self.changed.notify_one();
     }
 
+    /// Adds the chunk's next unit.
+    pub fn push_unit(&self, unit: CodedUnit, mut reservation: Reservation) {
+        reservation.queue();
+        let mut queue = self.queue();
+        if !queue.cancelled {
+            queue.units.push_back((unit, reservation));
+        }
+        drop(queue);
+        self.changed.notify_one();
+    }
+
     /// Says that the chunk has all its frames.
     pub fn end(&self) {
         self.queue().ended = true;
@@ -157,7 +210,7 @@ impl ChunkInput {
         let dropped = {
             let mut queue = self.queue();
             queue.cancelled = true;
-            std::mem::take(&mut queue.frames)
+            (std::mem::take(&mut queue.frames), std::mem::take(&mut queue.units))
         };
         self.changed.notify_all();
         drop(dropped);
@@ -165,14 +218,19 @@ impl ChunkInput {
 
     /// Waits for the next frame. Its share of the budget is free again when this returns it.
     pub fn next(&self) -> Next {
-        let wait = |queue: &mut Queue| queue.frames.is_empty() && !queue.ended && !queue.cancelled;
+        let wait =
+            |queue: &mut Queue| queue.frames.is_empty() && queue.units.is_empty() && !queue.ended && !queue.cancelled;
         let mut queue = self.changed.wait_while(self.queue(), wait).unwrap_or_else(PoisonError::into_inner);
         if queue.cancelled {
             return Next::Cancelled;
         }
-        let next = queue.frames.pop_front();
+        let (frame, unit) = (queue.frames.pop_front(), queue.units.pop_front());
         drop(queue);
-        next.map_or(Next::End, |(frame, _)| Next::Frame(frame))
+        match (frame, unit) {
+            (Some((frame, _)), _) => Next::Frame(frame),
+            (None, Some((unit, _))) => unit.read().map_or_else(Next::Unreadable, Next::Frame),
+            (None, None) => Next::End,
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use glib::object::Cast as _;
 use gst::prelude::*;
 
+use crate::store::Kept;
+
 use super::known::Ending;
 use super::wanted::Sieve;
-use super::{Attempt, Encoded, Lane, LaneError, Next, Progress, frames};
+use super::{Attempt, Encoded, Lane, LaneError, Next, frames};
 
 /// A lane in this process.
 ///
@@ -22,7 +24,7 @@ pub struct LocalLane;
 struct Collected {
     caps: Option<gst::Caps>,
     caps_changed: bool,
-    units: Vec<gst::Buffer>,
+    units: Vec<Kept>,
     segment_start: Option<u64>,
     tags: Option<gst::TagList>,
 }
@@ -274,7 +276,7 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, 
         .sync(false)
         // A decoder's error before the first unit would keep the sink from playing.
         .async_(false)
-        .callbacks(collect(attempt.progress.clone(), collected.clone()))
+        .callbacks(collect(attempt, collected.clone()))
         .build();
     accept_what_meets(&sink, &format.output);
     elements.extend([encoder.clone(), sink.upcast()]);
@@ -365,18 +367,31 @@ fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
                     progress.end();
                     src.end_of_stream()
                 }
+                Next::Unreadable(error) => {
+                    gst::element_error!(
+                        src,
+                        gst::ResourceError::Read,
+                        ["a frame cannot be read where it waited: {error}"]
+                    );
+                    Err(gst::FlowError::Error)
+                }
                 Next::Cancelled => Err(gst::FlowError::Flushing),
             };
         })
         .build()
 }
 
-fn collect(progress: Arc<Progress>, collected: Arc<Mutex<Collected>>) -> gst_app::AppSinkCallbacks {
+fn collect(attempt: &Attempt, collected: Arc<Mutex<Collected>>) -> gst_app::AppSinkCallbacks {
+    let (progress, store) = (attempt.progress.clone(), attempt.store.clone());
     gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let Some(unit) = sample.buffer_owned() else { return Ok(gst::FlowSuccess::Ok) };
             progress.add_unit(unit.size());
+            let kept = store.keep(unit).map_err(|error| {
+                gst::element_error!(sink, gst::ResourceError::Write, ["the result cannot be kept: {error}"]);
+                gst::FlowError::Error
+            })?;
             let mut collected = lock(&collected);
             if collected.segment_start.is_none() {
                 let start = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>()).and_then(|s| s.start());
@@ -389,7 +404,7 @@ fn collect(progress: Arc<Progress>, collected: Arc<Mutex<Collected>>) -> gst_app
                     None => collected.caps = Some(caps),
                 }
             }
-            collected.units.push(unit);
+            collected.units.push(kept);
             Ok(gst::FlowSuccess::Ok)
         })
         .build()
@@ -402,6 +417,7 @@ mod tests {
 
     use super::super::{EncoderSpec, Format};
     use super::*;
+    use crate::store::Store;
 
     const CAPS: &str = "video/x-raw,format=I420,width=64,height=48,framerate=25/1";
 
@@ -421,6 +437,7 @@ mod tests {
             wanted: None,
             cancel: Arc::default(),
             progress: Arc::default(),
+            store: Store::new(0),
         }
     }
 

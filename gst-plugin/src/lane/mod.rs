@@ -16,11 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+use crate::store::{Kept, Store};
+
 pub use decoder::{DecoderSpec, fields_of};
 pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use filter::FilterSpec;
 pub use frames::{InOrder, in_order};
-pub use input::{Budget, Cancelled, ChunkInput, Next, Reservation};
+pub use input::{Budget, Cancelled, ChunkInput, CodedUnit, Next, Reservation};
 pub use local::{LocalLane, decoding};
 pub use wanted::{Lost, Wanted, WantedFrame};
 pub use yadif::Yadif;
@@ -48,7 +50,7 @@ pub struct Encoded {
     /// What the units are.
     pub caps: gst::Caps,
     /// The units, in decode order, with the encoder's own time stamps.
-    pub units: Vec<gst::Buffer>,
+    pub units: Vec<Kept>,
     /// Where the encoder's output segment starts: some shift their time stamps so that no decode time is negative.
     pub segment_start: u64,
     /// What the encoder says of itself.
@@ -60,7 +62,7 @@ pub struct Encoded {
 impl Encoded {
     /// Bytes of all units.
     pub fn bytes(&self) -> u64 {
-        self.units.iter().map(|unit| unit.size() as u64).sum()
+        self.units.iter().map(Kept::size).sum()
     }
 }
 
@@ -161,6 +163,8 @@ pub struct Attempt {
     pub cancel: Arc<Cancel>,
     /// Tells how far it is.
     pub progress: Arc<Progress>,
+    /// Where the result waits.
+    pub store: Arc<Store>,
 }
 
 /// A place where chunks are encoded.
