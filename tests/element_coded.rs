@@ -126,6 +126,17 @@ fn chunks_decoded_by_their_lanes_give_the_bytes_that_one_decoder_gives() {
 }
 
 #[test]
+fn what_waits_on_the_disk_comes_back_as_it_was() {
+    let (_folder, clip) = made("mjpeg.mov");
+    let large = "encoder=\"jpegenc quality=100\" chunk-frames=10 workers=2";
+    let whole = coded_way(&clip, large).whole();
+    // Less than the results of two chunks.
+    assert!(whole.units.iter().take(20).map(Vec::len).sum::<usize>() > 250_000);
+    let short = coded_way(&clip, &format!("{large} max-buffered-bytes=250000")).whole();
+    assert!(short == whole);
+}
+
+#[test]
 fn chunks_that_begin_at_key_frames_have_every_picture_as_it_was() {
     let folder = place::temporary();
     // Each picture is coded by itself, so its bytes tell it wherever chunks begin.

@@ -149,6 +149,14 @@ pub enum Error {
         /// The frames written.
         frames: u64,
     },
+    /// The input was not whole, which was not to be.
+    #[error("{input}: {reason}; -xerror ends the run over it")]
+    Lossy {
+        /// Name of the input.
+        input: String,
+        /// What was lost.
+        reason: String,
+    },
     /// Ctrl-C.
     #[error("interrupted; {left}")]
     Interrupted {
@@ -169,9 +177,11 @@ impl Error {
     pub fn code(&self) -> u8 {
         match self {
             Self::Input { .. } => EXIT_NO_INPUT,
-            Self::NotAVideo { .. } | Self::NoVideo { .. } | Self::Broken { .. } | Self::EarlyPictures { .. } => {
-                EXIT_BAD_INPUT
-            }
+            Self::NotAVideo { .. }
+            | Self::NoVideo { .. }
+            | Self::Broken { .. }
+            | Self::EarlyPictures { .. }
+            | Self::Lossy { .. } => EXIT_BAD_INPUT,
             Self::NoDecoder { .. } | Self::NoElement { .. } => EXIT_NOT_INSTALLED,
             Self::Codec(crate::codec::Error::NotInstalled { .. }) => EXIT_NOT_INSTALLED,
             Self::Plan { .. } | Self::Codec(_) => EXIT_USAGE,
@@ -208,6 +218,7 @@ impl Error {
                 "it is damaged, or of a kind that can be read from a file alone: write it to one first".into()
             }
             Self::Broken { .. } => "the file is damaged; a copy from its origin may help".into(),
+            Self::Lossy { .. } => "without -xerror the rest is encoded, with exit code 75".into(),
             Self::EarlyPictures { .. } => "mkvmerge -o NEW.mkv OLD.mkv writes it anew from 0 on".into(),
             Self::Encoder { .. } => {
                 "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()

@@ -9,6 +9,7 @@ use gst::prelude::*;
 use crate::cli::{Input, Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
 use crate::error::Error;
+use crate::memory;
 use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
@@ -23,6 +24,7 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// Encodes what `job` asks for.
 pub fn run(job: &Job) -> Result<Summary, Error> {
+    memory::give_pictures_back();
     let signals = Signals::listen(job.report.level < LogLevel::Error)?;
     gst::init().map_err(|e| Error::Fault { what: format!("GStreamer does not start: {e}") })?;
     gstdivien::plugin_register_static()
@@ -85,8 +87,13 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let Some(sink) = running.finish()? else {
         return Err(Error::Fault { what: "the file was finished twice".into() });
     };
-    let size = signals.complete(output, sink)?;
     let written = running.written();
+    let changed = source.changed().then(|| "other streams begin midway, which are not read".to_owned());
+    let lost = watch.lost.or(changed).or_else(|| short(&plan, &source.facts, &written, &running, reached));
+    if let Some(reason) = lost.as_ref().filter(|_| plan.strict) {
+        return Err(Error::Lossy { input: plan.input, reason: reason.clone() });
+    }
+    let size = signals.complete(output, sink)?;
     let summary = Summary {
         output: name,
         size,
@@ -116,8 +123,6 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
             counted(places, "place")
         ));
     }
-    let changed = source.changed().then(|| "other streams begin midway, which are not read".to_owned());
-    let lost = watch.lost.or(changed).or_else(|| short(&plan, &source.facts, &written, &running, reached));
     if lost.is_none()
         && let Some(early) = somewhat_short(&plan, &source.facts, &written, reached)
     {

@@ -73,18 +73,58 @@ fn what_cannot_be_cut_is_decoded_in_order_and_the_reason_is_told() {
     assert!(!run(&mut command).success().stderr.contains(IN_ORDER));
 }
 
-#[test]
-fn pictures_that_no_chunk_could_decode_are_told_by_number_and_time_in_every_run() {
-    let folder = place::temporary();
-    let input = made(folder.path(), "mjpeg.mov");
+/// Motion JPEG of which three pictures are gone.
+fn spoilt(folder: &Path) -> PathBuf {
+    let (input, spoilt) = (folder.join("whole.mov"), folder.join("spoilt.mov"));
+    let mut make = Command::new("ffmpeg");
+    make.args(["-nostdin", "-v", "error", "-i"]).arg(made(folder, "mjpeg.mov"));
+    run(make.args(["-c", "copy", "-movflags", "+faststart"]).arg(&input)).success();
     let packets = probe::rows(&input, "packet", Some("v:0"), "pos,size");
     let mut bytes = fs::read(&input).unwrap();
     for packet in [60, 61, 99] {
         let number = |key| packets[packet].number(key).unwrap() as usize;
         bytes[number("pos")..][..number("size")].fill(0);
     }
-    let spoilt = folder.path().join("spoilt.mov");
     fs::write(&spoilt, bytes).unwrap();
+    spoilt
+}
+
+#[test]
+fn with_xerror_the_first_picture_that_is_lost_ends_the_run_and_nothing_is_left() {
+    let folder = place::temporary();
+    let spoilt = spoilt(folder.path());
+    let outputs = folder.path().join("outputs");
+    fs::create_dir(&outputs).unwrap();
+    let attempt = |input: &str, options: &[&str]| {
+        let mut command = divien!("-xerror", "-i", input, "-preset", "ultrafast", "-bsize", "25");
+        run(command.args(options).arg(outputs.join("out.mkv")).stdin(fs::File::open(&spoilt).unwrap()))
+    };
+    // Before it is decoded, and one after the other.
+    for input in [spoilt.to_str().unwrap(), "-"] {
+        let outcome = attempt(input, &[]).failure().says(&["missing: 60 at 2.400 s", "-xerror"]);
+        assert_eq!(outcome.status.code(), Some(65), "{outcome}");
+        assert_eq!(fs::read_dir(&outputs).unwrap().count(), 0, "{outcome}");
+        // What is not encoded is not missed.
+        attempt(input, &["-t", "2.2"]).success();
+        fs::remove_file(outputs.join("out.mkv")).unwrap();
+    }
+    // One that ends before its header says so.
+    let whole = fs::read(made(folder.path(), "open.mkv")).unwrap();
+    let short = folder.path().join("short.mkv");
+    fs::write(&short, &whole[..whole.len() * 2 / 3]).unwrap();
+    for (options, code) in [(&[][..], 75), (&["-xerror"], 65)] {
+        let mut command = divien!("-i", &short, "-preset", "ultrafast", outputs.join("out.mkv"));
+        let outcome = run(command.args(options)).failure();
+        assert_eq!(outcome.status.code(), Some(code), "{outcome}");
+        assert_eq!(outputs.join("out.mkv").exists(), code == 75, "{outcome}");
+        let _ = fs::remove_file(outputs.join("out.mkv"));
+    }
+}
+
+#[test]
+fn pictures_that_no_chunk_could_decode_are_told_by_number_and_time_in_every_run() {
+    let folder = place::temporary();
+    let spoilt = spoilt(folder.path());
     let output = folder.path().join("out.mkv");
     let attempt = |workers: &str| {
         let options = ["-preset", "ultrafast", "-bsize", "25", "-w", workers];

@@ -2,10 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use divien_testbed::{Clip, Fidelity, divien, place, probe, run};
+use divien_testbed::run::LIMIT;
+use divien_testbed::{Clip, Fidelity, Running, divien, place, probe, run};
 
 use crate::encode;
 
@@ -22,6 +25,33 @@ fn a_film_is_whole_in_every_container() {
         encode(&film, &["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "2M", "-cpu-used", "5"], folder.path(), "out.webm");
     assert_eq!(probe::codecs(&webm), ["video vp9", "audio opus"]);
     Fidelity::of(&webm, &film).assert();
+}
+
+#[test]
+fn a_pipe_that_stalls_holds_up_no_encoder_that_has_work() {
+    const CHUNK: u64 = 50;
+    let folder = place::temporary();
+    let film = encode(&Clip::film(400).path(), &["-preset", "ultrafast", "-g", "10"], folder.path(), "film.mkv");
+    let bytes = std::fs::read(&film).unwrap();
+    let (progress, output) = (folder.path().join("progress"), folder.path().join("out.mkv"));
+    let mut command = divien!("-y", "-i", "-", "-preset", "ultrafast", "-w", "2", "-bsize", CHUNK.to_string());
+    command.args(["-stats_period", "0.25", "-progress"]).arg(&progress).arg(&output);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let running = Running::start(command.stdin(reader));
+    let (first, rest) = bytes.split_at(bytes.len() * 3 / 4);
+    writer.write_all(first).unwrap();
+    // Of what has come all chunks that are whole are encoded; those behind them are not known to be.
+    let whole = 400 * 3 / 4 / CHUNK - 2;
+    let encoded = |text: String| text.lines().filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok()).max();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while std::fs::read_to_string(&progress).ok().and_then(encoded).unwrap_or(0u64) < whole * CHUNK {
+        assert!(Instant::now() < patience, "{:?}", std::fs::read_to_string(&progress));
+        std::thread::yield_now();
+    }
+    writer.write_all(rest).unwrap();
+    drop(writer);
+    running.wait(LIMIT).success();
+    Fidelity::of(&output, &film).assert();
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct Job {
     pub threads: Option<u32>,
     /// `-bsize`: frames in a chunk.
     pub chunk_frames: u32,
+    /// `-xerror`: what the input has lost ends the run.
+    pub strict: bool,
     /// `-cut`
     pub cut: Cut,
     /// `-c:v` and everything that belongs to the encoder.

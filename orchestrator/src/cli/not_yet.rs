@@ -223,7 +223,6 @@ const NOT_TAKEN: &[(&[&str], &str)] = &[
             "err_detect",
             "ec",
             "strict",
-            "xerror",
             "max_error_rate",
             "thread_type",
             "flags2",

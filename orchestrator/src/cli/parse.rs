@@ -76,6 +76,7 @@ struct Typed {
     threads: Option<u32>,
     chunk_frames: Option<u32>,
     cut: Cut,
+    strict: bool,
     encoder: Option<String>,
     /// Options that may be the encoder's, in order; whether they are is known when all is read.
     options: Vec<EncoderOption>,
@@ -317,6 +318,7 @@ impl Typed {
                     _ => return Err(said.bad("fixed or keyframe is wanted")),
                 }
             }
+            Id::Strict => self.strict = true,
             Id::VideoEncoder if said.text == "copy" => {
                 return Err(UsageError::NotTaken {
                     name: format!("{} copy", said.name),
@@ -449,6 +451,7 @@ impl Typed {
             threads: self.threads,
             chunk_frames: self.chunk_frames.unwrap_or(table::CHUNK_FRAMES),
             cut: self.cut,
+            strict: self.strict,
             video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
             filters,
             audio: if self.no_audio { AudioArgs { codec: AudioCodec::None, ..self.audio } } else { self.audio },

@@ -119,6 +119,7 @@ pub(crate) enum Id {
     Tag,
     MapMetadata,
     MapChapters,
+    Strict,
 }
 
 /// One option.
@@ -220,6 +221,14 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "time between two reports of -stats and -progress, 0.25 s at least",
     )
     .default("0.5 s; 10 s for -stats where no terminal is"),
+    def(
+        Id::Strict,
+        "xerror",
+        Kind::Flag,
+        Group::Global,
+        "end with an error, and without an output, where frames of the input are missing or damaged",
+    )
+    .ffmpeg("whatever would end with exit code 75 is an error (65); what a decoder hides and only complains of is not"),
     def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "there is no banner to hide"),
     def(
         Id::NoStdin,

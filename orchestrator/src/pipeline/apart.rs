@@ -75,10 +75,19 @@ fn limit(entry: &gst::Pad, units: &Units, shared: &Arc<Shared>) {
     if let Some(time) = units.end {
         shared.end_sound_at(time);
     }
+    // Reading may begin before the first packet that is known.
+    let first = units.skip.as_ref().and_then(|_| units.all.first()?.pts);
     let (shared, passed) = (Arc::clone(shared), AtomicUsize::new(0));
     entry.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
         if info.buffer().is_none() {
             return if passed.load(Ordering::Relaxed) > end { refuse(info) } else { gst::PadProbeReturn::Ok };
+        }
+        let is_early = |packet: &gst::BufferRef| packet.pts().map(gst::ClockTime::nseconds) != first;
+        if first.is_some() && passed.load(Ordering::Relaxed) == 0 && info.buffer().is_some_and(|p| is_early(p)) {
+            if let Some(packet) = info.buffer_mut() {
+                packet.make_mut().set_flags(gst::BufferFlags::DECODE_ONLY);
+            }
+            return gst::PadProbeReturn::Ok;
         }
         let number = passed.fetch_add(1, Ordering::Relaxed);
         if number >= end {

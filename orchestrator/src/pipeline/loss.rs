@@ -43,8 +43,8 @@ pub(super) struct Losses {
     window: Range<i64>,
     pending: BTreeSet<i64>,
     shown: u64,
-    /// Those that never came, in the window or not.
-    gone: u64,
+    /// Those in the window, with those that never came.
+    counted: u64,
     lost: u64,
     damaged: u64,
     /// Pictures left out, as their time was that of one before.
@@ -86,19 +86,23 @@ impl Losses {
         if self.shown > 0 {
             gone.into_iter().for_each(|time| self.miss(time));
         }
-        if damaged && self.window.contains(&time) {
-            self.damaged += 1;
-            self.name(Fault::Damaged, self.shown + self.gone, time);
-        }
         self.shown += 1;
+        if !self.window.contains(&time) {
+            return;
+        }
+        if damaged {
+            self.damaged += 1;
+            self.name(Fault::Damaged, self.counted, time);
+        }
+        self.counted += 1;
     }
 
     fn miss(&mut self, time: i64) {
         if self.window.contains(&time) {
             self.lost += 1;
-            self.name(Fault::Lost, self.shown + self.gone, time);
+            self.name(Fault::Lost, self.counted, time);
+            self.counted += 1;
         }
-        self.gone += 1;
     }
 
     fn name(&mut self, fault: Fault, number: u64, time: i64) {
@@ -141,9 +145,11 @@ impl Losses {
         self.shown = 1;
     }
 
-    /// `near` says where, about. Before the first picture decoders complain of what a recording has not caught.
+    /// `near` says where, about. Before the first picture decoders complain of what a recording has not caught, and before
+    /// the first that is encoded of what nobody sees.
     fn complained(&mut self, near: Option<Near>, what: &str) {
-        if self.shown == 0 {
+        let is_before = self.window.start > i64::MIN && matches!(near, Some(Near::Frame(0)));
+        if self.shown == 0 || is_before {
             return;
         }
         self.complaints += 1;
@@ -225,10 +231,10 @@ pub(super) fn follow(
         if let Some(buffer) = info.buffer().filter(|_| !at_exit.is_cut()) {
             let damaged = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
             if let Some(time) = time(pad, buffer) {
-                lock(&at_exit.losses).left(time, damaged);
+                at_exit.losses(|losses| losses.left(time, damaged));
             }
         } else if info.event().is_some_and(|e| e.type_() == gst::EventType::Eos) && !at_exit.is_cut() {
-            lock(&at_exit.losses).ended();
+            at_exit.losses(Losses::ended);
         }
         gst::PadProbeReturn::Ok
     });

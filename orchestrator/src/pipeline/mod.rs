@@ -31,7 +31,7 @@ use gst::prelude::*;
 use crate::error::Error;
 use crate::mux::{Codec, Header, Kind, Sample, Session, Sink, Track, Written};
 use crate::plan::{Action, Plan};
-use crate::probe::{Outlet, Source};
+use crate::probe::{Cutting, Outlet, Source};
 use crate::sync::lock;
 use tap::{Describe, Form, Tap};
 
@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     reached: Vec<AtomicI64>,
     raw_caps: Mutex<Option<gst::Caps>>,
     losses: Mutex<loss::Losses>,
+    /// The input's name, where what it has lost ends the run.
+    strict: Option<String>,
     /// The window ended before the input did.
     cut: AtomicBool,
 }
@@ -144,6 +146,18 @@ impl Shared {
         self.tell(gst::Structure::builder(NOTE).field("text", text).build());
     }
 
+    /// Takes down what becomes of frames. The first that is lost ends a run that is to lose none.
+    fn losses<T>(&self, note: impl FnOnce(&mut loss::Losses) -> T) -> T {
+        let (noted, told) = {
+            let mut losses = lock(&self.losses);
+            (note(&mut losses), self.strict.as_ref().and_then(|_| losses.told()))
+        };
+        if let Some((input, reason)) = self.strict.clone().zip(told) {
+            self.fail(Error::Lossy { input, reason });
+        }
+        noted
+    }
+
     fn count_untimed(&self) {
         self.untimed.fetch_add(1, Ordering::Relaxed);
     }
@@ -172,7 +186,7 @@ impl Running {
 
     /// Takes down what the encoder tells of frames that its decoders could not give; false where it tells something else.
     pub fn lost(&self, told: &gst::StructureRef) -> bool {
-        lock(&self.shared.losses).in_a_chunk(told)
+        self.shared.losses(|losses| losses.in_a_chunk(told))
     }
 
     /// True when the part that was asked for ended before the input did.
@@ -251,10 +265,16 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         reached: kinds.iter().map(|_| AtomicI64::new(i64::MIN)).collect(),
         raw_caps: Mutex::new(None),
         losses: Mutex::default(),
+        strict: plan.strict.then(|| plan.input.clone()),
         cut: AtomicBool::new(false),
     });
     if let Some(end) = plan.range.end {
         shared.end_sound_at(first.saturating_add(i64::try_from(end).unwrap_or(i64::MAX)));
+    }
+    let known = source.facts.streams.get(plan.video.stream).map(|stream| &stream.cutting);
+    if let Some(Cutting::Apart(units)) = known.filter(|_| plan.keeps_its_sound()) {
+        let sound = plan.others.iter().filter(|track| track.kind == Kind::Audio).map(|track| track.stream);
+        source.skip((plan.video.stream, units), &sound.collect::<Vec<_>>(), start)?;
     }
     let (encoder, gate) = video::branch(source, plan, &shared, first)?;
     for (i, track) in plan.others.iter().enumerate() {

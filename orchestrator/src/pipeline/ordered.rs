@@ -189,7 +189,8 @@ fn admit(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>) {
         let Some(time) = time.filter(|time| lock(&last).is_none_or(|last| *time > last)) else {
             if time.is_none_or(|time| time >= start) {
                 let number = shared.decoded.load(Ordering::Relaxed);
-                lock(&shared.losses).has_no_time(number, time.or(*lock(&last)).unwrap_or_default());
+                let time = time.or(*lock(&last)).unwrap_or_default();
+                shared.losses(|losses| losses.has_no_time(number, time));
             }
             return gst::PadProbeReturn::Drop;
         };

@@ -52,6 +52,8 @@ pub struct Plan {
     pub tags: Vec<(String, String)>,
     /// Files within the file.
     pub attachments: Vec<Attachment>,
+    /// What the input has lost ends the run.
+    pub strict: bool,
     /// The index goes to the front.
     pub faststart: bool,
     /// How many frames there will be, about.
@@ -140,6 +142,14 @@ impl Window {
     }
 }
 
+impl Plan {
+    /// True where no sound is encoded anew: the packets of that which is follow from all sound before them.
+    #[must_use]
+    pub fn keeps_its_sound(&self) -> bool {
+        !self.others.iter().any(|track| matches!(track.action, Action::Encode(_)))
+    }
+}
+
 /// Decides everything. `installed` tells whether a GStreamer element is there.
 pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str) -> bool) -> Result<Plan, Error> {
     let container = container(job)?;
@@ -169,6 +179,7 @@ pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str)
         chapters,
         tags,
         attachments,
+        strict: job.strict,
         faststart: job.faststart,
         frames,
         seed: [0; 32],

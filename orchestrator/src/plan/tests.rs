@@ -17,6 +17,7 @@ fn job(output: &str) -> Job {
         threads: None,
         chunk_frames: 250,
         cut: Cut::Keyframe,
+        strict: false,
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
         filters: Vec::new(),
         audio: AudioArgs::default(),
@@ -165,7 +166,12 @@ fn read(distance: usize) -> Cutting {
         start: i.is_multiple_of(distance).then_some(Start::Clean),
         ..Unit::new(Some(i as u64 * 40_000_000), None, None)
     };
-    Cutting::Apart(Units { all: (0..100).map(unit).collect(), pictures: "video/x-raw".parse().unwrap(), end: None })
+    Cutting::Apart(Units {
+        all: (0..100).map(unit).collect(),
+        pictures: "video/x-raw".parse().unwrap(),
+        end: None,
+        skip: None,
+    })
 }
 
 #[test]

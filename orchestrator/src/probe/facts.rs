@@ -5,6 +5,7 @@ use std::ops::Range;
 use gstdivien::chunk::Unit;
 
 use super::pace::{Pace, Pause};
+use super::seek::Skip;
 use crate::mux::{Attachment, Chapter, Codec, Flags, Kind, Sample};
 
 /// Everything known about an input before it is decoded.
@@ -88,11 +89,19 @@ pub struct Units {
     pub pictures: gst::Caps,
     /// When the last picture that is wanted ends, in ns, where no more of them were asked for.
     pub end: Option<i64>,
+    /// Where the packets begin that are known, if that is not the file's start.
+    pub skip: Option<Skip>,
 }
 
 impl Units {
     /// At most `frames` pictures are wanted, the first ones; `times` are those that are, in order.
-    pub(super) fn new(mut all: Vec<Unit>, frames: usize, times: &[i64], pictures: gst::Caps) -> Self {
+    pub(super) fn new(
+        mut all: Vec<Unit>,
+        frames: usize,
+        times: &[i64],
+        pictures: gst::Caps,
+        skip: Option<Skip>,
+    ) -> Self {
         let ended = times.last().filter(|_| times.len() >= frames);
         let is_picture = |unit: &&mut Unit| unit.wanted && unit.shown > 0;
         let mut times: Vec<_> = all.iter_mut().filter(is_picture).filter_map(|unit| unit.pts).collect();
@@ -100,7 +109,7 @@ impl Units {
         if let Some(end) = times.get(frames).copied() {
             all.iter_mut().filter(|unit| unit.pts >= Some(end)).for_each(|unit| unit.wanted = false);
         }
-        let mut units = Self { all, pictures, end: None };
+        let mut units = Self { all, pictures, end: None, skip };
         let last = units.all[units.wanted()].iter().max_by_key(|unit| unit.pts);
         let length = last.and_then(|unit| unit.duration).and_then(|length| i64::try_from(length).ok());
         units.end = ended.map(|time| time.saturating_add(length.unwrap_or(0)));

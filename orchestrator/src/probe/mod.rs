@@ -11,10 +11,12 @@ mod facts;
 mod input;
 mod messages;
 mod movie;
+mod outlet;
 mod pace;
 mod pictures;
 mod priming;
 mod scan;
+mod seek;
 mod settle;
 mod tags;
 mod times;
@@ -35,18 +37,21 @@ use crate::error::Error;
 use crate::mux::{Codec, Flags, Kind};
 use crate::sync::lock;
 pub use clock::Breaks;
-use ends::Reach;
 pub use facts::{Cutting, Facts, Orientation, Stream, Units};
 pub use messages::{Messages, said};
+pub use outlet::Outlet;
+use outlet::OutletState;
 pub use pace::{Pace, Pause};
 pub(crate) use scan::is_hidden;
+pub use seek::Skip;
 use times::Times;
 
 /// How long the elements get to stop on their own before the process ends over them.
 const STOP: Duration = Duration::from_millis(1000);
 
-/// What a stream may hold between demuxer and decoder.
-const QUEUE_BYTES: u32 = 32 << 20;
+/// What a stream may hold between demuxer and decoder, and what it may where another has no packet yet.
+const QUEUE_BYTES: u32 = 4 << 20;
+const MOST_QUEUE_BYTES: u32 = 32 << 20;
 
 /// An opened input: every stream known and waiting at its first packet.
 pub struct Source {
@@ -108,60 +113,6 @@ impl Source {
     /// True for a transport stream of which references are missing.
     fn has_gaps(&self) -> bool {
         self.clock.as_ref().is_some_and(|clock| lock(clock).gaps > 0)
-    }
-}
-
-/// The end of one stream's queue.
-#[derive(Debug, Clone)]
-pub struct Outlet {
-    queue: gst::Element,
-    id: Option<String>,
-    /// Its track has no edit list.
-    is_whole: bool,
-    state: Arc<Mutex<OutletState>>,
-}
-
-#[derive(Debug, Default)]
-struct OutletState {
-    hold: Option<gst::PadProbeId>,
-    /// The first packet, or what takes its place, is in the queue.
-    arrived: bool,
-    ended: bool,
-    /// It stands at the queue's end, and all that was said before it has come through.
-    ready: bool,
-    full: bool,
-    first: Option<i64>,
-    /// How decoding starts at the first packet.
-    start: Option<Start>,
-    /// What has come into the queue.
-    reach: Reach,
-}
-
-impl Outlet {
-    /// The pad packets come out of.
-    #[must_use]
-    pub fn pad(&self) -> Option<gst::Pad> {
-        self.queue.static_pad("src")
-    }
-
-    /// The queue itself.
-    #[must_use]
-    pub fn queue(&self) -> &gst::Element {
-        &self.queue
-    }
-
-    /// How decoding starts at the first packet; `None` where it cannot be told, or does not.
-    #[must_use]
-    pub fn start(&self) -> Option<Start> {
-        lock(&self.state).start
-    }
-
-    /// Lets packets go.
-    pub fn release(&self) {
-        let hold = lock(&self.state).hold.take();
-        if let (Some(id), Some(pad)) = (hold, self.pad()) {
-            pad.remove_probe(id);
-        }
     }
 }
 
@@ -302,16 +253,27 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
     let Some(id) = source.outlets.get(index).and_then(|o| o.id.clone()) else { return };
     let ns = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
     let first = source.facts.start.unwrap_or(0).max(0);
+    let start = range.start.filter(|start| !start.is_zero()).map(|start| first.saturating_add(ns(start)));
     let part = pace::Part {
-        start: range.start.filter(|start| !start.is_zero()).map_or(i64::MIN, |start| first.saturating_add(ns(start))),
+        start: start.unwrap_or(i64::MIN),
         end: range.end.map_or(i64::MAX, |end| first.saturating_add(ns(end))),
         frames: range.frames.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
     };
     let has_gaps = source.has_gaps();
     let is_whole = source.outlets.get(index).is_some_and(|o| o.is_whole);
+    let places = start.map(|start| seek::places(source, path, start)).unwrap_or_default();
     let (alone, twice) = (source.has_decode_times_alone(), source.has_decode_times_twice());
     let Some(stream) = source.facts.streams.get_mut(index) else { return };
-    let Some(scanned) = scan::scan(scan::Wanted { path, has_gaps, id: &id, is_whole, part }) else { return };
+    // Where the nearest place is not enough a further one may be, and the file's start is.
+    let scan = |at: usize| {
+        let skip = places.get(at).copied();
+        let scanned = scan::scan(scan::Wanted { path, has_gaps, id: &id, is_whole, part, skip })?;
+        (skip.is_none() || scanned.is_enough(part.start)).then_some((scanned, at))
+    };
+    let Some((scanned, at)) = (0..=places.len()).find_map(scan) else { return };
+    let places = places.get(at..).filter(|_| scanned.skipped).unwrap_or_default().to_vec();
+    let preface = scanned.first.first().zip(scanned.caps.as_ref()).and_then(|(first, caps)| seek::preface(first, caps));
+    let skip = (!places.is_empty()).then_some(Skip { places, preface });
     if let Some(times) = &scanned.times {
         let measured = pace::measured(times, part, stream.named_rate());
         stream.pace = measured.pace;
@@ -330,7 +292,7 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
     stream.cutting = match pictures::look(&scanned) {
         Ok(pictures) => {
             let times = part.of(&scanned.times.unwrap_or_default());
-            Cutting::Apart(Units::new(scanned.units.unwrap_or_default(), part.frames, &times, pictures))
+            Cutting::Apart(Units::new(scanned.units.unwrap_or_default(), part.frames, &times, pictures, skip))
         }
         Err(why) => Cutting::Refused(why),
     };
@@ -471,6 +433,8 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, times: Times, is_demuxed: bool
         let mut state = lock(&ready);
         state.ready = true;
         state.first = state.first.or(first);
+        state.opens = state.opens.or(first);
+        state.begins = state.begins.or_else(|| info.buffer()?.pts());
         state.start = state.start.or_else(|| start(pad, info.buffer()?));
         gst::PadProbeReturn::Ok
     });
@@ -486,16 +450,31 @@ fn hold(pipeline: &gst::Pipeline, pad: &gst::Pad, times: Times, is_demuxed: bool
         state.arrived = true;
         if let Some(end) = end {
             state.reach.add(end);
+            state.astray |= state.off;
+            if let Some((preface, packet)) = state.due.take().zip(info.buffer_mut()) {
+                packet.make_mut().prepend_memory(preface);
+            }
         }
         state.ended |= info.event().is_some_and(|event| event.type_() == gst::EventType::Eos);
         gst::PadProbeReturn::Ok
     });
-    sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let changed = match info.event().map(|event| event.view()) {
-            Some(gst::EventView::Segment(segment)) => {
-                times.applied(segment.segment()).map(|segment| gst::event::Segment::new(&segment))
+    let moving = Arc::clone(&state);
+    let events = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH;
+    sink.add_probe(events, move |_, info| {
+        let Some(event) = info.event() else { return gst::PadProbeReturn::Ok };
+        let changed = match event.view() {
+            gst::EventView::FlushStop(_) => {
+                lock(&moving).restart();
+                None
             }
-            Some(gst::EventView::Caps(caps)) if is_demuxed => {
+            gst::EventView::Segment(segment) => {
+                let applied = times.applied(segment.segment()).map(|segment| gst::event::Segment::new(&segment));
+                match times {
+                    Times::Open => applied,
+                    _ => lock(&moving).keeps(applied.as_ref().unwrap_or(event)).or(applied),
+                }
+            }
+            gst::EventView::Caps(caps) if is_demuxed => {
                 as_whole_pictures(caps.caps()).map(|caps| gst::event::Caps::new(&caps))
             }
             _ => None,

@@ -15,10 +15,10 @@ use crate::sync::lock;
 /// Decodes the first packets. Gives the form of their pictures, or why chunks of the stream cannot be decoded each by
 /// itself.
 pub(super) fn look(scanned: &Scanned) -> Result<gst::Caps, String> {
-    let units = scanned.units.as_ref().map_err(Clone::clone)?;
+    scanned.units.as_ref().map_err(Clone::clone)?;
     let caps = scanned.caps.as_ref().ok_or("nothing tells its form")?;
     let decoder = DecoderSpec::of(caps).ok_or("nothing here decodes it")?;
-    let first = &units[..units.len().min(scanned.first.len())];
+    let first = scanned.heads.as_slice();
     if let Some(at) = first.iter().position(|unit| unit.is_field) {
         return Err(Uncuttable::Field(at as u64).to_string());
     }

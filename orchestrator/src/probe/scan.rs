@@ -11,7 +11,7 @@ use gstdivien::lane::{DecoderSpec, fields_of};
 
 use super::pace::Part;
 use super::times::Times;
-use super::{as_whole_pictures, input, make, movie, parser, running_time, settle};
+use super::{as_whole_pictures, input, make, movie, parser, running_time, seek, settle};
 use crate::sync::lock;
 
 /// So many packets are kept to be decoded, in bytes and in number.
@@ -27,8 +27,12 @@ pub(super) struct Scanned {
     pub(super) times: Option<Vec<i64>>,
     /// What has to be known to cut the stream; an error says why it cannot be.
     pub(super) units: Result<Vec<Unit>, String>,
-    /// The first packets.
+    /// The first packets of the file.
     pub(super) first: Vec<gst::Buffer>,
+    /// What is known of those.
+    pub(super) heads: Vec<Unit>,
+    /// What stands between those and the place that was asked for was not read.
+    pub(super) skipped: bool,
     /// The form of them all.
     pub(super) caps: Option<gst::Caps>,
 }
@@ -44,7 +48,21 @@ pub(super) struct Wanted<'a> {
     /// It has no edit list.
     pub(super) is_whole: bool,
     pub(super) part: Part,
+    /// After the first packets it is gone on about here, in ns.
+    pub(super) skip: Option<i64>,
 }
+
+impl Scanned {
+    /// Whether what was passed over is not needed for the part that starts at `start`.
+    pub(super) fn is_enough(&self, start: i64) -> bool {
+        let begins = self.times.as_ref().and_then(|times| times.first());
+        let is_before = begins.is_some_and(|begins| *begins < start);
+        !self.skipped || (is_before && self.units.as_ref().is_ok_and(|units| seek::is_enough(units)))
+    }
+}
+
+/// What is said once enough of the first packets is known.
+const SKIP: &str = "divien-scan-skip";
 
 /// Reads the packets. `None` where the file cannot be read to its end, which the run itself will tell.
 pub(super) fn scan(wanted: Wanted<'_>) -> Option<Scanned> {
@@ -62,13 +80,15 @@ fn read(pipeline: &gst::Pipeline, wanted: Wanted<'_>) -> Option<Scanned> {
     sink.set_property("async", false);
     pipeline.add_many([&source, &parse, &sink]).ok()?;
     source.link(&parse).ok()?;
-    let seen = Arc::new(Mutex::new(Reader::new(wanted.part)));
+    let seen = Arc::new(Mutex::new(Reader::new(&wanted)));
     let over = Arc::new(AtomicBool::new(false));
     let entry = sink.static_pad("sink")?;
     watch(&entry, (&parse, wanted.is_whole), &seen, &over);
     let id = within_the_file(wanted.id).to_owned();
+    let (reader, going) = (Arc::clone(&seen), entry.clone());
     parse.connect_pad_added(move |_, pad| {
         if pad.stream_id().is_some_and(|s| within_the_file(&s) == id) {
+            stop_to_skip(pad, &reader);
             // A stream that cannot be linked ends the scan with an error of its own.
             let _ = pad.link(&entry);
         } else {
@@ -80,10 +100,17 @@ fn read(pipeline: &gst::Pipeline, wanted: Wanted<'_>) -> Option<Scanned> {
     let mut rested = false;
     // A slow disk takes its time: giving up after some of it would make the output depend on the disk.
     loop {
-        let end = bus.timed_pop_filtered(GLANCE, &[gst::MessageType::Eos, gst::MessageType::Error]);
-        match end.map(|message| message.type_()) {
+        let ends = [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Application];
+        match bus.timed_pop_filtered(GLANCE, &ends).map(|message| message.type_()) {
             Some(gst::MessageType::Eos) => {
-                return Some(std::mem::replace(&mut *lock(&seen), Reader::new(wanted.part)).scanned);
+                let reader = std::mem::replace(&mut *lock(&seen), Reader::new(&wanted));
+                return (!reader.astray).then_some(reader.scanned);
+            }
+            Some(gst::MessageType::Application) => {
+                let place = wanted.skip?;
+                if !going.push_event(seek::event(place)) {
+                    return None;
+                }
             }
             Some(_) => return None,
             // parsebin keeps an error to itself that comes while it still connects the demuxer.
@@ -91,6 +118,22 @@ fn read(pipeline: &gst::Pipeline, wanted: Wanted<'_>) -> Option<Scanned> {
             None => rested = settle::rests(pipeline, &[]),
         }
     }
+}
+
+/// Holds the stream back behind its first packets until the demuxer has gone elsewhere.
+fn stop_to_skip(pad: &gst::Pad, reader: &Arc<Mutex<Reader>>) {
+    let reader = Arc::clone(reader);
+    pad.add_probe(gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, move |pad, _| {
+        if !lock(&reader).is_to_skip() {
+            return gst::PadProbeReturn::Pass;
+        }
+        if let Some(parse) = pad.parent_element() {
+            // Heard by the thread that waits for the end.
+            let told = gst::Structure::new_empty(SKIP);
+            let _ = parse.post_message(gst::message::Application::builder(told).src(&parse).build());
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// What the demuxer calls a stream; before that stands the source's own name, which is another each time for an `appsrc`.
@@ -118,13 +161,15 @@ fn watch(
     over: &Arc<AtomicBool>,
 ) {
     let (reader, ended, parse) = (Arc::clone(reader), Arc::clone(over), parse.downgrade());
-    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH;
     entry.add_probe(mask, move |pad, info| {
         let times = parse.upgrade().map_or(Times::Open, |p| Times::of(&p, is_whole));
         let edited = times != Times::Open;
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => {
-                lock(&reader).hear(event, times);
+                if let Some(before) = lock(&reader).hear(event, times) {
+                    info.data = Some(gst::PadProbeData::Event(before));
+                }
                 return gst::PadProbeReturn::Ok;
             }
             Some(gst::PadProbeData::Buffer(packet)) => {
@@ -148,21 +193,63 @@ struct Reader {
     part: Part,
     scanned: Scanned,
     kept_bytes: usize,
+    /// No more packets are kept.
+    closed: bool,
     syntax: Option<Syntax>,
     fields: Fields,
     pairs: Pairs,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    skips: bool,
+    /// In a pause before the stream, where no packets are.
+    off: bool,
+    /// A packet has come from where times go on otherwise.
+    astray: bool,
 }
 
 impl Reader {
-    fn new(part: Part) -> Self {
-        let scanned = Scanned { times: Some(Vec::new()), units: Ok(Vec::new()), first: Vec::new(), caps: None };
-        let (fields, pairs) = (Fields::default(), Pairs::default());
-        Self { part, scanned, kept_bytes: 0, syntax: None, fields, pairs, segment: None }
+    fn new(wanted: &Wanted<'_>) -> Self {
+        let scanned = Scanned {
+            times: Some(Vec::new()),
+            units: Ok(Vec::new()),
+            first: Vec::new(),
+            heads: Vec::new(),
+            skipped: false,
+            caps: None,
+        };
+        Self {
+            part: wanted.part,
+            scanned,
+            kept_bytes: 0,
+            closed: false,
+            syntax: None,
+            fields: Fields::default(),
+            pairs: Pairs::default(),
+            segment: None,
+            skips: wanted.skip.is_some(),
+            off: false,
+            astray: false,
+        }
     }
 
-    fn hear(&mut self, event: &gst::Event, times: Times) {
+    /// True once all first packets are kept.
+    fn is_to_skip(&self) -> bool {
+        self.skips
+            && !self.scanned.skipped
+            && self.scanned.units.is_ok()
+            && (self.closed || self.scanned.first.len() >= KEPT)
+    }
+
+    /// Takes an event; gives what goes on in its place.
+    fn hear(&mut self, event: &gst::Event, times: Times) -> Option<gst::Event> {
         match event.view() {
+            gst::EventView::FlushStop(_) => {
+                self.scanned.skipped = true;
+                self.pairs = Pairs::default();
+                self.scanned.times = self.scanned.times.take().map(|_| Vec::new());
+                if let Ok(units) = &mut self.scanned.units {
+                    units.clear();
+                }
+            }
             gst::EventView::Caps(caps) => {
                 let caps = as_whole_pictures(caps.caps()).unwrap_or_else(|| caps.caps_owned());
                 if self.scanned.caps.as_ref().is_some_and(|before| *before != caps) {
@@ -175,6 +262,13 @@ impl Reader {
                 self.fields = fields_of(&caps);
                 self.scanned.caps = Some(caps);
             }
+            gst::EventView::Segment(segment) if times != Times::Open && self.scanned.skipped => {
+                // Running times would count from the place that was asked for.
+                let before = self.segment.as_ref().map(|before| before.upcast_ref());
+                let before = before.filter(|before| seek::are_one_line(before, segment.segment()));
+                self.off = before.is_none();
+                return before.map(gst::event::Segment::new);
+            }
             gst::EventView::Segment(segment) if times != Times::Open => {
                 let segment = segment.segment();
                 let segment = times.applied(segment).or_else(|| segment.downcast_ref::<gst::ClockTime>().cloned());
@@ -185,6 +279,7 @@ impl Reader {
             }
             _ => {}
         }
+        None
     }
 
     fn refuse(&mut self, why: String) {
@@ -195,6 +290,7 @@ impl Reader {
 
     /// Takes a packet; true once all is known.
     fn take(&mut self, pad: &gst::Pad, packet: &gst::BufferRef, edited: bool) -> bool {
+        self.astray |= self.off;
         let shown = self.keep(pad, packet, edited);
         if shown == Some(0) || is_hidden(pad, packet) {
             return false;
@@ -214,7 +310,8 @@ impl Reader {
 
     /// Notes what a packet is. Returns how many pictures it shows, where that is known.
     fn keep(&mut self, pad: &gst::Pad, packet: &gst::BufferRef, edited: bool) -> Option<u8> {
-        if self.scanned.first.len() < KEPT && self.kept_bytes + packet.size() <= KEPT_BYTES {
+        self.closed |= self.scanned.first.len() >= KEPT || self.kept_bytes + packet.size() > KEPT_BYTES;
+        if !self.closed {
             self.kept_bytes += packet.size();
             self.scanned.first.push(packet.to_owned());
         }
@@ -237,6 +334,9 @@ impl Reader {
         };
         if let Ok(units) = &mut self.scanned.units {
             units.push(unit);
+        }
+        if self.scanned.heads.len() < self.scanned.first.len() {
+            self.scanned.heads.push(unit);
         }
         // The second field has its own time, and is shown in the frame of the first.
         if self.pairs.closes(is_field) { Some(0) } else { Some(signs?.shown) }

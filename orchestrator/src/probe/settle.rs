@@ -75,10 +75,15 @@ impl Standing {
         }
     }
 
+    /// True when every stream has its first packet.
+    fn is_all(&self, heard: &Heard) -> bool {
+        heard.announced.zip(self.split).is_some_and(|(told, split)| self.known >= told.max(split))
+            && self.arrived == self.outlets
+    }
+
     /// True when no stream will bring its first packet any more before some are taken away.
     fn is_final(&self, heard: &Heard) -> bool {
-        let all = heard.announced.zip(self.split).is_some_and(|(told, split)| self.known >= told.max(split))
-            && self.arrived == self.outlets;
+        let all = self.is_all(heard);
         let is_over = self.rests && (self.ended || heard.complaint.is_some());
         self.ready >= self.arrived && (all || (self.full && self.arrived > 0) || is_over)
     }
@@ -106,7 +111,9 @@ pub(super) fn settle(
         while let Ok(message) = messages.try_recv() {
             heard.hear(&message);
         }
-        if now.is_final(&heard) {
+        // Others may be behind what fills a queue.
+        let grown = now.full && !now.is_all(&heard) && lock(found).outlets.iter().filter(|(_, o)| o.grow()).count() > 0;
+        if !grown && now.is_final(&heard) {
             return if now.outlets == 0 && heard.complaint.is_some() { Err(heard.nothing(name)) } else { Ok(heard) };
         }
         if now != moved.1 {

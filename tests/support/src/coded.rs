@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::run;
 
 /// Names and ffmpeg's options. `refresh.mkv` has a single key frame.
-pub const CODED: [(&str, &[&str]); 12] = [
+pub const CODED: [(&str, &[&str]); 13] = [
     ("closed.mp4", &["-c:v", "libx264", "-g", "25", "-preset", "veryfast"]),
     ("open.mkv", &["-c:v", "libx264", "-g", "25", "-x264-params", "open-gop=1", "-preset", "veryfast"]),
     ("refresh.mkv", &["-c:v", "libx264", "-g", "25", "-x264-params", "intra-refresh=1", "-preset", "veryfast"]),
@@ -18,6 +18,7 @@ pub const CODED: [(&str, &[&str]); 12] = [
     ("asp.mp4", &["-c:v", "mpeg4", "-g", "12", "-bf", "2", "-q:v", "3"]),
     ("mjpeg.mov", &["-c:v", "mjpeg", "-q:v", "3"]),
     ("theora.ogv", &["-c:v", "libtheora", "-g", "25", "-q:v", "7"]),
+    ("mjpeg.mkv", &["-c:v", "mjpeg", "-q:v", "3"]),
     ("ffv1.mkv", &["-c:v", "ffv1", "-g", "10", "-coder", "1", "-context", "1"]),
 ];
 
