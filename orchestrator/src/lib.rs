@@ -4,7 +4,6 @@ pub mod cli;
 pub mod codec;
 pub mod error;
 pub mod filter;
-mod memory;
 pub mod mux;
 pub mod pipeline;
 pub mod plan;

@@ -9,7 +9,6 @@ use gst::prelude::*;
 use crate::cli::{Input, Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
 use crate::error::Error;
-use crate::memory;
 use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
@@ -24,7 +23,6 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// Encodes what `job` asks for.
 pub fn run(job: &Job) -> Result<Summary, Error> {
-    memory::give_pictures_back();
     let signals = Signals::listen(job.report.level < LogLevel::Error)?;
     gst::init().map_err(|e| Error::Fault { what: format!("GStreamer does not start: {e}") })?;
     gstdivien::plugin_register_static()

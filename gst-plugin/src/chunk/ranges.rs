@@ -200,6 +200,8 @@ pub struct Ranges<T> {
     starts: VecDeque<Place>,
     /// Of all units so far.
     latest: Option<Nanos>,
+    /// Frames have come behind others that are shown after them.
+    reorders: bool,
     /// The last frame that is in a chunk.
     done: Option<Nanos>,
     /// At these times, or at the first frame after each, a chunk has to begin.
@@ -222,6 +224,7 @@ impl<T: Clone> Ranges<T> {
             taken: 0,
             starts: VecDeque::new(),
             latest: None,
+            reorders: false,
             done: None,
             forced: BTreeSet::new(),
         }
@@ -306,9 +309,10 @@ impl<T: Clone> Ranges<T> {
     }
 
     /// Frames are shown for longer than a chunk lasts: all chunks that are left, though what follows goes on from them.
-    /// None where it may be a part of them.
+    /// None where it may be a part of them, or come between them: demuxers tell of a pause where a stream lags behind
+    /// another as well.
     pub fn pause(&mut self) -> Vec<Piece<T>> {
-        if self.needs_what_follows() { Vec::new() } else { self.complete(true) }
+        if self.needs_what_follows() || self.reorders { Vec::new() } else { self.complete(true) }
     }
 
     /// True where frames are made, or timed, by those behind them.
@@ -339,7 +343,7 @@ impl<T: Clone> Ranges<T> {
         self.around.clear();
         self.starts.clear();
         self.forced.clear();
-        (self.latest, self.done) = (None, None);
+        (self.latest, self.done, self.reorders) = (None, None, false);
     }
 
     /// After a split: `unit` does not go on where the units before it ended.
@@ -371,6 +375,7 @@ impl<T: Clone> Ranges<T> {
         if let Some(start) = unit.start.filter(|_| self.latest.is_none_or(|latest| latest < pts)) {
             self.starts.push_back(Place { pts, unit: number, start });
         }
+        self.reorders |= self.latest.is_some_and(|latest| pts < latest);
         self.latest = self.latest.max(Some(pts));
         if !unit.wanted {
             return Ok(());

@@ -10,6 +10,7 @@ use gst::prelude::*;
 use crate::store::Kept;
 
 use super::known::Ending;
+use super::memory;
 use super::wanted::Sieve;
 use super::{Attempt, Encoded, Lane, LaneError, Next, frames};
 
@@ -31,6 +32,7 @@ struct Collected {
 
 impl Lane for LocalLane {
     fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
+        memory::hand_out_zeros();
         let collected = Arc::<Mutex<Collected>>::default();
         let Built { pipeline, encoder, sieve } = build(attempt, &collected)?;
         let bus = pipeline.bus().ok_or_else(|| LaneError::Start("its pipeline has no bus".into()))?;

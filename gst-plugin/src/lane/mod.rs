@@ -7,6 +7,7 @@ mod frames;
 mod input;
 mod known;
 mod local;
+mod memory;
 mod wanted;
 mod yadif;
 

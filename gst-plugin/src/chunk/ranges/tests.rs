@@ -198,6 +198,26 @@ fn chunks_are_as_long_as_asked_for_in_the_frames_that_come_out() {
 }
 
 #[test]
+fn a_pause_that_is_told_between_pictures_that_change_places_ends_nothing() {
+    let taken = |text: &str, at: usize| {
+        let units = stream(text);
+        let mut ranges = Ranges::new(9, Mode::Keyframe);
+        let mut pieces = Vec::new();
+        for (i, unit) in units.iter().enumerate() {
+            if i == at {
+                pieces.extend(ranges.pause());
+            }
+            pieces.extend(ranges.push(i, *unit).unwrap());
+        }
+        pieces.extend(ranges.finish());
+        pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(taken("I0 P1 P2 P3", 2), [2, 2]);
+    // 4 has been decoded, and 3 is shown before it.
+    assert_eq!(taken("I0 P2 B1 P4 B3", 4), [5]);
+}
+
+#[test]
 fn frames_that_are_left_out_are_still_there_for_the_filters() {
     let second = 1_000_000_000;
     let times = |n: u64| n * second / 20;
