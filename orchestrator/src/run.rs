@@ -21,6 +21,12 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long nothing may move before a line says so; waiting itself is no error, a pipe may be silent.
 const LONG: Duration = Duration::from_secs(10);
 
+/// What is said of a stream that an element can give no form that another has a name for.
+const NOT_NEGOTIATED: &str = "not-negotiated";
+/// What that is where packets come and no decoder ever tells the form of a picture.
+const NAMELESS: &str =
+    "its pictures are of a form that GStreamer has no name for; ffmpeg can turn them into another (-pix_fmt)";
+
 /// Encodes what `job` asks for.
 pub fn run(job: &Job) -> Result<Summary, Error> {
     let signals = Signals::listen(job.report.level < LogLevel::Error)?;
@@ -32,7 +38,6 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let choice = codec::resolve(&job.video, job.threads)?;
     may_write(job)?;
     let name = plan::input_name(&job.input);
-    signals.end_before_a_crash(job.report.level, &name);
     let waiting = Waiting::start(job.report.level, format!("{name}: nothing comes yet; waiting"));
     let mut source = probe::open(&job.input)?;
     drop(waiting);
@@ -78,6 +83,9 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
             return Err(nothing_inside(&plan, &source.facts));
         }
         let message = watch.lost.unwrap_or_else(|| "no frame could be decoded".into());
+        if message.contains(NOT_NEGOTIATED) && !running.has_pictures() {
+            return Err(Error::NotAVideo { input: plan.input, reason: NAMELESS.into() });
+        }
         let piped = !matches!(&job.input, Input::File(path) if path.is_file());
         return Err(Error::Broken { input: plan.input, message, piped });
     }

@@ -8,10 +8,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::cli::LogLevel;
 use crate::error::{EXIT_INTERRUPTED, Error};
 use crate::mux::{Output, Sink};
-use crate::report::{failure, tell};
+use crate::report::tell;
 use crate::sync::lock;
 
 /// How long a run that was told to end gets to do so in order.
@@ -19,9 +18,6 @@ const GRACE: Duration = Duration::from_millis(1500);
 
 /// SIGXFSZ, on Linux.
 const FILE_SIZE: i32 = 25;
-
-/// What GStreamer's library of raw video says before such a crash.
-const NAMELESS: &str = "format != GST_VIDEO_FORMAT_UNKNOWN";
 
 /// A listener on a thread of its own, so that nothing the run waits for can keep a signal from being heard.
 #[derive(Debug, Clone, Default)]
@@ -68,28 +64,6 @@ impl Signals {
             .spawn(move || runtime.block_on(listener.hear(signals, quiet)))
             .map_err(fault)?;
         Ok(this)
-    }
-
-    /// Ends the process with an error where GStreamer is about to crash: some of libav's decoders go on with pictures in
-    /// a form that GStreamer 1.22 has no name for. The partial file goes.
-    pub(crate) fn end_before_a_crash(&self, level: LogLevel, input: &str) {
-        let (this, input) = (self.clone(), input.to_owned());
-        let (domain, critical) = (Some("GStreamer-Video"), glib::LogLevels::LEVEL_CRITICAL);
-        glib::log_set_handler(domain, critical, false, false, move |domain, severity, text| {
-            if !text.contains(NAMELESS) {
-                return glib::log_default_handler(domain, severity, Some(text));
-            }
-            this.shared.ends.store(true, Ordering::Release);
-            let guarded = this.guarded();
-            if let Some(part) = &guarded.part {
-                let _ = std::fs::remove_file(part);
-            }
-            let reason = "its pictures are of a form that GStreamer has no name for; ffmpeg can turn them into another (-pix_fmt)";
-            let error = Error::NotAVideo { input: input.clone(), reason: reason.into() };
-            let code = error.code();
-            let _ = failure(level, &error);
-            std::process::exit(code.into());
-        });
     }
 
     async fn hear(&self, mut signals: Listened, quiet: bool) {

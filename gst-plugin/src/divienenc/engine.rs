@@ -3,101 +3,17 @@
 //! Threads: the sink pad's (`push`, `mark`, `section`, `eos`), one a lane, the source pad's task (`next`, `delivered`).
 //! Lock order: `state`, then a chunk's input or the budget. `state` is never held over a notice or a lane's work.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::model::{
-    CodedChunk, Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Notice, Output, Section, Stats,
-};
+use super::chunks::{Chunk, Frame, Item, State};
+use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section, Stats};
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
-use crate::dispatch::{Action, Dispatch, Event, LaneId};
-use crate::lane::{
-    Attempt, Budget, Cancel, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Progress, Reservation, Wanted,
-};
+use crate::dispatch::{Action, Event, LaneId};
+use crate::lane::{Attempt, Budget, CodedUnit, Encoded, Format, Lane, LaneError, Progress, Reservation};
 use crate::store::Store;
-
-struct Frame {
-    buffer: gst::Buffer,
-    info: FrameInfo,
-    reservation: Reservation,
-}
-
-struct Chunk {
-    section: Arc<Section>,
-    first_frame: u64,
-    frames: Vec<FrameInfo>,
-    input: Arc<ChunkInput>,
-    /// Of a chunk of coded units.
-    wanted: Option<Arc<Wanted>>,
-    /// Bytes of its units.
-    coded: u64,
-    cancel: Arc<Cancel>,
-    result: Option<(Encoded, LaneId, Duration)>,
-}
-
-enum Item {
-    Mark(Mark),
-    Chunk(ChunkId),
-    Eos(gst::Event),
-}
-
-#[derive(Default)]
-struct LaneState {
-    mail: Option<ChunkId>,
-    chunks: u64,
-    frames: u64,
-    bytes: u64,
-    busy: Duration,
-    current: Option<(Arc<Progress>, Instant)>,
-    /// The frames of the present chunk, where they are known.
-    length: Option<u64>,
-}
-
-struct State {
-    flow: Result<(), gst::FlowError>,
-    section: Option<Arc<Section>>,
-    cutter: Option<Cutter<Frame>>,
-    dispatch: Dispatch,
-    /// How long workers have had a chunk, all together, up to the moment beside it.
-    worked: (Duration, Instant),
-    chunks: BTreeMap<ChunkId, Chunk>,
-    open: Option<ChunkId>,
-    next_chunk: ChunkId,
-    order: VecDeque<Item>,
-    pending: Vec<Mark>,
-    lanes: Vec<LaneState>,
-    result_bytes: u64,
-    frames_cut: u64,
-    frames_in: u64,
-    frames_out: u64,
-    bytes_out: u64,
-    said_short: bool,
-}
-
-impl State {
-    fn handle(&mut self, event: Event) -> Vec<Action> {
-        self.worked = (self.worked(), Instant::now());
-        self.dispatch.handle(event)
-    }
-
-    /// Enough chunks of coded units wait for a lane.
-    fn has_enough_waiting(&self) -> bool {
-        let waiting = self.dispatch.waiting();
-        let most = usize::try_from(self.dispatch.workers()).unwrap_or(usize::MAX).saturating_add(1);
-        let bytes = || waiting.clone().filter_map(|id| self.chunks.get(&id)).map(|chunk| chunk.coded).sum::<u64>();
-        let count = waiting.clone().count();
-        count >= MOST_WAITING && (count >= most || bytes() >= SMALL)
-    }
-
-    fn worked(&self) -> Duration {
-        let (before, since) = self.worked;
-        let at_work = u32::try_from(self.dispatch.running()).unwrap_or(u32::MAX).min(self.dispatch.workers());
-        before + since.elapsed() * at_work
-    }
-}
 
 struct Shared {
     config: Config,
@@ -116,11 +32,6 @@ struct Shared {
 
 /// Of compressed units so many bytes wait in memory.
 const IN_MEMORY: u64 = 32 << 20;
-/// Chunks of coded units that are read before a lane is free for them: so many always, and one more than there are
-/// workers while they are small, so that the end of the input is seen before its last chunks are begun.
-const MOST_WAITING: usize = 2;
-const SMALL: u64 = 32 << 20;
-
 /// One run, from start or flush to stop or flush.
 pub(super) struct Engine {
     shared: Arc<Shared>,
@@ -139,25 +50,7 @@ impl Engine {
             config,
             budget: Budget::new(config.max_buffered_bytes),
             store: Store::new(config.max_buffered_bytes.min(IN_MEMORY)),
-            state: Mutex::new(State {
-                flow: Ok(()),
-                section: None,
-                cutter: None,
-                dispatch: Dispatch::new(window, config.workers),
-                worked: (Duration::ZERO, Instant::now()),
-                chunks: BTreeMap::new(),
-                open: None,
-                next_chunk: ChunkId::default(),
-                order: VecDeque::new(),
-                pending: Vec::new(),
-                lanes: lanes.iter().map(|_| LaneState::default()).collect(),
-                result_bytes: 0,
-                frames_cut: 0,
-                frames_in: 0,
-                frames_out: 0,
-                bytes_out: 0,
-                said_short: false,
-            }),
+            state: Mutex::new(State::new(config, window, lanes.len())),
             room: Condvar::new(),
             work: Condvar::new(),
             due: Condvar::new(),
@@ -289,7 +182,7 @@ impl Engine {
                 Some(Item::Chunk(id)) if state.dispatch.due() == Some(*id) => {
                     let id = *id;
                     state.order.pop_front();
-                    if let Some(finished) = finished(&mut state, id) {
+                    if let Some(finished) = state.finished(id) {
                         return Output::Chunk(Box::new(finished));
                     }
                 }
@@ -337,26 +230,7 @@ impl Engine {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let state = self.shared.state();
-        let lane = |l: &LaneState| LaneStats {
-            chunks: l.chunks,
-            frames: l.frames + l.current.as_ref().map_or(0, |(p, _)| p.units()),
-            bytes: l.bytes + l.current.as_ref().map_or(0, |(p, _)| p.bytes()),
-            busy: l.busy + l.current.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed()),
-            current: l.current.as_ref().map(|(p, _)| p.units()),
-            length: l.length,
-        };
-        Stats {
-            workers: self.shared.config.workers,
-            worked: state.worked(),
-            chunks_done: state.dispatch.delivered(),
-            chunks_in_flight: state.dispatch.in_flight(),
-            frames_in: state.frames_in,
-            frames_out: state.frames_out,
-            bytes_out: state.bytes_out,
-            bytes_buffered: self.shared.budget.bytes(),
-            lanes: state.lanes.iter().map(lane).collect(),
-        }
+        self.shared.state().stats(self.shared.budget.bytes())
     }
 }
 
@@ -365,32 +239,6 @@ impl Drop for Engine {
         self.stop(gst::FlowError::Flushing);
         self.join();
     }
-}
-
-fn finished(state: &mut State, id: ChunkId) -> Option<Finished> {
-    let chunk = state.chunks.remove(&id)?;
-    let (encoded, lane, time) = chunk.result?;
-    let (section, mut frames, first_frame) = (chunk.section, chunk.frames, chunk.first_frame);
-    let mut lost = LostFrames { strange: encoded.lost.strange, ..LostFrames::default() };
-    if let Some(wanted) = &chunk.wanted {
-        let numbered = |times: &[Nanos]| times.iter().filter_map(|pts| Some((wanted.number(*pts)?, *pts))).collect();
-        (lost.missing, lost.damaged) = (numbered(&encoded.lost.missing), numbered(&encoded.lost.damaged));
-        lost.unreachable = numbered(&encoded.lost.unreachable);
-        let gone: BTreeSet<Nanos> = encoded.lost.gone().collect();
-        let mut marks = Vec::new();
-        frames = wanted
-            .times()
-            .zip(frames)
-            .filter_map(|(pts, mut frame)| {
-                marks.append(&mut frame.marks);
-                let is_there = !gone.contains(&pts);
-                is_there.then(|| FrameInfo { marks: std::mem::take(&mut marks), ..frame })
-            })
-            .collect();
-        // What stood before frames that are not there goes behind the chunk.
-        marks.into_iter().rev().for_each(|mark| state.order.push_front(Item::Mark(mark)));
-    }
-    Some(Finished { id, lane, time, first_frame, section, frames, lost, encoded })
 }
 
 impl Shared {
@@ -612,20 +460,5 @@ impl Shared {
             Err(LaneError::Cancelled) => None,
             Err(error) => (!stopped).then_some(Notice::Failed { id, first_frame, frames, lane, error }),
         }
-    }
-}
-
-impl Chunk {
-    /// The lane's time stamps count from the chunk's first frame, so that its bytes do not depend on where it stands.
-    fn add(&mut self, frame: Frame) {
-        let Frame { mut buffer, info, reservation } = frame;
-        let base = self.frames.first().map_or(info.time.pts, |first| first.time.pts);
-        let pts = gst::ClockTime::from_nseconds(info.time.pts.saturating_sub(base));
-        let writable = buffer.make_mut();
-        writable.set_pts(pts);
-        writable.set_dts(gst::ClockTime::NONE);
-        writable.set_duration(info.time.duration.map(gst::ClockTime::from_nseconds));
-        self.frames.push(info);
-        self.input.push(buffer, reservation);
     }
 }

@@ -60,6 +60,7 @@
 //! Frames are kept in the buffers they come in. Those of a pool with a limited number of buffers, as cameras and
 //! hardware decoders have, are copied, so that the pool never runs dry.
 
+mod chunks;
 mod coded;
 mod engine;
 mod flow;

@@ -189,6 +189,12 @@ impl Running {
         self.shared.losses(|losses| losses.in_a_chunk(told))
     }
 
+    /// True once a decoder has told the form of pictures.
+    #[must_use]
+    pub fn has_pictures(&self) -> bool {
+        lock(&self.shared.raw_caps).is_some()
+    }
+
     /// True when the part that was asked for ended before the input did.
     #[must_use]
     pub fn is_cut(&self) -> bool {

@@ -1,0 +1,182 @@
+//! What the engine knows of the chunks on their way, the lanes, and the order in which all leaves.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::model::{Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Section, Stats};
+use crate::chunk::{ChunkId, Cutter, Nanos};
+use crate::dispatch::{Action, Dispatch, Event, LaneId};
+use crate::lane::{Cancel, ChunkInput, Encoded, Progress, Reservation, Wanted};
+
+/// Chunks of coded units that are read before a lane is free for them: so many always, and one more than there are
+/// workers while they are small, so that the end of the input is seen before its last chunks are begun.
+const MOST_WAITING: usize = 2;
+const SMALL: u64 = 32 << 20;
+
+pub(super) struct Frame {
+    pub(super) buffer: gst::Buffer,
+    pub(super) info: FrameInfo,
+    pub(super) reservation: Reservation,
+}
+
+pub(super) struct Chunk {
+    pub(super) section: Arc<Section>,
+    pub(super) first_frame: u64,
+    pub(super) frames: Vec<FrameInfo>,
+    pub(super) input: Arc<ChunkInput>,
+    /// Of a chunk of coded units.
+    pub(super) wanted: Option<Arc<Wanted>>,
+    /// Bytes of its units.
+    pub(super) coded: u64,
+    pub(super) cancel: Arc<Cancel>,
+    pub(super) result: Option<(Encoded, LaneId, Duration)>,
+}
+
+pub(super) enum Item {
+    Mark(Mark),
+    Chunk(ChunkId),
+    Eos(gst::Event),
+}
+
+#[derive(Default)]
+pub(super) struct LaneState {
+    pub(super) mail: Option<ChunkId>,
+    pub(super) chunks: u64,
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+    pub(super) busy: Duration,
+    pub(super) current: Option<(Arc<Progress>, Instant)>,
+    /// The frames of the present chunk, where they are known.
+    pub(super) length: Option<u64>,
+}
+
+pub(super) struct State {
+    pub(super) flow: Result<(), gst::FlowError>,
+    pub(super) section: Option<Arc<Section>>,
+    pub(super) cutter: Option<Cutter<Frame>>,
+    pub(super) dispatch: Dispatch,
+    /// How long workers have had a chunk, all together, up to the moment beside it.
+    pub(super) worked: (Duration, Instant),
+    pub(super) chunks: BTreeMap<ChunkId, Chunk>,
+    pub(super) open: Option<ChunkId>,
+    pub(super) next_chunk: ChunkId,
+    pub(super) order: VecDeque<Item>,
+    pub(super) pending: Vec<Mark>,
+    pub(super) lanes: Vec<LaneState>,
+    pub(super) result_bytes: u64,
+    pub(super) frames_cut: u64,
+    pub(super) frames_in: u64,
+    pub(super) frames_out: u64,
+    pub(super) bytes_out: u64,
+    pub(super) said_short: bool,
+}
+
+impl State {
+    pub(super) fn new(config: Config, window: u64, lanes: usize) -> Self {
+        Self {
+            flow: Ok(()),
+            section: None,
+            cutter: None,
+            dispatch: Dispatch::new(window, config.workers),
+            worked: (Duration::ZERO, Instant::now()),
+            chunks: BTreeMap::new(),
+            open: None,
+            next_chunk: ChunkId::default(),
+            order: VecDeque::new(),
+            pending: Vec::new(),
+            lanes: (0..lanes).map(|_| LaneState::default()).collect(),
+            result_bytes: 0,
+            frames_cut: 0,
+            frames_in: 0,
+            frames_out: 0,
+            bytes_out: 0,
+            said_short: false,
+        }
+    }
+
+    pub(super) fn handle(&mut self, event: Event) -> Vec<Action> {
+        self.worked = (self.worked(), Instant::now());
+        self.dispatch.handle(event)
+    }
+
+    /// Enough chunks of coded units wait for a lane.
+    pub(super) fn has_enough_waiting(&self) -> bool {
+        let waiting = self.dispatch.waiting();
+        let most = usize::try_from(self.dispatch.workers()).unwrap_or(usize::MAX).saturating_add(1);
+        let bytes = || waiting.clone().filter_map(|id| self.chunks.get(&id)).map(|chunk| chunk.coded).sum::<u64>();
+        let count = waiting.clone().count();
+        count >= MOST_WAITING && (count >= most || bytes() >= SMALL)
+    }
+
+    fn worked(&self) -> Duration {
+        let (before, since) = self.worked;
+        let at_work = u32::try_from(self.dispatch.running()).unwrap_or(u32::MAX).min(self.dispatch.workers());
+        before + since.elapsed() * at_work
+    }
+
+    pub(super) fn stats(&self, bytes_buffered: u64) -> Stats {
+        let lane = |l: &LaneState| LaneStats {
+            chunks: l.chunks,
+            frames: l.frames + l.current.as_ref().map_or(0, |(p, _)| p.units()),
+            bytes: l.bytes + l.current.as_ref().map_or(0, |(p, _)| p.bytes()),
+            busy: l.busy + l.current.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed()),
+            current: l.current.as_ref().map(|(p, _)| p.units()),
+            length: l.length,
+        };
+        Stats {
+            workers: self.dispatch.workers(),
+            worked: self.worked(),
+            chunks_done: self.dispatch.delivered(),
+            chunks_in_flight: self.dispatch.in_flight(),
+            frames_in: self.frames_in,
+            frames_out: self.frames_out,
+            bytes_out: self.bytes_out,
+            bytes_buffered,
+            lanes: self.lanes.iter().map(lane).collect(),
+        }
+    }
+
+    /// Takes a chunk that is done out.
+    pub(super) fn finished(&mut self, id: ChunkId) -> Option<Finished> {
+        let chunk = self.chunks.remove(&id)?;
+        let (encoded, lane, time) = chunk.result?;
+        let (section, mut frames, first_frame) = (chunk.section, chunk.frames, chunk.first_frame);
+        let mut lost = LostFrames { strange: encoded.lost.strange, ..LostFrames::default() };
+        if let Some(wanted) = &chunk.wanted {
+            let numbered =
+                |times: &[Nanos]| times.iter().filter_map(|pts| Some((wanted.number(*pts)?, *pts))).collect();
+            (lost.missing, lost.damaged) = (numbered(&encoded.lost.missing), numbered(&encoded.lost.damaged));
+            lost.unreachable = numbered(&encoded.lost.unreachable);
+            let gone: BTreeSet<Nanos> = encoded.lost.gone().collect();
+            let mut marks = Vec::new();
+            frames = wanted
+                .times()
+                .zip(frames)
+                .filter_map(|(pts, mut frame)| {
+                    marks.append(&mut frame.marks);
+                    let is_there = !gone.contains(&pts);
+                    is_there.then(|| FrameInfo { marks: std::mem::take(&mut marks), ..frame })
+                })
+                .collect();
+            // What stood before frames that are not there goes behind the chunk.
+            marks.into_iter().rev().for_each(|mark| self.order.push_front(Item::Mark(mark)));
+        }
+        Some(Finished { id, lane, time, first_frame, section, frames, lost, encoded })
+    }
+}
+
+impl Chunk {
+    /// The lane's time stamps count from the chunk's first frame, so that its bytes do not depend on where it stands.
+    pub(super) fn add(&mut self, frame: Frame) {
+        let Frame { mut buffer, info, reservation } = frame;
+        let base = self.frames.first().map_or(info.time.pts, |first| first.time.pts);
+        let pts = gst::ClockTime::from_nseconds(info.time.pts.saturating_sub(base));
+        let writable = buffer.make_mut();
+        writable.set_pts(pts);
+        writable.set_dts(gst::ClockTime::NONE);
+        writable.set_duration(info.time.duration.map(gst::ClockTime::from_nseconds));
+        self.frames.push(info);
+        self.input.push(buffer, reservation);
+    }
+}
