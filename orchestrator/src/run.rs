@@ -96,6 +96,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let written = running.written();
     let changed = source.changed().then(|| "other streams begin midway, which are not read".to_owned());
     let lost = watch.lost.or(changed).or_else(|| short(&plan, &source.facts, &written, &running, reached));
+    let lost = lost.or_else(|| damaged(&job.input, &running));
     if let Some(reason) = lost.as_ref().filter(|_| plan.strict) {
         return Err(Error::Lossy { input: plan.input, reason: reason.clone() });
     }
@@ -237,12 +238,16 @@ fn short(plan: &Plan, facts: &Facts, written: &Written, running: &Running, reach
     if let Some(missing) = facts.cut {
         return Some(format!("the file is cut short: {missing} bytes that its header promises are missing"));
     }
-    if let Some(at) = facts.damage.filter(|_| !running.is_cut()) {
-        return Some(format!("the file is damaged at byte {at}: what stood there is lost"));
-    }
     let End { at, claimed } = End::of(plan, facts, written, reached)?;
     (claimed.saturating_sub(at) > 2_000_000_000 + claimed / 50)
         .then(|| format!("the input ends after {:.1} s of {:.1} s", at as f64 / 1e9, claimed as f64 / 1e9))
+}
+
+/// What a demuxer has passed over without a word, in words. A file of which a part is encoded is not read for that.
+fn damaged(input: &Input, running: &Running) -> Option<String> {
+    let Input::File(path) = input else { return None };
+    let at = if running.is_cut() { None } else { probe::damage(path) };
+    at.map(|at| format!("the file is damaged at byte {at}: what stood there is lost"))
 }
 
 /// What is to be said of an input that ends a little earlier than it says: it may have lost its end, or round.

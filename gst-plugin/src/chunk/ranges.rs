@@ -312,7 +312,19 @@ impl<T: Clone> Ranges<T> {
     /// None where it may be a part of them, or come between them: demuxers tell of a pause where a stream lags behind
     /// another as well.
     pub fn pause(&mut self) -> Vec<Piece<T>> {
-        if self.needs_what_follows() || self.reorders { Vec::new() } else { self.complete(true) }
+        if self.needs_what_follows() || self.may_have_holes() { Vec::new() } else { self.complete(true) }
+    }
+
+    /// Frames may be missing between those that have come: where some change places, and not each begins where the one
+    /// before it ends.
+    fn may_have_holes(&self) -> bool {
+        let meet = |pair: &[Shown]| match pair {
+            [a, b] => {
+                a.time.duration.is_some_and(|length| b.time.pts - a.time.pts <= length.saturating_add(length / 2))
+            }
+            _ => true,
+        };
+        self.reorders && !self.shown.windows(2).all(meet)
     }
 
     /// True where frames are made, or timed, by those behind them.

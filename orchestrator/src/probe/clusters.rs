@@ -12,10 +12,10 @@ const WITHIN: [u32; 10] = [0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0x5854, 0xBF, 0xE
 
 /// The first byte that is no element where one has to be; `None` for a file without such a place, one that is cut, and one
 /// that is no Matroska.
-pub(super) fn damage(path: &Path) -> Option<u64> {
+pub(crate) fn damage(path: &Path) -> Option<u64> {
     let file = File::open(path).ok()?;
     let length = file.metadata().ok().filter(|m| m.is_file())?.len();
-    let mut walk = Walk { file: BufReader::new(file), at: 0 };
+    let mut walk = Walk { file: BufReader::with_capacity(AT_ONCE, file), at: 0 };
     let head = walk.header()?;
     if head.id != 0x1A45_DFA3 {
         return None;
@@ -53,6 +53,8 @@ fn damaged(walk: &mut Walk, at: u64, end: u64) -> Option<u64> {
     has_more.then_some(at)
 }
 
+/// Little more than a header: what is between them is not looked at.
+const AT_ONCE: usize = 32;
 /// The longest: 4 bytes of an id, 8 of a size.
 const HEADER: usize = 12;
 

@@ -29,8 +29,6 @@ pub struct Facts {
     pub unknown: Vec<String>,
     /// Bytes that the file's own header promises and that are not there.
     pub cut: Option<u64>,
-    /// Where a Matroska file begins to make no sense, in bytes from its start.
-    pub damage: Option<u64>,
     /// What the demuxer complained about on the way.
     pub complaint: Option<String>,
 }

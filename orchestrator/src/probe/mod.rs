@@ -37,6 +37,7 @@ use crate::error::Error;
 use crate::mux::{Codec, Flags, Kind};
 use crate::sync::lock;
 pub use clock::Breaks;
+pub(crate) use clusters::damage;
 pub use facts::{Cutting, Facts, Orientation, Stream, Units};
 pub use messages::{Messages, said};
 pub use outlet::Outlet;
@@ -228,7 +229,6 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     tags::close_chapters(&mut facts);
     tags::settle_defaults(&mut facts);
     facts.cut = path.and_then(whole::missing);
-    facts.damage = path.and_then(clusters::damage);
     let transport = clock.as_ref().and_then(|clock| lock(clock).transport()).unwrap_or_default();
     let ids = outlets.iter().filter_map(|o| o.id.as_deref()).chain(found.unknown_ids.iter().map(String::as_str));
     let shown: Vec<u16> = ids.filter_map(transport::pid_of).collect();

@@ -199,8 +199,8 @@ fn chunks_are_as_long_as_asked_for_in_the_frames_that_come_out() {
 
 #[test]
 fn a_pause_that_is_told_between_pictures_that_change_places_ends_nothing() {
-    let taken = |text: &str, at: usize| {
-        let units = stream(text);
+    let taken = |text: &str, at: usize, duration| {
+        let units: Vec<Unit> = stream(text).into_iter().map(|unit| Unit { duration, ..unit }).collect();
         let mut ranges = Ranges::new(9, Mode::Keyframe);
         let mut pieces = Vec::new();
         for (i, unit) in units.iter().enumerate() {
@@ -212,9 +212,11 @@ fn a_pause_that_is_told_between_pictures_that_change_places_ends_nothing() {
         pieces.extend(ranges.finish());
         pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>()
     };
-    assert_eq!(taken("I0 P1 P2 P3", 2), [2, 2]);
+    assert_eq!(taken("I0 P1 P2 P3", 2, None), [2, 2]);
     // 4 has been decoded, and 3 is shown before it.
-    assert_eq!(taken("I0 P2 B1 P4 B3", 4), [5]);
+    assert_eq!(taken("I0 P2 B1 P4 B3", 4, Some(1)), [5]);
+    assert_eq!(taken("I0 P2 B1 P4 B3", 3, Some(1)), [3, 2]);
+    assert_eq!(taken("I0 P2 B1 P4 B3", 3, None), [5]);
 }
 
 #[test]
