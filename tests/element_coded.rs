@@ -94,13 +94,20 @@ fn line(clip: &Path, way: &str, properties: &str) -> String {
 
 /// Each lane decodes its own chunks.
 fn coded_way(clip: &Path, properties: &str) -> Encoded {
-    run(&line(clip, "parsebin", properties), |_| {})
+    run(&line(clip, parsed(clip), properties), |_| {})
+}
+
+/// parsebin takes Matroska's Motion JPEG for parsed, which matroskademux does not promise.
+fn parsed(clip: &Path) -> &'static str {
+    if clip.file_stem().is_some_and(|name| name == "mjpeg") { "parsebin ! jpegparse" } else { "parsebin" }
 }
 
 /// One decoder for all: libav's for Motion JPEG, as in the lanes.
 fn raw_way(clip: &Path, properties: &str) -> Encoded {
-    let is_jpeg = clip.extension().is_some_and(|kind| kind == "mov");
-    let decode = if is_jpeg { "parsebin ! jpegparse ! avdec_mjpeg" } else { "decodebin" };
+    let decode = match parsed(clip) {
+        "parsebin" => "decodebin".to_owned(),
+        parsed => format!("{parsed} ! avdec_mjpeg"),
+    };
     run(&line(clip, &format!("{decode} ! videoconvert"), properties), |_| {})
 }
 

@@ -234,7 +234,8 @@ fn chunks_of_real_clips_decode_alone_as_the_whole_does() {
 fn chunks_of_every_codec_decode_alone_as_the_whole_does() {
     gst::init().unwrap();
     let folder = place::temporary();
-    for (name, options) in CODED {
+    // Motion JPEG in Matroska is the stream of the other, without a word that it is parsed.
+    for (name, options) in CODED.into_iter().filter(|(name, _)| *name != "mjpeg.mkv") {
         let report = compared(&coded(folder.path(), name, options), true);
         println!("{report}");
         // The coarsest cuts work for all but the stream that has a single key frame.

@@ -401,6 +401,9 @@ impl Watch {
                     src == running.encoder.upcast_ref::<gst::Object>() || src.has_as_ancestor(&running.encoder)
                 });
                 let text = said(&e.error(), e.debug().as_deref());
+                if from_encoder && e.error().matches(gst::ResourceError::NoSpaceLeft) {
+                    return Err(Error::Write { path: std::env::temp_dir(), source: io::Error::other(text) });
+                }
                 if from_encoder {
                     return Err(Error::Encoder { element: of(message), message: text });
                 }

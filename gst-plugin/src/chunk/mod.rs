@@ -17,4 +17,4 @@ pub use model::{ChunkId, FrameTime, Nanos};
 pub use preface::{Preface, Told};
 pub use random_access::{Framing, Signs, Start, Syntax};
 pub use ranges::{MOST_REORDERED, Mode, Needs, Piece, Ranges, Source, Uncuttable, Unit, cut, cut_for};
-pub use rate::Fps;
+pub use rate::{Fps, TooOften};

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use thiserror::Error;
 
-use super::rate::{Rate, Shows};
+use super::rate::{Rate, Shows, TooOften};
 use super::{Fps, FrameTime, Nanos, Signs, Start};
 
 /// More frames decoded twice than this share of all is worse than one decoder for all.
@@ -115,6 +115,9 @@ pub enum Uncuttable {
     /// A frame is shown before others that came long before it.
     #[error("packet {0} has a time of long before")]
     Late(u64),
+    /// A frame would be shown too often.
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
     /// There is nowhere to start.
     #[error("no picture in it can be decoded without those before it")]
     NoStart,

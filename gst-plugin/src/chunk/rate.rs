@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use thiserror::Error;
+
 use super::ranges::MOST_REORDERED;
 use super::{FrameTime, Nanos, Uncuttable, Unit};
 
@@ -58,15 +60,29 @@ impl Fps {
     }
 
     /// When a frame is shown that comes at `time` and is followed by another at `end`; without an end, once.
-    pub fn shows(self, time: Nanos, end: Option<Nanos>) -> Vec<FrameTime> {
+    pub fn shows(self, time: Nanos, end: Option<Nanos>) -> Result<Vec<FrameTime>, TooOften> {
         let first = self.tick(time);
         let end = end.map_or(first.saturating_add(1), |end| self.tick(end));
+        if end.saturating_sub(first) > MOST_TIMES {
+            return Err(TooOften { times: end.saturating_sub(first), from: time });
+        }
         let shown = |tick| {
             let pts = self.time(tick);
             FrameTime { pts, duration: Some(self.time(tick + 1).saturating_sub(pts)) }
         };
-        (first..end).map(shown).collect()
+        Ok((first..end).map(shown).collect())
     }
+}
+
+/// A time stamp that jumps by years would make frames without end.
+const MOST_TIMES: i64 = 30_000;
+
+/// A frame would be shown more often than any is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the frame at {:.3} s would be shown {times} times, until the next one comes; fps repeats one {MOST_TIMES} times at most", *from as f64 / 1e9)]
+pub struct TooOften {
+    times: i64,
+    from: Nanos,
 }
 
 /// When a unit's frame is shown, and which of all frames it is.
@@ -128,6 +144,14 @@ impl<T> Rate<T> {
                 return Err(Uncuttable::SameTime(number));
             }
             self.open.insert(at, (pts, unit.duration, number));
+            // What may still come between two frames is a few of them.
+            for pair in
+                self.open.get(at.saturating_sub(1)..(at + 2).min(self.open.len())).unwrap_or_default().windows(2)
+            {
+                if let [(a, ..), (b, ..)] = pair {
+                    self.fps.shows(*a, Some(*b))?;
+                }
+            }
         }
         self.units.push_back((payload, unit, number));
         // A frame ends where the next one begins, and what comes later may come between them.
@@ -150,7 +174,9 @@ impl<T> Rate<T> {
         let (pts, duration, unit) = self.open.remove(0);
         let next = self.open.first().map(|(time, ..)| *time);
         let end = next.or_else(|| pts.checked_add(duration?));
-        let shows = Shows { number: self.frames, times: self.fps.shows(pts, end) };
+        // A length of hours is none.
+        let times = self.fps.shows(pts, end).or_else(|_| self.fps.shows(pts, None)).unwrap_or_default();
+        let shows = Shows { number: self.frames, times };
         self.settled.insert(unit, shows);
         self.frames += 1;
         self.latest = Some(pts);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use glib::subclass::prelude::*;
 use gst::prelude::*;
 
-use super::coded::Coded;
+use super::coded::{Coded, Unfit};
 use super::engine::Engine;
 use super::imp::DivienEnc;
 use super::model::{CodedChunk, LostFrames, Mark};
@@ -52,6 +52,14 @@ impl DivienEnc {
             self.latency_changed();
         }
         let chunks = pushed.map_err(|why| {
+            if let Unfit::Unkept(..) = why {
+                gst::element_imp_error!(
+                    self,
+                    gst::ResourceError::NoSpaceLeft,
+                    ("{why}; TMPDIR names another folder for what has no room in memory")
+                );
+                return gst::FlowError::Error;
+            }
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,

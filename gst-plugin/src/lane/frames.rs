@@ -40,7 +40,7 @@ impl InOrder {
         let passed = self.filter.passed(caps);
         let Some(fields) = &mut self.fields else { return Ok((Vec::new(), passed)) };
         let last = fields.becomes(caps).map_err(|e| e.to_string())?;
-        Ok((last.map(|(frame, time)| self.timed(frame, time)).unwrap_or_default(), passed))
+        Ok((last.map_or(Ok(Vec::new()), |(frame, time)| self.timed(frame, time))?, passed))
     }
 
     /// Takes a frame. Returns what can be shown now.
@@ -49,30 +49,36 @@ impl InOrder {
             Some(fields) => fields.push(frame, Some(time)).map_err(|e| e.to_string())?,
             None => Some((frame, time)),
         };
-        Ok(made.map(|(frame, time)| self.timed(frame, time)).unwrap_or_default())
+        made.map_or(Ok(Vec::new()), |(frame, time)| self.timed(frame, time))
     }
 
     /// Nothing follows: the rest.
     pub fn finish(&mut self) -> Result<Vec<(gst::Buffer, FrameTime)>, String> {
         let last = self.fields.as_mut().map(Fields::finish).transpose().map_err(|e| e.to_string())?.flatten();
-        let mut rest = last.map(|(frame, time)| self.timed(frame, time)).unwrap_or_default();
+        let mut rest = last.map_or(Ok(Vec::new()), |(frame, time)| self.timed(frame, time))?;
         if let (Some(fps), Some((frame, time))) = (self.fps, self.held.take()) {
-            rest.extend(shown(fps, &frame, time, time.duration.and_then(|length| time.pts.checked_add(length))));
+            rest.extend(shown(fps, &frame, time, time.duration.and_then(|length| time.pts.checked_add(length)))?);
         }
         Ok(rest)
     }
 
-    fn timed(&mut self, frame: gst::Buffer, time: FrameTime) -> Vec<(gst::Buffer, FrameTime)> {
-        let Some(fps) = self.fps else { return vec![(frame, time)] };
+    fn timed(&mut self, frame: gst::Buffer, time: FrameTime) -> Result<Vec<(gst::Buffer, FrameTime)>, String> {
+        let Some(fps) = self.fps else { return Ok(vec![(frame, time)]) };
         match self.held.replace((frame, time)) {
             Some((before, of_before)) => shown(fps, &before, of_before, Some(time.pts)),
-            None => Vec::new(),
+            None => Ok(Vec::new()),
         }
     }
 }
 
-fn shown(fps: Fps, frame: &gst::Buffer, time: FrameTime, end: Option<Nanos>) -> Vec<(gst::Buffer, FrameTime)> {
-    fps.shows(time.pts, end).into_iter().map(|time| (frame.clone(), time)).collect()
+fn shown(
+    fps: Fps,
+    frame: &gst::Buffer,
+    time: FrameTime,
+    end: Option<Nanos>,
+) -> Result<Vec<(gst::Buffer, FrameTime)>, String> {
+    let times = fps.shows(time.pts, end).map_err(|e| e.to_string())?;
+    Ok(times.into_iter().map(|time| (frame.clone(), time)).collect())
 }
 
 /// An element that does so to the frames that pass it; `within` tells how ticks count in a segment.
@@ -173,7 +179,10 @@ fn element(
                     None => return gst::PadProbeReturn::Ok,
                 },
                 // Encoders would let go of what they hold.
-                gst::EventView::Gap(_) => return gst::PadProbeReturn::Drop,
+                gst::EventView::Gap(_) => {
+                    info.data = None;
+                    return gst::PadProbeReturn::Handled;
+                }
                 _ => return gst::PadProbeReturn::Ok,
             },
             _ => return gst::PadProbeReturn::Ok,

@@ -217,8 +217,9 @@ impl Session {
             return Ok(false);
         }
         for (i, lane) in self.tracks.iter_mut().enumerate() {
-            let has_samples = lane.first_pts.is_some() || !lane.ended;
-            match lane.track.take().filter(|_| has_samples) {
+            // Whether texts have ended by now is chance: their track is there in any case.
+            let is_kept = lane.first_pts.is_some() || !matches!(lane.kind, Some(Kind::Video | Kind::Audio));
+            match lane.track.take().filter(|_| is_kept) {
                 Some(track) => {
                     lane.index = Some(self.header.tracks.len());
                     lane.track = Some(track.clone());

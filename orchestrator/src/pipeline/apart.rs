@@ -62,8 +62,11 @@ pub(super) fn begin(
 /// those that have come.
 fn pass_no_gaps(entry: &gst::Pad) {
     entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-        let is_gap = info.event().is_some_and(|event| event.type_() == gst::EventType::Gap);
-        if is_gap { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
+        if info.event().is_none_or(|event| event.type_() != gst::EventType::Gap) {
+            return gst::PadProbeReturn::Ok;
+        }
+        info.data = None;
+        gst::PadProbeReturn::Handled
     });
 }
 

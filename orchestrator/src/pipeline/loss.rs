@@ -276,7 +276,7 @@ pub(super) fn hear(shared: &Arc<Shared>, in_order: bool) {
         if from == category
             && level == gst::DebugLevel::Error
             && let (Some(shared), Some(text)) = (shared.upgrade(), message.get())
-            && !shared.is_cut()
+            && !(in_order && shared.is_cut())
         {
             let near = match in_order {
                 true => Some(Near::Frame(shared.decoded.load(Ordering::Relaxed))),

@@ -19,9 +19,6 @@ use crate::sync::lock;
 
 /// So far before the part it is asked for, in s: further where the nearer place is not enough.
 const BEFORE: [i64; 4] = [5, 20, 80, 320];
-/// Subtitles that are shown for longer than this before the part are not found in Matroska, in s: they stand where they
-/// begin to be shown.
-const SHOWN: i64 = 60;
 /// A file of which nothing moves for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is asked how far things are.
@@ -48,9 +45,11 @@ pub(super) fn places(source: &Source, path: &Path, start: i64) -> Vec<i64> {
     if source.facts.video().and_then(|i| source.facts.streams.get(i)).is_some_and(|s| s.codec == Codec::Theora) {
         return Vec::new();
     }
-    let is_shown = |kind: Kind| kind == Kind::Subtitle && is_matroska;
-    let least = if source.facts.streams.iter().any(|stream| is_shown(stream.kind)) { SHOWN } else { 0 };
-    let place = |before: i64| start.saturating_sub(before.max(least).saturating_mul(1_000_000_000));
+    // Texts that are shown in the part may begin anywhere before it, and nothing tells where.
+    if is_matroska && source.facts.streams.iter().any(|stream| stream.kind == Kind::Subtitle) {
+        return Vec::new();
+    }
+    let place = |before: i64| start.saturating_sub(before.saturating_mul(1_000_000_000));
     let mut places: Vec<i64> = BEFORE.into_iter().map(place).filter(|place| *place > 0).collect();
     places.dedup();
     places
@@ -163,11 +162,17 @@ impl Source {
             if is_ready(video) && sound.iter().all(|outlet| is_ready(outlet)) {
                 return !self.outlets.iter().any(|outlet| lock(&outlet.state).astray);
             }
+            // A packet that is in a queue comes out of it.
+            let settles = self.outlets.iter().any(|outlet| {
+                let state = lock(&outlet.state);
+                state.arrived && !state.ready
+            });
             let is_full = self.outlets.iter().any(|outlet| lock(&outlet.state).full);
             if self.outlets.iter().filter(|outlet| outlet.grow()).count() > 0 {
                 continue;
             }
-            if (is_full && is_ready(video)) || rests || begun.elapsed() > PATIENCE {
+            let gives_up = place > 0 && begun.elapsed() > PATIENCE;
+            if (is_full && is_ready(video)) || (rests && !settles) || gives_up {
                 return place == 0 && is_ready(video);
             }
             std::thread::sleep(GLANCE);
