@@ -13,8 +13,9 @@ const WITHIN: [u32; 10] = [0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0x5854, 0xBF, 0xE
 /// The first byte that is no element where one has to be; `None` for a file without such a place, one that is cut, and one
 /// that is no Matroska.
 pub(crate) fn damage(path: &Path) -> Option<u64> {
+    // Opening a named pipe would wait for whoever writes into it.
+    let length = path.metadata().ok().filter(|m| m.is_file())?.len();
     let file = File::open(path).ok()?;
-    let length = file.metadata().ok().filter(|m| m.is_file())?.len();
     let mut walk = Walk { file: BufReader::with_capacity(AT_ONCE, file), at: 0 };
     let head = walk.header()?;
     if head.id != 0x1A45_DFA3 {
