@@ -112,7 +112,9 @@ fn of_a_part_of_a_large_file_little_more_than_the_part_is_read() {
         for part in [&["-ss", "110", "-t", "0.4"][..], &["-to", "0.4"], &["-ss", "60", "-to", "60.4"]] {
             let read = bytes_read(part, &long, &folder.path().join("out.mkv"));
             eprintln!("{name} {part:?}: {read} of {size}");
-            assert!(read < 90 * MEGABYTES, "{name} {part:?}: {read} of {size}");
+            // From the start it would be twice the file. matroskademux reads what is larger than 64 kB twice, and all demuxers
+            // some seconds ahead, however long the file is.
+            assert!(read < size * 6 / 10, "{name} {part:?}: {read} of {size}");
         }
         fs::remove_file(&long).unwrap();
     }
