@@ -177,6 +177,12 @@ impl Session {
         self.tracks.len()
     }
 
+    /// True when every track but the first, which is the picture, has ended.
+    #[must_use]
+    pub fn others_have_ended(&self) -> bool {
+        self.tracks.iter().skip(1).all(|lane| lane.ended)
+    }
+
     /// True when every track has ended and every sample is in the file.
     #[must_use]
     pub fn is_done(&self) -> bool {

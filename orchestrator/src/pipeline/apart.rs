@@ -95,7 +95,7 @@ fn limit(entry: &gst::Pad, units: &Units, shared: &Arc<Shared>) {
         let number = passed.fetch_add(1, Ordering::Relaxed);
         if number >= end {
             if number == end {
-                shared.cut.store(true, Ordering::Release);
+                shared.cut();
                 end_behind(pad);
             }
             return refuse(info);

@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     strict: Option<String>,
     /// The window ended before the input did.
     cut: AtomicBool,
+    /// The input need not be read on.
+    over: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -114,6 +116,7 @@ impl Shared {
             let mut session = lock(&self.session);
             (session.end(lane), session.is_done())
         };
+        self.read_no_further();
         match result {
             Err(e) => self.disk(e),
             Ok(()) if done => self.tell(gst::Structure::new_empty(DONE)),
@@ -140,6 +143,19 @@ impl Shared {
 
     fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
+    }
+
+    /// All pictures that are wanted have been read.
+    fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.read_no_further();
+    }
+
+    /// Ends the input once nothing that follows is wanted of any stream.
+    fn read_no_further(&self) {
+        if self.is_cut() && lock(&self.session).others_have_ended() {
+            self.over.store(true, Ordering::Relaxed);
+        }
     }
 
     fn note(&self, text: &str) {
@@ -273,6 +289,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         losses: Mutex::default(),
         strict: plan.strict.then(|| plan.input.clone()),
         cut: AtomicBool::new(false),
+        over: Arc::clone(&source.over),
     });
     if let Some(end) = plan.range.end {
         shared.end_sound_at(first.saturating_add(i64::try_from(end).unwrap_or(i64::MAX)));

@@ -208,7 +208,7 @@ fn admit(pad: &gst::Pad, gate: Gate, shared: &Arc<Shared>) {
             }
             Verdict::Skip => gst::PadProbeReturn::Drop,
             Verdict::End => {
-                shared.cut.store(true, Ordering::Release);
+                shared.cut();
                 shared.end_sound_at(state.0.end_of_sound());
                 state.1 = true;
                 drop(state);

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -31,6 +31,8 @@ pub(super) struct Entry {
     pub(super) waits: bool,
     /// Of a transport stream: its clock, as far as it has been read.
     pub(super) clock: Option<Arc<Mutex<Clock>>>,
+    /// Set once nothing that follows in a file is wanted.
+    pub(super) over: Arc<AtomicBool>,
 }
 
 /// Opens the input, and looks whether it is raw video. A pipe is waited for, as long as it takes.
@@ -74,8 +76,9 @@ pub(super) fn open(input: &Input) -> Result<Entry, Error> {
         return pictures(File::open(path).map_err(failed)?, name);
     }
     let clock = clock::of_file(path);
-    let element = reader(path, clock.as_ref().is_some_and(|c| c.gaps > 0))?;
-    Ok(Entry { element, name, is_raw: false, waits: false, clock: clock.map(|c| Arc::new(Mutex::new(c))) })
+    let over = Arc::default();
+    let element = reader(path, clock.as_ref().is_some_and(|c| c.gaps > 0), &over)?;
+    Ok(Entry { element, name, is_raw: false, waits: false, clock: clock.map(|c| Arc::new(Mutex::new(c))), over })
 }
 
 /// How often in a row a demuxer may read past the end; those that do at all do so a few times.
@@ -84,7 +87,8 @@ const PAST_THE_END: u32 = 1000;
 /// Reads a file, and a transport stream whose clock has gaps from its start to its end. Some of libav's demuxers (NUT,
 /// GIF) take the end of a file for data that is yet to come, and would read for ever: the error they get in the end is an
 /// end to them.
-pub(super) fn reader(path: &Path, has_gaps: bool) -> Result<gst::Element, Error> {
+/// Once it is `over`, the file ends where it has been read to.
+pub(super) fn reader(path: &Path, has_gaps: bool, over: &Arc<AtomicBool>) -> Result<gst::Element, Error> {
     if has_gaps {
         let file = File::open(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
         return stream(file, &path.display().to_string()).map(|entry| entry.element);
@@ -95,13 +99,14 @@ pub(super) fn reader(path: &Path, has_gaps: bool) -> Result<gst::Element, Error>
     let bin = gst::Bin::new();
     bin.add(&source).map_err(|e| fault(&e))?;
     let target = source.static_pad("src").ok_or_else(|| fault(&"no pad"))?;
-    let in_a_row = AtomicU32::new(0);
+    let (in_a_row, over) = (AtomicU32::new(0), Arc::clone(over));
     let pad = gst::GhostPad::builder_with_target(&target).map_err(|e| fault(&e))?.name("src").getrange_function(
         move |pad, parent, offset, buffer, size| match gst::ProxyPad::getrange_default(pad, parent, offset, size) {
             Err(gst::FlowError::Eos) if in_a_row.fetch_add(1, Ordering::Relaxed) >= PAST_THE_END => {
                 Err(gst::FlowError::Error)
             }
             Err(error) => Err(error),
+            Ok(_) if over.load(Ordering::Relaxed) => Err(gst::FlowError::Eos),
             Ok(data) => {
                 in_a_row.store(0, Ordering::Relaxed);
                 match buffer {
@@ -165,7 +170,7 @@ fn pictures(reader: impl Read + Send + 'static, name: String) -> Result<Entry, E
     source.set_caps(Some(&caps));
     let feeding = source.clone();
     std::thread::spawn(move || y4m::feed(reader, &info, &feeding));
-    Ok(Entry { element: source.upcast(), name, is_raw: true, waits: false, clock: None })
+    Ok(Entry { element: source.upcast(), name, is_raw: true, waits: false, clock: None, over: Arc::default() })
 }
 
 fn bytes(mut reader: impl Read + Send + 'static, name: String, clock: Option<Clock>) -> Result<Entry, Error> {
@@ -196,7 +201,7 @@ fn bytes(mut reader: impl Read + Send + 'static, name: String, clock: Option<Clo
         let _ = rest.map(|rest| feeding.push_buffer(gst::Buffer::from_slice(rest)));
         let _ = feeding.end_of_stream();
     });
-    Ok(Entry { element: source.upcast(), name, is_raw: false, waits: false, clock })
+    Ok(Entry { element: source.upcast(), name, is_raw: false, waits: false, clock, over: Arc::default() })
 }
 
 #[cfg(test)]

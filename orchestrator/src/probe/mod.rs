@@ -25,6 +25,7 @@ mod transport;
 mod whole;
 mod y4m;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct Source {
     pub facts: Facts,
     /// For each stream of the facts, where its packets come out once it is released.
     pub outlets: Vec<Outlet>,
+    /// Set once nothing that follows in the file is wanted: it is not read on then.
+    pub over: Arc<AtomicBool>,
     /// Of a transport stream.
     clock: Option<Arc<Mutex<clock::Clock>>>,
     /// What was found after all that is above.
@@ -131,7 +134,7 @@ struct Found {
 
 /// Opens the input and finds out what is in it.
 pub fn open(input: &Input) -> Result<Source, Error> {
-    let input::Entry { element, name, is_raw, waits, clock } = input::open(input)?;
+    let input::Entry { element, name, is_raw, waits, clock, over } = input::open(input)?;
     let pipeline = gst::Pipeline::new();
     let mut messages = messages::listen(&pipeline)?;
     let found = Arc::new(Mutex::new(Found::default()));
@@ -233,7 +236,7 @@ pub fn open(input: &Input) -> Result<Source, Error> {
     let ids = outlets.iter().filter_map(|o| o.id.as_deref()).chain(found.unknown_ids.iter().map(String::as_str));
     let shown: Vec<u16> = ids.filter_map(transport::pid_of).collect();
     facts.unknown.extend(transport.without(&shown));
-    let source = Source { pipeline, messages, facts, outlets, clock, late };
+    let source = Source { pipeline, messages, facts, outlets, clock, over, late };
     if early_pictures {
         close(&source.pipeline);
         return Err(Error::EarlyPictures { input: source.facts.name });

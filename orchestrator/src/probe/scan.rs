@@ -73,7 +73,7 @@ pub(super) fn scan(wanted: Wanted<'_>) -> Option<Scanned> {
 }
 
 fn read(pipeline: &gst::Pipeline, wanted: Wanted<'_>) -> Option<Scanned> {
-    let (source, parse) = (input::reader(wanted.path, wanted.has_gaps).ok()?, parser().ok()?);
+    let (source, parse) = (input::reader(wanted.path, wanted.has_gaps, &Arc::default()).ok()?, parser().ok()?);
     let sink = make("fakesink").ok()?;
     movie::hide(&parse, Some(wanted.path));
     sink.set_property("sync", false);
