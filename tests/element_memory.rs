@@ -10,6 +10,8 @@ const SOURCE: &str = "video/x-raw,format=I420,width=1920,height=1080,framerate=2
 const ENCODER: &str = "x264enc speed-preset=ultrafast";
 const FRAME: u64 = 1920 * 1080 * 3 / 2;
 const WORKERS: u64 = 2;
+/// The last chunks are begun together.
+const LANES: u64 = 2 * WORKERS;
 
 /// The most memory that this process has had, in bytes.
 fn peak() -> u64 {
@@ -58,9 +60,9 @@ fn the_length_of_a_run_changes_no_need_of_memory() {
         return run(&line);
     }
     let encoder = format!("videotestsrc pattern=black num-buffers=60 ! {SOURCE} ! {ENCODER} threads=1 ! fakesink");
-    let encoders = peak_of(&[encoder.as_str()].repeat(WORKERS as usize).join(" "));
+    let encoders = peak_of(&[encoder.as_str()].repeat(LANES as usize).join(" "));
     // A frame or two are on their way into each encoder, and one stands at the pad.
-    let bound = |most: u64| encoders + most.max(FRAME) + (2 * WORKERS + 2) * FRAME;
+    let bound = |most: u64| encoders + most.max(FRAME) + (2 * LANES + 2) * FRAME;
     let most = 40 * FRAME;
     let [short, long] = [300, 1500].map(|frames| chunked(frames, 20, most));
     eprintln!("{most} bytes for frames: {short} and {long}; the encoders alone: {encoders}");
