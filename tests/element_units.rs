@@ -163,7 +163,9 @@ fn watched(h: &Harness) -> Arc<Mutex<Vec<(&'static str, u64)>>> {
         let what = match &info.data {
             Some(gst::PadProbeData::Buffer(unit)) => Some(("frame", unit.pts().unwrap() / FRAME)),
             Some(gst::PadProbeData::Event(event)) => match event.view() {
-                gst::EventView::CustomDownstream(e) => Some(("custom", e.structure().unwrap().get("before").unwrap())),
+                gst::EventView::CustomDownstream(e) if e.has_name("mine") => {
+                    Some(("custom", e.structure().unwrap().get("before").unwrap()))
+                }
                 gst::EventView::Gap(gap) => Some(("gap", gap.get().0 / FRAME)),
                 gst::EventView::Tag(tag) => {
                     tag.tag().get::<gst::tags::Title>().map(|title| ("tag", title.get().parse().unwrap()))
@@ -229,6 +231,28 @@ fn a_gap_that_outlasts_the_chunk_lets_the_frames_before_it_go() {
         .collect();
     push(&mut h, &later);
     assert_eq!(drained(h).0, (0..20).chain(70..90).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_gap_between_pictures_that_change_places_moves_nothing() {
+    let stream = h264(40);
+    let (mut h, _) = taking(&stream, X264, 10);
+    // The next unit is shown before this one.
+    let last = stream.units.windows(2).skip(21).position(|pair| pair[1].pts() < pair[0].pts()).unwrap() + 21;
+    let order = watched(&h);
+    push(&mut h, &stream.units[..=last]);
+    let structure = gst::Structure::builder("mine").field("before", 0u64).build();
+    h.push_event(gst::event::CustomDownstream::builder(structure).build());
+    let asked = gst_video::UpstreamForceKeyUnitEvent::builder().running_time(FRAME * 35).build();
+    assert!(h.push_upstream_event(asked));
+    h.push_event(gst::event::Gap::builder(FRAME * 30).duration(FRAME * 90).build());
+    push(&mut h, &stream.units[last + 1..]);
+    let (frames, keys) = drained(h);
+    assert_eq!(frames, (0..40).collect::<Vec<_>>());
+    assert!(keys.contains(&35), "{keys:?}");
+    let order = order.lock().unwrap();
+    let before = order.iter().take_while(|(what, _)| *what != "custom").filter(|(what, _)| *what == "frame").count();
+    assert!((20..40).contains(&before), "{before} of {order:?}");
 }
 
 #[test]

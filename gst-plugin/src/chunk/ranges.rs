@@ -312,10 +312,12 @@ impl<T: Clone> Ranges<T> {
     }
 
     /// Frames are shown for longer than a chunk lasts: all chunks that are left, though what follows goes on from them.
-    /// None where it may be a part of them, or come between them: demuxers tell of a pause where a stream lags behind
+    /// `None` where it may be a part of them, or come between them: demuxers tell of a pause where a stream lags behind
     /// another as well.
-    pub fn pause(&mut self) -> Vec<Piece<T>> {
-        if self.needs_what_follows() || self.may_have_holes() { Vec::new() } else { self.complete(true) }
+    pub fn pause(&mut self) -> Option<Vec<Piece<T>>> {
+        // Frames may be made, or timed, by those behind them.
+        let needs_what_follows = self.context > 0 || self.rate.is_some();
+        (!needs_what_follows && !self.may_have_holes()).then(|| self.complete(true))
     }
 
     /// Frames may be missing between those that have come: where some change places, and not each begins where the one
@@ -328,11 +330,6 @@ impl<T: Clone> Ranges<T> {
             _ => true,
         };
         self.reorders && !self.shown.windows(2).all(meet)
-    }
-
-    /// True where frames are made, or timed, by those behind them.
-    pub fn needs_what_follows(&self) -> bool {
-        self.context > 0 || self.rate.is_some()
     }
 
     /// For who cannot hold more: the next chunk, where its end is certain, though not yet whether it is the best. Exactly

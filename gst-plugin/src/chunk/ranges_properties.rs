@@ -113,7 +113,7 @@ fn cut(units: &[Coded], target: u64, mode: Mode, told: &Told) -> Cut {
         }
         cut.most_held = cut.most_held.max(ranges.held());
         if told.pauses.contains(&i) {
-            cut.pieces.extend(ranges.pause());
+            cut.pieces.extend(ranges.pause().into_iter().flatten());
         }
     }
     cut.pieces.extend(ranges.finish());

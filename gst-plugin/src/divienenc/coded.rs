@@ -249,13 +249,9 @@ impl Coded {
         self.end(pieces)
     }
 
-    /// The same where nothing is shown for so long that nobody should wait for it.
+    /// The same where nothing is shown for so long that nobody should wait for it, if frames can end there.
     pub(super) fn pause(&mut self) -> (Vec<CodedChunk>, Vec<Mark>) {
-        if self.ranges.needs_what_follows() {
-            return (Vec::new(), Vec::new());
-        }
-        let pieces = self.ranges.pause();
-        self.end(pieces)
+        self.ranges.pause().map(|pieces| self.end(pieces)).unwrap_or_default()
     }
 
     fn end(&mut self, pieces: Vec<Piece<Held>>) -> (Vec<CodedChunk>, Vec<Mark>) {

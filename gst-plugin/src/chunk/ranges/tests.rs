@@ -205,7 +205,7 @@ fn a_pause_that_is_told_between_pictures_that_change_places_ends_nothing() {
         let mut pieces = Vec::new();
         for (i, unit) in units.iter().enumerate() {
             if i == at {
-                pieces.extend(ranges.pause());
+                pieces.extend(ranges.pause().into_iter().flatten());
             }
             pieces.extend(ranges.push(i, *unit).unwrap());
         }
