@@ -2,6 +2,7 @@
 //! decoded.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -61,16 +62,18 @@ impl Fps {
 
     /// When a frame is shown that comes at `time` and is followed by another at `end`; without an end, once.
     pub fn shows(self, time: Nanos, end: Option<Nanos>) -> Result<Vec<FrameTime>, TooOften> {
-        let first = self.tick(time);
-        let end = end.map_or(first.saturating_add(1), |end| self.tick(end));
-        if end.saturating_sub(first) > MOST_TIMES {
-            return Err(TooOften { times: end.saturating_sub(first), from: time });
-        }
         let shown = |tick| {
             let pts = self.time(tick);
             FrameTime { pts, duration: Some(self.time(tick + 1).saturating_sub(pts)) }
         };
-        Ok((first..end).map(shown).collect())
+        self.ticks(time, end).map(|ticks| ticks.map(shown).collect())
+    }
+
+    fn ticks(self, time: Nanos, end: Option<Nanos>) -> Result<Range<i64>, TooOften> {
+        let first = self.tick(time);
+        let end = end.map_or(first.saturating_add(1), |end| self.tick(end));
+        let times = end.saturating_sub(first);
+        if times > MOST_TIMES { Err(TooOften { times, from: time }) } else { Ok(first..end) }
     }
 }
 
@@ -149,7 +152,7 @@ impl<T> Rate<T> {
                 self.open.get(at.saturating_sub(1)..(at + 2).min(self.open.len())).unwrap_or_default().windows(2)
             {
                 if let [(a, ..), (b, ..)] = pair {
-                    self.fps.shows(*a, Some(*b))?;
+                    self.fps.ticks(*a, Some(*b))?;
                 }
             }
         }

@@ -128,9 +128,9 @@ impl Engine {
         };
         open.wanted = Some(Arc::new(chunk.wanted));
         open.frames = chunk.frames;
+        open.coded = bytes;
         for unit in chunk.units {
             let counted = self.shared.budget.count(unit.size());
-            open.coded += unit.size();
             open.input.push_unit(unit, counted);
         }
         open.input.end();

@@ -132,6 +132,10 @@ fn made(factory: &str) -> Result<gst::Element, SpecError> {
     gst::ElementFactory::make(factory).build().map_err(failed)
 }
 
+fn wrong(factory: &str, (name, value): (&str, &str), expected: String) -> SpecError {
+    SpecError::Value { factory: factory.into(), name: name.into(), value: value.into(), expected }
+}
+
 /// The settings of one of our own filters: a value for each name, of those it has.
 fn settings<'a>(factory: &str, settings: &'a [String], names: &[&str]) -> Result<Vec<(&'a str, &'a str)>, SpecError> {
     let one = |setting: &'a String| {
@@ -148,12 +152,7 @@ fn settings<'a>(factory: &str, settings: &'a [String], names: &[&str]) -> Result
 fn yadif(words: &[String]) -> Result<Yadif, SpecError> {
     let mut yadif = Yadif::default();
     for (name, value) in settings("yadif", words, &["parity", "deint"])? {
-        let expected = |expected: &str| SpecError::Value {
-            factory: "yadif".into(),
-            name: name.into(),
-            value: value.into(),
-            expected: expected.into(),
-        };
+        let expected = |expected: &str| wrong("yadif", (name, value), expected.into());
         match (name, value) {
             ("parity", "auto") => yadif.top_first = None,
             ("parity", "tff") => yadif.top_first = Some(true),
@@ -170,12 +169,7 @@ fn yadif(words: &[String]) -> Result<Yadif, SpecError> {
 fn fps(words: &[String]) -> Result<Fps, SpecError> {
     let (mut rate, mut origin) = (None, 0);
     for (name, value) in settings("fps", words, &["rate", "origin"])? {
-        let expected = |expected: &str| SpecError::Value {
-            factory: "fps".into(),
-            name: name.into(),
-            value: value.into(),
-            expected: expected.into(),
-        };
+        let expected = |expected: &str| wrong("fps", (name, value), expected.into());
         if name == "origin" {
             origin = value.parse().map_err(|_| expected("nanoseconds of running time"))?;
         } else {
@@ -227,8 +221,7 @@ fn property(element: &gst::Element, factory: &str, setting: &str) -> Result<(Str
             why: "name the direction".into(),
         });
     }
-    let expected =
-        |expected| SpecError::Value { factory: factory.into(), name: name.into(), value: value.into(), expected };
+    let expected = |expected| wrong(factory, (name, value), expected);
     parse_value(spec, value).map(|_| (name.to_owned(), value.to_owned())).map_err(expected)
 }
 

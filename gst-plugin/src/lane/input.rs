@@ -168,32 +168,35 @@ pub struct ChunkInput {
     changed: Condvar,
 }
 
+#[derive(Debug)]
+enum Waiting {
+    Frame(gst::Buffer),
+    Unit(CodedUnit),
+}
+
 #[derive(Debug, Default)]
 struct Queue {
-    frames: VecDeque<(gst::Buffer, Reservation)>,
-    units: VecDeque<(CodedUnit, Reservation)>,
+    waiting: VecDeque<(Waiting, Reservation)>,
     ended: bool,
     cancelled: bool,
 }
 
 impl ChunkInput {
     /// Adds the chunk's next frame.
-    pub fn push(&self, frame: gst::Buffer, mut reservation: Reservation) {
-        reservation.queue();
-        let mut queue = self.queue();
-        if !queue.cancelled {
-            queue.frames.push_back((frame, reservation));
-        }
-        drop(queue);
-        self.changed.notify_one();
+    pub fn push(&self, frame: gst::Buffer, reservation: Reservation) {
+        self.add(Waiting::Frame(frame), reservation);
     }
 
     /// Adds the chunk's next unit.
-    pub fn push_unit(&self, unit: CodedUnit, mut reservation: Reservation) {
+    pub fn push_unit(&self, unit: CodedUnit, reservation: Reservation) {
+        self.add(Waiting::Unit(unit), reservation);
+    }
+
+    fn add(&self, next: Waiting, mut reservation: Reservation) {
         reservation.queue();
         let mut queue = self.queue();
         if !queue.cancelled {
-            queue.units.push_back((unit, reservation));
+            queue.waiting.push_back((next, reservation));
         }
         drop(queue);
         self.changed.notify_one();
@@ -210,7 +213,7 @@ impl ChunkInput {
         let dropped = {
             let mut queue = self.queue();
             queue.cancelled = true;
-            (std::mem::take(&mut queue.frames), std::mem::take(&mut queue.units))
+            std::mem::take(&mut queue.waiting)
         };
         self.changed.notify_all();
         drop(dropped);
@@ -218,18 +221,17 @@ impl ChunkInput {
 
     /// Waits for the next frame. Its share of the budget is free again when this returns it.
     pub fn next(&self) -> Next {
-        let wait =
-            |queue: &mut Queue| queue.frames.is_empty() && queue.units.is_empty() && !queue.ended && !queue.cancelled;
+        let wait = |queue: &mut Queue| queue.waiting.is_empty() && !queue.ended && !queue.cancelled;
         let mut queue = self.changed.wait_while(self.queue(), wait).unwrap_or_else(PoisonError::into_inner);
         if queue.cancelled {
             return Next::Cancelled;
         }
-        let (frame, unit) = (queue.frames.pop_front(), queue.units.pop_front());
+        let next = queue.waiting.pop_front();
         drop(queue);
-        match (frame, unit) {
-            (Some((frame, _)), _) => Next::Frame(frame),
-            (None, Some((unit, _))) => unit.read().map_or_else(Next::Unreadable, Next::Frame),
-            (None, None) => Next::End,
+        match next {
+            Some((Waiting::Frame(frame), _)) => Next::Frame(frame),
+            Some((Waiting::Unit(unit), _)) => unit.read().map_or_else(Next::Unreadable, Next::Frame),
+            None => Next::End,
         }
     }
 
