@@ -7,7 +7,7 @@ use std::process::Command;
 use divien_testbed::coded::{CODED, coded};
 use divien_testbed::{Clip, Fidelity, divien, place, probe, run};
 
-use crate::encode;
+use crate::{encode, made_film};
 
 /// What is said where an input cannot be cut.
 const IN_ORDER: &str = "one decoder gives all pictures in their order";
@@ -146,22 +146,8 @@ fn pictures_that_no_chunk_could_decode_are_told_by_number_and_time_in_every_run(
 fn a_part_of_a_file_is_the_part_that_one_decoder_gives() {
     let folder = place::temporary();
     let film = folder.path().join("film.mkv");
-    let mut make = Command::new("ffmpeg");
-    make.args([
-        "-nostdin",
-        "-v",
-        "error",
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=160x120:r=25:d=6",
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=d=6",
-    ]);
-    make.args(["-c:v", "libx264", "-g", "25", "-x264-params", "open-gop=1", "-c:a", "aac"]);
-    run(make.arg(&film)).success();
+    let options = ["-c:v", "libx264", "-g", "25", "-x264-params", "open-gop=1", "-c:a", "aac"];
+    made_film("160x120", 6, &options, &film);
     let packets = |path: &Path| {
         let mut packets: Vec<(String, String)> = probe::rows(path, "packet", None, "stream_index,pts_time,size")
             .iter()

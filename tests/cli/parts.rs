@@ -6,18 +6,15 @@ use std::process::Command;
 
 use divien_testbed::{divien, gst, place, run};
 
-use crate::encode;
+use crate::{encode, ffmpeg, made_film};
 
 /// 42 s of picture and sound.
 #[track_caller]
 fn film(folder: &Path, name: &str, options: &[&str]) -> PathBuf {
     let file = folder.join(name);
-    let mut make = Command::new("ffmpeg");
-    make.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=42"]);
-    make.args(["-f", "lavfi", "-i", "sine=d=42"]);
     // Read from a pipe as well.
-    make.args(options).args(name.ends_with("mp4").then_some(["-movflags", "+faststart"]).into_iter().flatten());
-    run(make.arg(&file)).success();
+    let in_front: &[&str] = if name.ends_with("mp4") { &["-movflags", "+faststart"] } else { &[] };
+    made_film("96x64", 42, &[options, in_front].concat(), &file);
     file
 }
 
@@ -86,26 +83,11 @@ fn of_a_part_of_a_large_file_little_more_than_the_part_is_read() {
     const MEGABYTES: u64 = 1_000_000;
     let folder = place::temporary();
     let piece = folder.path().join("piece.mkv");
-    let mut make = Command::new("ffmpeg");
-    make.args([
-        "-nostdin",
-        "-v",
-        "error",
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=320x240:r=25:d=10",
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=d=10",
-    ]);
-    run(make.args(["-vf", "noise=alls=80:allf=t", "-c:v", "mjpeg", "-q:v", "2", "-c:a", "aac"]).arg(&piece)).success();
+    let options = ["-vf", "noise=alls=80:allf=t", "-c:v", "mjpeg", "-q:v", "2", "-c:a", "aac"];
+    made_film("320x240", 10, &options, &piece);
     for name in ["long.mp4", "long.mkv"] {
         let long = folder.path().join(name);
-        let mut make = Command::new("ffmpeg");
-        make.args(["-nostdin", "-v", "error", "-stream_loop", "11", "-i"]).arg(&piece);
-        run(make.args(["-c", "copy"]).arg(&long)).success();
+        ffmpeg(&["-stream_loop", "11", "-i", piece.to_str().unwrap(), "-c", "copy"], &long);
         let size = fs::metadata(&long).unwrap().len();
         assert!(size > 100 * MEGABYTES, "{size}");
         // The program itself, its libraries and their list are read as well.

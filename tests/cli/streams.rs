@@ -7,14 +7,10 @@ use std::process::Command;
 use divien_testbed::fields::coded_by_fields;
 use divien_testbed::{Fidelity, divien, place, probe, run};
 
+use crate::ffmpeg;
+
 /// What is said where an input cannot be cut.
 const IN_ORDER: &str = "one decoder gives all pictures in their order";
-
-/// Makes a clip.
-fn ffmpeg(arguments: &[&str], output: &Path) {
-    let mut make = Command::new("ffmpeg");
-    run(make.args(["-nostdin", "-v", "error", "-y"]).args(arguments).arg(output)).success();
-}
 
 const SOURCE: [&str; 4] = ["-f", "lavfi", "-i", "testsrc2=size=160x128:rate=25:duration=3"];
 

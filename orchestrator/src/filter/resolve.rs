@@ -25,6 +25,17 @@ pub struct Form {
     pub is_deep: bool,
 }
 
+impl Form {
+    /// The form once rows have become columns.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        let ((w, h), (n, d)) = (self.size, self.aspect);
+        // Chroma that is finer one way is made the same both ways first.
+        let chroma = self.chroma.filter(|(across, down)| across == down);
+        Self { size: (h, w), aspect: (d, n), chroma, ..self }
+    }
+}
+
 /// A chain, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
@@ -308,10 +319,7 @@ fn transposed(direction: &str, keeps: Option<Upright>, form: Form) -> (String, F
     if stays {
         return (String::new(), form);
     }
-    // Chroma that is finer one way is made the same both ways first.
-    let chroma = form.chroma.filter(|(across, down)| across == down);
-    let form = Form { size: (h, w), aspect: (form.aspect.1, form.aspect.0), chroma, ..form };
-    (format!("videoflip video-direction={direction}"), form)
+    (format!("videoflip video-direction={direction}"), form.turned())
 }
 
 fn reshaped(form: Form, aspect: (u64, u64)) -> (String, Form) {

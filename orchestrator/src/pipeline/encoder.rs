@@ -9,6 +9,7 @@ use gstdivien::lane::{EncoderSpec, FilterSpec};
 
 use super::colour::Said;
 use super::lock;
+use super::video::named_format;
 use crate::error::Error;
 use crate::plan::VideoPlan;
 use crate::probe::Pace;
@@ -103,8 +104,7 @@ impl Encoder {
         if let Some(fields) = told.structure(0).map(form) {
             self.element.set_property("frame-caps", gst::Caps::builder_full().structure(fields).build());
         }
-        let format = raw.structure(0).and_then(|s| s.get::<String>("format").ok());
-        let format = format.map_or_else(String::new, |format| format!(" ! video/x-raw,format={format}"));
+        let format = named_format(&raw).map_or_else(String::new, |format| format!(" ! video/x-raw,format={format}"));
         self.element.set_property("filter", format!("{filter}{format}"));
         let cut = match mode {
             Mode::Fixed => "fixed",

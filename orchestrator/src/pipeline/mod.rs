@@ -262,7 +262,7 @@ impl Running {
 pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error> {
     let fault = |what: &str| Error::Fault { what: what.to_owned() };
     let bus = source.pipeline.bus().ok_or_else(|| fault("a pipeline without a bus"))?;
-    let first = source.facts.start.unwrap_or(0).max(0);
+    let first = source.facts.first();
     let start = first.saturating_add(i64::try_from(plan.range.start).unwrap_or(i64::MAX));
     let origin = if plan.range.start > 0 { start } else { 0 };
     let output = plan.output.clone().unwrap_or_else(|| "standard output".into());

@@ -14,7 +14,7 @@ use gstdivien::lane::{DecoderSpec, FilterSpec, in_order};
 
 use super::encoder::Encoder;
 use super::gate::{Gate, Verdict, end_behind, refuse};
-use super::video::{Shape, flip_direction, formats, is_grey, refuse_fields};
+use super::video::{Shape, flip_direction, formats, is_grey, named_format, refuse_fields};
 use super::{Shared, caps_filter, lock, loss, retime};
 use crate::error::Error;
 use crate::mux::Codec;
@@ -125,10 +125,6 @@ fn begin_with_the_pictures(
 fn is_laid_out(first: &gst::CapsRef, caps: &gst::CapsRef) -> bool {
     let layout = |caps: &gst::CapsRef| (named_format(caps), Shape::of(caps).size);
     layout(first) == layout(caps)
-}
-
-fn named_format(caps: &gst::CapsRef) -> Option<String> {
-    caps.structure(0).and_then(|s| s.get("format").ok())
 }
 
 /// Remembers the form in which pictures reach the encoder behind `formats`, and says there what the input does.

@@ -89,6 +89,11 @@ pub(super) fn refuse_fields(decoded: &gst::CapsRef, input: &str) -> Result<(), E
     if by_fields { Err(Error::NotAVideo { input: input.into(), reason: reason.into() }) } else { Ok(()) }
 }
 
+/// The name of a raw format.
+pub(super) fn named_format(caps: &gst::CapsRef) -> Option<String> {
+    caps.structure(0).and_then(|s| s.get("format").ok())
+}
+
 /// The size of pictures and the form of their pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Shape {

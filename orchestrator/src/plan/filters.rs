@@ -55,7 +55,7 @@ pub(super) fn decide(job: &Job, facts: &Facts, stream: &Stream, container: Conta
     let sees = |filter: &Filter| !matches!(filter, Filter::Yadif(_) | Filter::Fps(_) | Filter::Format(_));
     let noted = container.notes_rotation() && !stream.orientation.flipped && !job.filters.iter().any(sees);
     let turn = if upright || noted { None } else { stream.orientation.flip_method() };
-    let form = form(stream).map(|form| if turns_over(turn) { over(form) } else { form });
+    let form = form(stream).map(|form| if turns_over(turn) { form.turned() } else { form });
     let Some(form) = form else {
         if job.filters.is_empty() {
             return Ok(Filters { turn, ..Filters::default() });
@@ -95,8 +95,7 @@ pub fn size(job: &Job, facts: &Facts) -> Option<(u32, u32)> {
 
 /// Where the output's time begins.
 fn origin(facts: &Facts, range: &Window) -> i64 {
-    let first = facts.start.unwrap_or(0).max(0);
-    first.saturating_add(i64::try_from(range.start).unwrap_or(i64::MAX))
+    facts.first().saturating_add(i64::try_from(range.start).unwrap_or(i64::MAX))
 }
 
 fn form(stream: &Stream) -> Option<Form> {
@@ -133,9 +132,4 @@ fn form(stream: &Stream) -> Option<Form> {
 /// True where rows become columns.
 fn turns_over(turn: Option<&str>) -> bool {
     turn.is_some_and(|turn| !["rotate-180", "horizontal-flip", "vertical-flip"].contains(&turn))
-}
-
-fn over(form: Form) -> Form {
-    let ((w, h), (n, d)) = (form.size, form.aspect);
-    Form { size: (h, w), aspect: (d, n), chroma: form.chroma.filter(|(across, down)| across == down), ..form }
 }

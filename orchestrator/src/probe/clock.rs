@@ -138,10 +138,10 @@ impl Clock {
             return;
         }
         let is_damaged = unit.get(1).is_some_and(|flags| flags & 0x80 != 0);
-        let before = self.counters.get(&pid).copied();
-        let is_again = before == Some((counter, true));
-        let goes_on = before.is_none_or(|(last, _)| is_again || counter == (last + 1) & 0xf) || declares_a_jump(unit);
-        self.counters.insert(pid, (counter, !is_again));
+        let last = self.counters.entry(pid).or_insert((counter.wrapping_sub(1) & 0xf, false));
+        let is_again = *last == (counter, true);
+        let goes_on = is_again || counter == (last.0 + 1) & 0xf || declares_a_jump(unit);
+        *last = (counter, !is_again);
         if is_damaged || !goes_on {
             let here = Breaks { places: 0, first: self.at };
             self.breaks.entry(pid).or_insert(here).places += 1;

@@ -2,107 +2,73 @@
 //! 1.22 goes on behind damage at the next cluster, and where there is none it ends without a word.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-const SEGMENT: u32 = 0x1853_8067;
-const CLUSTER: u32 = 0x1F43_B675;
+use super::codec_delay::variable;
+use super::whole::bytes;
+
+const EBML: u64 = 0x1A45_DFA3;
+const SEGMENT: u64 = 0x1853_8067;
+const CLUSTER: u64 = 0x1F43_B675;
 /// What a cluster holds (RFC 9559, 5.1.3): its times, places and sizes, blocks, a sum, and what fills a hole.
-const WITHIN: [u32; 10] = [0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0x5854, 0xBF, 0xEC, 0x58D7];
+const WITHIN: [u64; 10] = [0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0x5854, 0xBF, 0xEC, 0x58D7];
+/// The longest header: 4 bytes of an id, 8 of a size.
+const LONGEST: usize = 12;
 
 /// The first byte that is no element where one has to be; `None` for a file without such a place, one that is cut, and one
 /// that is no Matroska.
 pub(crate) fn damage(path: &Path) -> Option<u64> {
     // Opening a named pipe would wait for whoever writes into it.
     let length = path.metadata().ok().filter(|m| m.is_file())?.len();
-    let file = File::open(path).ok()?;
-    let mut walk = Walk { file: BufReader::with_capacity(AT_ONCE, file), at: 0 };
-    let head = walk.header()?;
-    if head.id != 0x1A45_DFA3 {
-        return None;
-    }
-    walk.pass(head.size?)?;
-    let segment = walk.header().filter(|segment| segment.id == SEGMENT)?;
-    let end = segment.size.and_then(|size| walk.at.checked_add(size)).unwrap_or(length).min(length);
-    while walk.at < end {
-        let at = walk.at;
-        let Some(element) = walk.header() else { return damaged(&mut walk, at, end) };
+    let mut file = File::open(path).ok()?;
+    let head = header(&bytes(&mut file, 0, LONGEST as u64)?, 0).filter(|head| head.id == EBML)?;
+    let at = head.end()?;
+    let segment = header(&bytes(&mut file, at, LONGEST as u64)?, at).filter(|segment| segment.id == SEGMENT)?;
+    let end = segment.end().unwrap_or(length).min(length);
+    let mut at = segment.body;
+    while at < end {
+        let data = bytes(&mut file, at, LONGEST as u64)?;
+        let Some(element) = header(&data, at) else { return is_there(&data, at, end).then_some(at) };
         // Written while nobody knew how long it would be: what ends it is the next one.
-        let size = element.size?;
-        let last = walk.at.checked_add(size).filter(|last| *last <= end)?;
-        if element.id == CLUSTER {
-            while walk.at < last {
-                let at = walk.at;
-                let Some(part) = walk.header() else { return damaged(&mut walk, at, last) };
-                let fits = part.size.is_some_and(|size| walk.at.checked_add(size).is_some_and(|part| part <= last));
-                if !fits || !WITHIN.contains(&part.id) {
-                    return Some(at);
-                }
-                walk.pass(part.size?)?;
+        let last = element.end().filter(|last| *last <= end)?;
+        at = if element.id == CLUSTER { element.body } else { last };
+        while at < last {
+            let data = bytes(&mut file, at, LONGEST as u64)?;
+            let Some(part) = header(&data, at) else { return is_there(&data, at, last).then_some(at) };
+            match part.end().filter(|end| *end <= last && WITHIN.contains(&part.id)) {
+                Some(end) => at = end,
+                None => return Some(at),
             }
-        } else {
-            walk.pass(size)?;
         }
     }
     None
 }
 
-/// What cannot be read at a place is damage unless the file ends there.
-fn damaged(walk: &mut Walk, at: u64, end: u64) -> Option<u64> {
-    walk.file.seek(SeekFrom::Start(at)).ok()?;
-    let has_more = walk.file.fill_buf().is_ok_and(|left| left.len() >= HEADER || at + left.len() as u64 >= end);
-    has_more.then_some(at)
-}
-
-/// Little more than a header: what is between them is not looked at.
-const AT_ONCE: usize = 32;
-/// The longest: 4 bytes of an id, 8 of a size.
-const HEADER: usize = 12;
-
-struct Walk {
-    file: BufReader<File>,
-    at: u64,
+/// False where the file ends within what would be a header.
+fn is_there(data: &[u8], at: u64, end: u64) -> bool {
+    data.len() == LONGEST || at + data.len() as u64 >= end
 }
 
 struct Header {
-    id: u32,
+    id: u64,
     /// `None` for one that is not known.
     size: Option<u64>,
+    /// Where what it holds begins.
+    body: u64,
 }
 
-impl Walk {
-    /// `None` for what is no header.
-    fn header(&mut self) -> Option<Header> {
-        let id = self.number(4)?;
-        let size = self.number(8)?;
-        let bits = size.length * 7;
-        let value = size.bytes & ((1 << bits) - 1);
-        let is_known = value != (1 << bits) - 1;
-        Some(Header { id: u32::try_from(id.bytes).ok()?, size: is_known.then_some(value) })
-    }
-
-    /// A number whose first byte tells how many there are.
-    fn number(&mut self, longest: u32) -> Option<Number> {
-        let mut bytes = [0; 8];
-        self.file.read_exact(bytes.get_mut(..1)?).ok()?;
-        let length = bytes.first()?.leading_zeros() + 1;
-        let rest = bytes.get_mut(1..usize::try_from(length).ok()?).filter(|_| length <= longest)?;
-        self.file.read_exact(rest).ok()?;
-        self.at += u64::from(length);
-        let bytes = bytes.iter().take(usize::try_from(length).ok()?).fold(0, |n, byte| n << 8 | u64::from(*byte));
-        Some(Number { bytes, length })
-    }
-
-    fn pass(&mut self, size: u64) -> Option<()> {
-        self.file.seek_relative(i64::try_from(size).ok()?).ok()?;
-        self.at += size;
-        Some(())
+impl Header {
+    fn end(&self) -> Option<u64> {
+        self.body.checked_add(self.size?)
     }
 }
 
-struct Number {
-    bytes: u64,
-    length: u32,
+/// `None` for what is no header.
+fn header(data: &[u8], at: u64) -> Option<Header> {
+    let (id, id_length) = variable(data, true).filter(|(_, length)| *length <= 4)?;
+    let (size, size_length) = variable(data.get(id_length..)?, false)?;
+    let size = Some(size).filter(|size| *size != (1u64 << (7 * size_length)) - 1);
+    Some(Header { id, size, body: at + (id_length + size_length) as u64 })
 }
 
 #[cfg(test)]

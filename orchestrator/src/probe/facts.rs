@@ -158,6 +158,12 @@ impl Orientation {
 }
 
 impl Facts {
+    /// The time from which parts of the input count.
+    #[must_use]
+    pub fn first(&self) -> i64 {
+        self.start.unwrap_or(0).max(0)
+    }
+
     /// The video that is encoded: the first that is not a still picture.
     #[must_use]
     pub fn video(&self) -> Option<usize> {

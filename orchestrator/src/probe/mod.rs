@@ -255,7 +255,7 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
     }
     let Some(id) = source.outlets.get(index).and_then(|o| o.id.clone()) else { return };
     let ns = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
-    let first = source.facts.start.unwrap_or(0).max(0);
+    let first = source.facts.first();
     let start = range.start.filter(|start| !start.is_zero()).map(|start| first.saturating_add(ns(start)));
     let part = pace::Part {
         start: start.unwrap_or(i64::MIN),

@@ -86,7 +86,7 @@ fn boxes_end(file: &mut File, length: u64) -> Option<u64> {
 }
 
 /// The bytes at a place, as many as there are of those wanted.
-fn bytes(file: &mut File, at: u64, wanted: u64) -> Option<Vec<u8>> {
+pub(super) fn bytes(file: &mut File, at: u64, wanted: u64) -> Option<Vec<u8>> {
     file.seek(SeekFrom::Start(at)).ok()?;
     let mut data = Vec::new();
     file.take(wanted).read_to_end(&mut data).ok()?;
