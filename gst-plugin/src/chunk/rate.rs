@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
+use num_integer::gcd;
 use thiserror::Error;
 
 use super::ranges::MOST_REORDERED;
@@ -24,13 +25,10 @@ pub struct Fps {
 impl Fps {
     /// `n/d` frames a second, from 0 on; `None` where that is no rate.
     pub fn new(n: u32, d: u32) -> Option<Self> {
-        let (mut a, mut b) = (n, d);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
         // A tick has to be longer than times are exact.
         let fits = n > 0 && d > 0 && n / d <= 1_000_000;
-        fits.then(|| Self { n: n / a, d: d / a, origin: 0 })
+        let divisor = || gcd(n, d);
+        fits.then(divisor).map(|divisor| Self { n: n / divisor, d: d / divisor, origin: 0 })
     }
 
     /// The same, with the first tick then.

@@ -1,6 +1,7 @@
 //! From a chain and the form of the pictures that enter it to the elements that do it, and the form of those that leave.
 
 use gstdivien::chunk::Fps;
+use num_integer::gcd;
 
 use super::expr;
 use super::{Crop, Filter, FilterError, Fit, Pad, Scale, Upright, Yadif};
@@ -223,11 +224,8 @@ fn caps(form: Form) -> String {
 
 /// A fraction whose parts caps can hold.
 fn reduced((n, d): (u64, u64)) -> (u32, u32) {
-    let (mut a, mut b) = (n, d);
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    let (mut n, mut d) = (n / a.max(1), d / a.max(1));
+    let divisor = gcd(n, d).max(1);
+    let (mut n, mut d) = (n / divisor, d / divisor);
     while n > 0x7fff_ffff || d > 0x7fff_ffff {
         (n, d) = (n / 2, d / 2);
     }

@@ -1,5 +1,6 @@
 //! Track entries, chapters and tags.
 
+use num_integer::gcd;
 use webm_iterable::matroska_spec::{Master, MatroskaSpec as M};
 
 use crate::mux::codec::{Codec, Kind};
@@ -158,10 +159,6 @@ fn colour(colour: Option<Colour>, mastering: Option<Mastering>, light: Option<Li
         ])));
     }
     e
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The table of contents.
