@@ -213,17 +213,16 @@ impl<'a> Plane<'a> {
 }
 
 /// A sample of a picture.
-trait Sample: Copy {
-    fn get(self) -> i32;
+trait Sample: Copy + Into<i32> {
     fn of(value: i32) -> Self;
+
+    #[inline(always)]
+    fn get(self) -> i32 {
+        self.into()
+    }
 }
 
 impl Sample for u8 {
-    #[inline(always)]
-    fn get(self) -> i32 {
-        self as i32
-    }
-
     #[inline(always)]
     fn of(value: i32) -> Self {
         value as Self
@@ -231,11 +230,6 @@ impl Sample for u8 {
 }
 
 impl Sample for u16 {
-    #[inline(always)]
-    fn get(self) -> i32 {
-        self as i32
-    }
-
     #[inline(always)]
     fn of(value: i32) -> Self {
         value as Self
@@ -392,6 +386,7 @@ mod tests {
 
     #[test]
     fn frames_for_others_alone_do_not_come_out() {
+        gst::init().unwrap();
         let mut fields = Fields::new(Yadif::default());
         fields.becomes(&CAPS.parse::<gst::Caps>().unwrap()).unwrap();
         assert!(fields.push(frame([1, 2]), None).unwrap().is_none());

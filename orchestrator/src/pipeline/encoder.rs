@@ -31,7 +31,7 @@ pub(super) struct Encoder {
     coded: gst::Caps,
     honest: bool,
     pace: Option<Pace>,
-    /// The raw format was chosen, by the user or the plan, which has said so.
+    /// The raw format was chosen: by the user, or by the plan, which has said so.
     chosen: bool,
     decoded: Mutex<Option<gst_video::VideoFormat>>,
     said: Mutex<Option<Said>>,
@@ -63,7 +63,7 @@ impl Encoder {
             coded: coded.clone(),
             honest,
             pace: video.pace,
-            chosen: !video.encoder.raw_formats.is_empty(),
+            chosen: !video.encoder.raw_formats.is_empty() || video.filters.names_format,
             decoded: Mutex::new(None),
             said: Mutex::new(None),
             begun: Once::new(),
@@ -248,6 +248,7 @@ mod tests {
 
     #[test]
     fn only_a_conversion_that_changes_what_pictures_can_hold_is_told() {
+        gst::init().unwrap();
         use gst_video::VideoFormat as F;
         assert_eq!(holds(F::I420), holds(F::Nv12));
         assert_eq!(holds(F::Bgra), holds(F::Rgba));

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use gst::prelude::*;
 use gstdivien::chunk::{Fields, Pairs, Syntax, Uncuttable, Unit};
@@ -161,9 +161,11 @@ fn watch(
     over: &Arc<AtomicBool>,
 ) {
     let (reader, ended, parse) = (Arc::clone(reader), Arc::clone(over), parse.downgrade());
+    // The demuxer is there before anything comes from it, and stays.
+    let known = OnceLock::new();
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH;
     entry.add_probe(mask, move |pad, info| {
-        let times = parse.upgrade().map_or(Times::Open, |p| Times::of(&p, is_whole));
+        let times = *known.get_or_init(|| parse.upgrade().map_or(Times::Open, |p| Times::of(&p, is_whole)));
         let edited = times != Times::Open;
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => {
