@@ -205,6 +205,7 @@ fn chosen(choice: codec::Choice, size: Option<(u32, u32)>, report: &Report) -> E
         codec: made_by(&choice.factory),
         factory: choice.factory,
         gop: choice.gop,
+        chunk_frames: choice.chunk_frames,
         raw_formats: choice.raw_formats,
     }
 }

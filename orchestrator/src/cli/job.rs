@@ -20,8 +20,8 @@ pub struct Job {
     pub workers: Option<u32>,
     /// `-threads`: threads of each encoder; `None` is the encoder's constant default.
     pub threads: Option<u32>,
-    /// `-bsize`: frames in a chunk.
-    pub chunk_frames: u32,
+    /// `-bsize`: frames in a chunk; `None` is the encoder's default.
+    pub chunk_frames: Option<u32>,
     /// `-xerror`: what the input has lost ends the run.
     pub strict: bool,
     /// `-cut`

@@ -449,7 +449,7 @@ impl Typed {
             overwrite,
             workers: self.workers,
             threads: self.threads,
-            chunk_frames: self.chunk_frames.unwrap_or(table::CHUNK_FRAMES),
+            chunk_frames: self.chunk_frames,
             cut: self.cut,
             strict: self.strict,
             video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },

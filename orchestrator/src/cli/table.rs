@@ -178,9 +178,6 @@ const CHANNELS: Kind = Kind::Count { metavar: "N", min: 1, max: 64 };
 const SAMPLE_RATE: Kind = Kind::Count { metavar: "HZ", min: 1000, max: 768_000 };
 const AUDIO_RATE: Kind = Kind::Rate { min: 500, max: 10_000_000 };
 
-/// The frames of a chunk where nothing else is said.
-pub(crate) const CHUNK_FRAMES: u32 = 250;
-
 /// Every option, in the order of the help.
 pub(crate) const OPTIONS: &[OptionDef] = &[
     def(Id::Help, "h", Kind::Flag, Group::Global, "help; -h full: all options; -h encoder=NAME: an encoder's options")
@@ -326,7 +323,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         Group::Global,
         "frames in a chunk; a multiple of -g is taken where -g is given",
     )
-    .default("250")
+    .default("250; libvpx and libvpx-vp9: 128")
     .ffmpeg("divien's own"),
     def(
         Id::Cut,

@@ -32,7 +32,7 @@ fn a_bare_line_is_x264_with_everything_kept() {
     assert_eq!(job.output, Output::File("out.mp4".into()));
     assert_eq!(job.video, VideoArgs { encoder: "libx264".into(), options: vec![], pix_fmt: None });
     assert_eq!(job.audio, AudioArgs::default());
-    assert_eq!((job.chunk_frames, job.workers, job.threads, job.subtitles), (250, None, None, true));
+    assert_eq!((job.chunk_frames, job.workers, job.threads, job.subtitles), (None, None, None, true));
     assert_eq!(job.cut, Cut::Keyframe);
     assert_eq!(job.overwrite, Overwrite::Ask);
 }
@@ -53,7 +53,7 @@ fn every_option_reaches_the_job() {
     );
     assert_eq!((job.input, job.output), (Input::Stdin, Output::Stdout));
     assert_eq!(job.overwrite, Overwrite::Always);
-    assert_eq!((job.workers, job.threads, job.chunk_frames), (Some(3), Some(2), 100));
+    assert_eq!((job.workers, job.threads, job.chunk_frames), (Some(3), Some(2), Some(100)));
     assert_eq!(job.cut, Cut::Fixed);
     assert_eq!(job.video.encoder, "libx265");
     let options: Vec<(&str, &str)> = job.video.options.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();

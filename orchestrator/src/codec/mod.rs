@@ -26,6 +26,9 @@ pub(crate) use pixfmt::to_gst as raw_format;
 
 use crate::cli::VideoArgs;
 
+/// That of x264 and x265, and near enough for what has no such distance of its own.
+pub(crate) const CHUNK_FRAMES: u32 = 250;
+
 /// An encoder with its settings, ready for `divienenc`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
@@ -35,6 +38,8 @@ pub struct Choice {
     pub spec: String,
     /// The distance of key frames that was asked for, to round chunks to a multiple of.
     pub gop: Option<u32>,
+    /// The frames of a chunk unless another length is asked for: the encoder's own largest distance of key frames.
+    pub chunk_frames: u32,
     /// The raw formats that the settings allow, by GStreamer's names, the wanted one first; empty: whatever the element takes.
     pub raw_formats: Vec<String>,
     /// One-liners for the user.
@@ -58,6 +63,7 @@ impl Choice {
 struct Mapped {
     spec: spec::Spec,
     gop: Option<u32>,
+    chunk_frames: u32,
     /// ffmpeg's names of the formats that a profile allows; empty: no limit.
     formats: Vec<&'static str>,
     notes: Vec<String>,
@@ -66,7 +72,7 @@ struct Mapped {
 
 impl Mapped {
     fn new(spec: spec::Spec) -> Self {
-        Self { spec, gop: None, formats: Vec::new(), notes: Vec::new(), refs: None }
+        Self { spec, gop: None, chunk_frames: CHUNK_FRAMES, formats: Vec::new(), notes: Vec::new(), refs: None }
     }
 }
 
@@ -88,6 +94,7 @@ pub fn resolve(video: &VideoArgs, threads: Option<u32>) -> Result<Choice, Error>
         spec: mapped.spec.to_string(),
         factory,
         gop: mapped.gop,
+        chunk_frames: mapped.chunk_frames,
         raw_formats,
         notes: mapped.notes,
         refs: mapped.refs,

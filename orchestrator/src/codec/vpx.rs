@@ -12,6 +12,8 @@ const TUNE: &[&str] = &["psnr", "ssim"];
 const CRF: Opt = own("crf", Kind::Int(0, 63), "constrained quality, with -b:v as the upper limit");
 const RATE: Opt = own("b", Kind::Rate(0, 2_000_000_000), "average bit rate, or with -crf the upper limit");
 const DEADLINE_OPT: Opt = own("deadline", Kind::Word(DEADLINE), "good or best").or(&["quality"]);
+/// The largest distance of key frames unless `-g` is given.
+const KEY_FRAMES: i64 = 128;
 const G: Opt = own("g", Kind::Int(0, INT_MAX), "largest distance of key frames; the default is 128");
 const LAG: Opt =
     own("lag-in-frames", Kind::Int(0, 25), "frames to look ahead; the default is 25").or(&["rc_lookahead"]);
@@ -185,7 +187,7 @@ fn common(args: &Args, spec: &mut Spec, least_quantizer: i64) -> Result<(), Erro
         }
     };
     // ffmpeg passes a smallest distance on only where it is the largest one too.
-    if args.int("keyint_min").is_some_and(|least| least == args.int("g").unwrap_or(128)) {
+    if args.int("keyint_min").is_some_and(|least| least == args.int("g").unwrap_or(KEY_FRAMES)) {
         return Err(args.cannot(
             "-keyint_min as large as -g",
             "it has no smallest distance of key frames; -g alone sets the largest, and each chunk starts with one",
@@ -196,7 +198,7 @@ fn common(args: &Args, spec: &mut Spec, least_quantizer: i64) -> Result<(), Erro
     if let Some(crf) = crf.filter(|crf| !(low..=high).contains(crf)) {
         return Err(args.out_of_range("crf", crf, format!("between -qmin and -qmax, {low} to {high}")));
     }
-    spec.set("keyframe-max-dist", args.int("g").unwrap_or(128));
+    spec.set("keyframe-max-dist", args.int("g").unwrap_or(KEY_FRAMES));
     spec.set("lag-in-frames", args.int("lag-in-frames").unwrap_or(25));
     spec.set("arnr-maxframes", args.int("arnr-maxframes").unwrap_or(0));
     spec.set("arnr-strength", args.int("arnr-strength").unwrap_or(3));
@@ -210,6 +212,9 @@ fn common(args: &Args, spec: &mut Spec, least_quantizer: i64) -> Result<(), Erro
 
 fn finish(args: &Args, spec: Spec) -> Mapped {
     let mut mapped = Mapped::new(spec);
+    if args.int("g").is_none() {
+        mapped.chunk_frames = KEY_FRAMES as u32;
+    }
     mapped.gop = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < i32::MAX as u32);
     if args.int("crf").is_none() && args.rate("b").is_some() {
         mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());

@@ -27,6 +27,8 @@ pub struct Encoder {
     pub codec: Option<Codec>,
     /// The distance of key frames, when one was asked for.
     pub gop: Option<u32>,
+    /// The frames of a chunk unless another length is asked for.
+    pub chunk_frames: u32,
     /// The raw formats that were asked for, the wanted one first; empty where anything goes.
     pub raw_formats: Vec<String>,
 }
@@ -241,7 +243,7 @@ fn video(
         let (w, h) = size.unwrap_or_default();
         notes.push(format!("video: {w}x{h} is odd, and {} takes that in {name} only: converted", codec.name()));
     }
-    let chunk = job.chunk_frames.max(1);
+    let chunk = job.chunk_frames.unwrap_or(encoder.chunk_frames).max(1);
     let chunk_frames = match encoder.gop.filter(|g| *g > 1) {
         Some(gop) => {
             let rounded = chunk.div_ceil(gop).saturating_mul(gop);

@@ -15,7 +15,7 @@ fn job(output: &str) -> Job {
         overwrite: Overwrite::Ask,
         workers: None,
         threads: None,
-        chunk_frames: 250,
+        chunk_frames: None,
         cut: Cut::Keyframe,
         strict: false,
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
@@ -67,7 +67,13 @@ fn facts() -> Facts {
 }
 
 fn x264() -> Encoder {
-    Encoder { factory: "x264enc".into(), spec: "x264enc".into(), codec: Some(Codec::H264), ..Encoder::default() }
+    Encoder {
+        factory: "x264enc".into(),
+        spec: "x264enc".into(),
+        codec: Some(Codec::H264),
+        chunk_frames: 250,
+        ..Encoder::default()
+    }
 }
 
 fn plan(job: &Job) -> Result<Plan, Error> {
@@ -124,11 +130,25 @@ fn chunks_are_rounded_up_to_whole_groups_of_pictures() {
 }
 
 #[test]
+fn chunks_are_as_long_as_the_encoders_own_groups_unless_told_otherwise() {
+    gst::init().unwrap();
+    for (encoder, frames) in [("libx264", 250), ("libvpx-vp9", 128), ("libvpx", 128)] {
+        let options = vec![("b".to_owned(), "1M".to_owned())];
+        let video = VideoArgs { encoder: encoder.into(), options, pix_fmt: None };
+        let choice = crate::codec::resolve(&video, None).unwrap();
+        let encoder = Encoder { chunk_frames: choice.chunk_frames, ..x264() };
+        let planned = |job: &Job| make(job, &facts(), encoder.clone(), &|_| true).unwrap().video.chunk_frames;
+        assert_eq!(planned(&job("o.mkv")), frames);
+        assert_eq!(planned(&Job { chunk_frames: Some(40), ..job("o.mkv") }), 40);
+    }
+}
+
+#[test]
 fn neither_workers_nor_names_change_the_ids_in_the_file() {
     let one = plan(&job("a.mkv")).unwrap();
     let other = plan(&Job { workers: Some(7), ..job("b.mkv") }).unwrap();
     assert_eq!(one.seed, other.seed);
-    let shorter = plan(&Job { chunk_frames: 100, ..job("a.mkv") }).unwrap();
+    let shorter = plan(&Job { chunk_frames: Some(100), ..job("a.mkv") }).unwrap();
     assert_ne!(one.seed, shorter.seed);
 }
 
@@ -176,13 +196,14 @@ fn read(distance: usize) -> Cutting {
 
 #[test]
 fn chunks_are_decoded_apart_where_that_can_be_and_the_reason_is_told_where_not() {
+    gst::init().unwrap();
     let planned = |cutting: Cutting, job: &Job| {
         let mut facts = facts();
         facts.streams[0].cutting = cutting;
         let plan = make(job, &facts, x264(), &|_| true).unwrap();
         (plan.video.cut, plan.notes.into_iter().find(|note| note.contains("one decoder")))
     };
-    let short = Job { chunk_frames: 20, ..job("a.mkv") };
+    let short = Job { chunk_frames: Some(20), ..job("a.mkv") };
     assert_eq!(planned(read(10), &short), (Some(Mode::Keyframe), None));
     assert_eq!(planned(read(10), &Job { cut: Cut::Fixed, ..short.clone() }), (Some(Mode::Fixed), None));
     // Pipes and raw pictures have no other way.
