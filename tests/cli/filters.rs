@@ -90,6 +90,41 @@ fn pictures_are_cut_framed_turned_and_mirrored_as_ffmpeg_does_it() {
     }
 }
 
+#[test]
+fn pictures_with_finer_chroma_are_mirrored_as_ffmpeg_does_it() {
+    let folder = place::temporary();
+    for format in ["yuv422p", "yuv422p10le", "yuv444p"] {
+        let options = [&X264[..], &["-pix_fmt", format]].concat();
+        let input = film(folder.path(), "in.mp4", "testsrc2=s=160x120:r=25:d=1", &options);
+        for chain in ["hflip", "vflip"] {
+            let options = ["-vf", chain];
+            let (ours, theirs) =
+                (by_divien(&input, &options, folder.path()), by_ffmpeg(&input, &options, folder.path()));
+            assert_eq!(form(&ours), form(&theirs), "{chain} of {format}");
+            assert!(hashes(&ours) == hashes(&theirs), "{chain} of {format}");
+        }
+    }
+}
+
+#[test]
+fn a_format_that_a_filter_names_is_no_fault_of_the_encoder() {
+    let folder = place::temporary();
+    let input = film(folder.path(), "in.mp4", "testsrc2=s=160x120:r=25:d=1", &X264);
+    let mut command = divien!("-y", "-i", &input, "-preset", "ultrafast", "-vf", "format=yuv444p");
+    let output = folder.path().join("out.mkv");
+    let said = run(command.arg(&output)).success().stderr;
+    assert!(!said.contains("converted"), "{said}");
+    assert_eq!(probe::video(&output, "pix_fmt"), "yuv444p");
+}
+
+#[test]
+fn borders_that_would_not_be_black_are_refused() {
+    let folder = place::temporary();
+    let input = film(folder.path(), "in.mp4", "testsrc2=s=160x120:r=25:d=1,format=yuvj420p", &X264);
+    let mut command = divien!("-y", "-i", &input, "-vf", "pad=200:160");
+    run(command.arg(folder.path().join("out.mkv"))).failure().says(&["pad", "full range"]);
+}
+
 /// The mean PSNR of the luma.
 fn psnr(ours: &Path, theirs: &Path) -> f64 {
     let mut compare = Command::new("ffmpeg");
@@ -150,6 +185,12 @@ fn a_constant_rate_has_the_pictures_and_times_that_ffmpeg_gives_it() {
             let (ours, theirs) = (from_first(&ours), from_first(&theirs));
             assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() <= 1), "{chain}: {ours:?} {theirs:?}");
         }
+    }
+    for (rate, length) in [("60", "1.01"), ("60", "1"), ("25", "0.93"), ("10", "1.04")] {
+        let chain = format!("fps={rate}");
+        let options = ["-vf", chain.as_str(), "-t", length];
+        let (ours, theirs) = (by_divien(&thirty, &options, folder.path()), by_ffmpeg(&thirty, &options, folder.path()));
+        assert_eq!(times(&ours), times(&theirs), "{length} s of {chain}");
     }
     let sized = by_divien(&thirty, &["-r", "10", "-ss", "1"], folder.path());
     assert_eq!(times(&sized), (0..20).map(|n| n * 100).collect::<Vec<i64>>());

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-use num_integer::gcd;
+use num_integer::{Integer, gcd};
 use thiserror::Error;
 
 use super::ranges::MOST_REORDERED;
@@ -20,6 +20,7 @@ pub struct Fps {
     n: u32,
     d: u32,
     origin: i64,
+    length: Option<Nanos>,
 }
 
 impl Fps {
@@ -28,12 +29,22 @@ impl Fps {
         // A tick has to be longer than times are exact.
         let fits = n > 0 && d > 0 && n / d <= 1_000_000;
         let divisor = || gcd(n, d);
-        fits.then(divisor).map(|divisor| Self { n: n / divisor, d: d / divisor, origin: 0 })
+        fits.then(divisor).map(|divisor| Self { n: n / divisor, d: d / divisor, origin: 0, length: None })
     }
 
     /// The same, with the first tick then.
     pub fn from(self, origin: i64) -> Self {
         Self { origin, ..self }
+    }
+
+    /// The same, with no tick so long after the first or later.
+    pub fn lasting(self, length: Option<Nanos>) -> Self {
+        Self { length, ..self }
+    }
+
+    /// So long after the first tick there is none.
+    pub fn length(self) -> Option<Nanos> {
+        self.length
     }
 
     /// Numerator and denominator.
@@ -71,7 +82,14 @@ impl Fps {
         let first = self.tick(time);
         let end = end.map_or(first.saturating_add(1), |end| self.tick(end));
         let times = end.saturating_sub(first);
-        if times > MOST_TIMES { Err(TooOften { times, from: time }) } else { Ok(first..end) }
+        if times > MOST_TIMES { Err(TooOften { times, from: time }) } else { Ok(first..end.min(self.last())) }
+    }
+
+    /// The tick after the last one.
+    fn last(self) -> i64 {
+        let Some(length) = self.length else { return i64::MAX };
+        let last = Integer::div_ceil(&(i128::from(length) * i128::from(self.n)), &(i128::from(self.d) * SECOND));
+        i64::try_from(last).unwrap_or(i64::MAX)
     }
 }
 
@@ -224,6 +242,14 @@ mod tests {
         let times: Vec<u64> = (0..8).map(|i| i * 1_000_000_000 / 30).collect();
         let shown: Vec<usize> = ticks(Fps::new(15, 1).unwrap(), &times).iter().map(Vec::len).collect();
         assert_eq!(shown, [1, 0, 1, 0, 1, 0, 1, 0]);
+    }
+
+    #[test]
+    fn no_frame_is_shown_at_the_end_or_later() {
+        let frames: Vec<u64> = (0..7).map(|i| i * 40_000_000).collect();
+        let shown = |length| ticks(Fps::new(50, 1).unwrap().from(7).lasting(length), &frames).concat().len();
+        assert_eq!(shown(None), 14);
+        assert_eq!([20, 40, 41, 250, 280].map(|ms| shown(Some(ms * 1_000_000))), [1, 2, 3, 13, 14]);
     }
 
     #[test]

@@ -38,8 +38,8 @@
 //! whole pictures of interlaced frames, one of each, as ffmpeg's does: with `parity=auto` (or `tff`, `bff`) and `deint=all` (or
 //! `interlaced`: of those alone that are marked so). Chunks have a frame more at each end for it. `fps rate=30000/1001` brings
 //! frames to a constant rate: which are left out and which are repeated follows from their times alone, counted from
-//! `origin` ns of running time on, as ffmpeg's does with `round=near`; `chunk-frames` counts what comes out of it. With raw video both
-//! hold a frame back, and events that come just then leave a frame early.
+//! `origin` ns of running time on, as ffmpeg's does with `round=near`, and for `length` ns, where that is given; `chunk-frames`
+//! counts what comes out of it. With raw video both hold a frame back, and events that come just then leave a frame early.
 //! `frame-caps` replaces fields of the caps that the encoder reads: a rate or colours
 //! that the input does not know itself. With an interlace mode among them they are all that the encoder reads beside
 //! the layout of the frames.

@@ -167,19 +167,21 @@ fn yadif(words: &[String]) -> Result<Yadif, SpecError> {
 }
 
 fn fps(words: &[String]) -> Result<Fps, SpecError> {
-    let (mut rate, mut origin) = (None, 0);
-    for (name, value) in settings("fps", words, &["rate", "origin"])? {
+    let (mut rate, mut origin, mut length) = (None, 0, None);
+    for (name, value) in settings("fps", words, &["rate", "origin", "length"])? {
         let expected = |expected: &str| wrong("fps", (name, value), expected.into());
-        if name == "origin" {
-            origin = value.parse().map_err(|_| expected("nanoseconds of running time"))?;
-        } else {
-            let (n, d) = value.split_once('/').unwrap_or((value, "1"));
-            let fps = n.parse().ok().zip(d.parse().ok()).and_then(|(n, d)| Fps::new(n, d));
-            rate = Some(fps.ok_or_else(|| expected("frames a second, as 25 or 30000/1001"))?);
+        match name {
+            "origin" => origin = value.parse().map_err(|_| expected("nanoseconds of running time"))?,
+            "length" => length = Some(value.parse().map_err(|_| expected("nanoseconds"))?),
+            _ => {
+                let (n, d) = value.split_once('/').unwrap_or((value, "1"));
+                let fps = n.parse().ok().zip(d.parse().ok()).and_then(|(n, d)| Fps::new(n, d));
+                rate = Some(fps.ok_or_else(|| expected("frames a second, as 25 or 30000/1001"))?);
+            }
         }
     }
     let rate = rate.ok_or_else(|| SpecError::NoValue("fps".into()))?;
-    Ok(rate.from(origin))
+    Ok(rate.from(origin).lasting(length))
 }
 
 fn stage(words: &[String]) -> Result<Stage, SpecError> {

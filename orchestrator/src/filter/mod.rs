@@ -7,6 +7,7 @@ mod resolve;
 mod sizes;
 
 pub(crate) use options::{known, parse, rate};
+pub(crate) use resolve::chroma;
 pub use resolve::{Form, Resolved, check, resolve};
 pub(crate) use sizes::size;
 

@@ -1,5 +1,6 @@
 //! From a chain and the form of the pictures that enter it to the elements that do it, and the form of those that leave.
 
+use gst_video::{VideoFormat, VideoFormatInfo};
 use gstdivien::chunk::Fps;
 use num_integer::gcd;
 
@@ -7,7 +8,7 @@ use super::expr;
 use super::{Crop, Filter, FilterError, Fit, Pad, Scale, Upright, Yadif};
 
 /// The largest side.
-pub(super) const MOST: u32 = 32_768;
+pub(super) const MOST: u32 = 32_767;
 
 /// The names that expressions may have.
 pub(super) const NAMES: &[&str] =
@@ -24,6 +25,8 @@ pub struct Form {
     pub chroma: Option<(u32, u32)>,
     /// Samples are known to have more than 8 bit.
     pub is_deep: bool,
+    /// Luma is known to go from 0 to 255, and not from 16 to 235.
+    pub is_full_range: bool,
 }
 
 impl Form {
@@ -48,6 +51,8 @@ pub struct Resolved {
     pub yadif: Option<Yadif>,
     /// The rate of frames, changed.
     pub fps: Option<Fps>,
+    /// Filters name the format of pixels that is wanted.
+    pub names_format: bool,
 }
 
 /// Whether filters go together, whatever the pictures.
@@ -73,8 +78,7 @@ pub fn check(chain: &[Filter]) -> Result<(), FilterError> {
 /// Decides on a chain for pictures of this form. What changes none of them is left out.
 pub fn resolve(chain: &[Filter], form: Form) -> Result<Resolved, FilterError> {
     check(chain)?;
-    let mut resolved = Resolved { elements: String::new(), form, yadif: None, fps: None };
-    let mut converts = false;
+    let mut resolved = Resolved { elements: String::new(), form, yadif: None, fps: None, names_format: false };
     for filter in chain {
         let form = resolved.form;
         let (elements, next) = match filter {
@@ -82,17 +86,15 @@ pub fn resolve(chain: &[Filter], form: Form) -> Result<Resolved, FilterError> {
             Filter::Crop(crop) => cropped(crop, form)?,
             Filter::Pad(pad) => padded(pad, form)?,
             Filter::Transpose { direction, keeps } => transposed(direction, *keeps, form),
-            Filter::Flip(direction) => (format!("videoflip video-direction={direction}"), form),
+            Filter::Flip(direction) => (flipped(direction, form), form),
             Filter::PixelAspect(n, d) => reshaped(form, (u64::from(*n), u64::from(*d))),
             Filter::Aspect(n, d) => {
                 let (w, h) = form.size;
                 reshaped(form, (u64::from(*n) * u64::from(h), u64::from(*d) * u64::from(w)))
             }
             Filter::Format(formats) => {
-                converts = true;
-                let is_deep = formats.iter().all(|f| ["10LE", "12LE", "16_LE"].iter().any(|depth| f.contains(depth)));
-                let next = Form { chroma: None, is_deep, ..form };
-                (format!("videoconvert ! video/x-raw,format={{{}}}", formats.join(",")), next)
+                resolved.names_format = true;
+                (format!("videoconvert ! video/x-raw,format={{{}}}", formats.join(",")), formatted(formats, form))
             }
             Filter::Yadif(yadif) => {
                 resolved.yadif = Some(*yadif);
@@ -109,7 +111,7 @@ pub fn resolve(chain: &[Filter], form: Form) -> Result<Resolved, FilterError> {
         }
         resolved.form = next;
     }
-    if converts {
+    if resolved.names_format {
         // For encoders that do not take the format.
         resolved.elements.push_str(" ! videoconvert");
     }
@@ -277,6 +279,10 @@ fn padded(pad: &Pad, form: Form) -> Result<(String, Form), FilterError> {
         let what = "pictures of more than 8 bit cannot be had; format=yuv420p before it makes them of 8".into();
         return Err(FilterError::Fit { filter: NAME, what });
     }
+    if form.is_full_range {
+        let what = "pictures of the full range (0 to 255) cannot be had: black borders would be grey (16)".into();
+        return Err(FilterError::Fit { filter: NAME, what });
+    }
     let mut names = Names::of(form);
     let (w, h) = names.sizes(NAME, &pad.size)?;
     let (iw, ih) = (i64::from(form.size.0), i64::from(form.size.1));
@@ -320,6 +326,31 @@ fn transposed(direction: &str, keeps: Option<Upright>, form: Form) -> (String, F
     (format!("videoflip video-direction={direction}"), form.turned())
 }
 
+/// videoflip of 1.22 takes the chroma of every second column in 8 bit in this order alone, and would get 10 bit otherwise.
+fn flipped(direction: &str, form: Form) -> String {
+    let order =
+        if form.chroma == Some((2, 1)) && !form.is_deep { "videoconvert ! video/x-raw,format=UYVY ! " } else { "" };
+    format!("{order}videoflip video-direction={direction}")
+}
+
+/// What is known of pictures that have one of these formats.
+fn formatted(formats: &[&str], form: Form) -> Form {
+    let infos = || formats.iter().map(|f| VideoFormatInfo::from_format(VideoFormat::from_string(f)));
+    let mut chroma = infos().map(|info| chroma(&info));
+    let first = chroma.next();
+    Form {
+        chroma: first.filter(|first| chroma.all(|other| other == *first)),
+        is_deep: infos().all(|info| info.depth().first().is_some_and(|depth| *depth > 8)),
+        ..form
+    }
+}
+
+/// So many samples of luma share one of chroma, across and down.
+pub(crate) fn chroma(info: &VideoFormatInfo) -> (u32, u32) {
+    let coarsest = |shifts: &[u32]| shifts.iter().max().map_or(1, |shift| 1u32 << shift.min(&4));
+    (coarsest(info.w_sub()), coarsest(info.h_sub()))
+}
+
 fn reshaped(form: Form, aspect: (u64, u64)) -> (String, Form) {
     let next = Form { aspect: reduced(aspect), ..form };
     if next == form {
@@ -334,10 +365,11 @@ mod tests {
     use super::*;
 
     fn form(w: u32, h: u32) -> Form {
-        Form { size: (w, h), aspect: (1, 1), chroma: Some((2, 2)), is_deep: false }
+        Form { size: (w, h), aspect: (1, 1), chroma: Some((2, 2)), is_deep: false, is_full_range: false }
     }
 
     fn to(chain: &str, from: Form) -> Result<Resolved, FilterError> {
+        gst::init().unwrap();
         resolve(&parse(chain).unwrap(), from)
     }
 
@@ -378,6 +410,10 @@ mod tests {
         assert_eq!(crop(Some((2, 2))).unwrap(), " ! videocrop left=2 right=218 top=4 bottom=186");
         assert_eq!(crop(Some((1, 1))).unwrap(), " ! videocrop left=3 right=216 top=5 bottom=184");
         assert!(crop(None).unwrap_err().to_string().contains("give even numbers"));
+        let after = |format: &str| to(&format!("format={format},crop=101:51:3:5"), form(320, 240)).map(|r| r.form.size);
+        assert_eq!(after("yuv444p"), Ok((101, 51)));
+        assert_eq!(after("yuv420p|nv12"), Ok((100, 50)));
+        assert!(after("yuv420p|yuv444p").is_err());
         let pad = to("pad=330:250:3:5", form(320, 240)).unwrap().elements;
         assert_eq!(pad, " ! videobox fill=black left=-2 right=-8 top=-4 bottom=-6");
     }
@@ -388,11 +424,21 @@ mod tests {
         assert!(told("crop=400:100").contains("no part of pictures of 320x240"));
         assert!(told("pad=100:100").contains("smaller than"));
         assert!(told("format=yuv420p10le,pad=400:400").contains("more than 8 bit"));
-        assert!(told("scale=90000:2").contains("1 to 32768"));
+        assert!(told("scale=32768:2").contains("1 to 32767"));
+        let full = Form { is_full_range: true, ..form(320, 240) };
+        assert!(to("pad=400:400", full).unwrap_err().to_string().contains("full range"));
         assert!(told("scale=iw/0:2").contains("'iw/0' is inf"));
         assert!(told("hflip,yadif").contains("yadif stands first"));
         assert!(told("fps=5,yadif").contains("before fps"));
         assert!(told("fps=5,fps=10").contains("once"));
+    }
+
+    #[test]
+    fn flipped_pictures_keep_the_depth_of_their_samples() {
+        let flip = |chroma, is_deep| to("hflip", Form { chroma, is_deep, ..form(320, 240) }).unwrap().elements;
+        assert!(flip(Some((2, 1)), false).contains("format=UYVY ! videoflip"));
+        assert!(!flip(Some((2, 1)), true).contains("UYVY"));
+        assert!(!flip(Some((2, 2)), false).contains("UYVY"));
     }
 
     #[test]

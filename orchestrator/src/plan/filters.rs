@@ -22,6 +22,8 @@ pub struct Filters {
     pub fps: Option<Fps>,
     /// Width and height of what leaves them, where that is known.
     pub size: Option<(u32, u32)>,
+    /// They name the format of pixels that is wanted.
+    pub names_format: bool,
 }
 
 impl Filters {
@@ -37,7 +39,8 @@ impl Filters {
         let yadif = self.yadif.map(|y| format!("yadif parity={} deint={} ! ", parity(&y), deint(&y)));
         let fps = self.fps.map(|fps| {
             let (n, d) = fps.rate();
-            format!("fps rate={n}/{d} origin={} ! ", fps.origin())
+            let length = fps.length().map(|length| format!(" length={length}")).unwrap_or_default();
+            format!("fps rate={n}/{d} origin={}{length} ! ", fps.origin())
         });
         yadif.unwrap_or_default() + &fps.unwrap_or_default()
     }
@@ -80,8 +83,12 @@ pub(super) fn decide(job: &Job, facts: &Facts, stream: &Stream, container: Conta
         turn,
         elements: resolved.elements,
         yadif: resolved.yadif,
-        fps: resolved.fps.map(|fps| fps.from(origin(facts, &range))),
+        fps: resolved.fps.map(|fps| {
+            let length = range.end.map(|end| end.saturating_sub(range.start));
+            fps.from(origin(facts, &range)).lasting(length)
+        }),
         size: Some(resolved.form.size),
+        names_format: resolved.names_format,
     })
 }
 
@@ -114,11 +121,13 @@ fn form(stream: &Stream) -> Option<Form> {
         "4:4:4" => Some((1, 1)),
         _ => None,
     };
-    let raw = info.filter(|info| info.format() != gst_video::VideoFormat::Encoded);
-    let of_format = raw.as_ref().map(|info| {
-        let coarsest = |shifts: &[u32]| shifts.iter().max().map_or(1, |shift| 1u32 << shift.min(&4));
-        (coarsest(info.format_info().w_sub()), coarsest(info.format_info().h_sub()))
-    });
+    let raw = info.clone().filter(|info| info.format() != gst_video::VideoFormat::Encoded);
+    let of_format = raw.as_ref().map(|info| filter::chroma(&info.format_info()));
+    // RGB has no other range.
+    let is_full = |info: &gst_video::VideoInfo| {
+        !info.format_info().is_rgb() && info.colorimetry().range() == gst_video::VideoColorRange::Range0_255
+    };
+    let is_full_range = info.as_ref().is_some_and(is_full);
     let depth = raw.as_ref().and_then(|info| info.format_info().depth().first().copied());
     let depth = depth.or_else(|| caps.get::<u32>("bit-depth-luma").ok());
     Some(Form {
@@ -126,6 +135,7 @@ fn form(stream: &Stream) -> Option<Form> {
         aspect: aspect.filter(|(n, d)| *n > 0 && *d > 0).unwrap_or((1, 1)),
         chroma: of_format.or_else(by_name),
         is_deep: depth.is_some_and(|depth| depth > 8),
+        is_full_range,
     })
 }
 
