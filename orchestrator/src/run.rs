@@ -112,8 +112,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         chunks: watch.chunks,
         lanes: work.done,
     };
-    if let Some(complaint) = running.complaint() {
-        report.warn(&format!("{}: {complaint}", plan.input));
+    for told in [running.too_early(), running.complaint()].into_iter().flatten() {
+        report.warn(&format!("{}: {told}", plan.input));
     }
     match source.jumps() {
         0 => {}
@@ -128,6 +128,13 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
             "{}: packets of its video are missing or damaged in {}, first near byte {first}: pictures may be missing there",
             plan.input,
             counted(places, "place")
+        ));
+    }
+    if let Some(unread) = source.unread().filter(|_| !running.is_cut()) {
+        report.warn(&format!(
+            "{}: nothing could be made of {} of its video: pictures may be missing at the start, or where it pauses",
+            plan.input,
+            counted(unread, "packet")
         ));
     }
     if lost.is_none()

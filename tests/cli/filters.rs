@@ -16,7 +16,8 @@ const LOSSLESS: [&str; 8] = ["-c:v", "ffv1", "-an", "-sn", "-bsize", "17", "-cut
 fn by_ffmpeg(input: &Path, options: &[&str], folder: &Path) -> PathBuf {
     let output = folder.join("ffmpeg.mkv");
     let mut make = Command::new("ffmpeg");
-    make.args(["-nostdin", "-v", "error", "-y", "-i"]).arg(input).args(options);
+    // Its yadif of deep samples gives other pictures each time where several threads share a frame.
+    make.args(["-nostdin", "-v", "error", "-y", "-filter_threads", "1", "-i"]).arg(input).args(options);
     run(make.args(["-c:v", "ffv1", "-an", "-sn", "-fps_mode", "passthrough"]).arg(&output)).success();
     output
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-use num_integer::{Integer, gcd};
+use num_integer::gcd;
 use thiserror::Error;
 
 use super::ranges::MOST_REORDERED;
@@ -37,12 +37,12 @@ impl Fps {
         Self { origin, ..self }
     }
 
-    /// The same, with no tick so long after the first or later.
+    /// The same, with no tick from so long after the first one.
     pub fn lasting(self, length: Option<Nanos>) -> Self {
         Self { length, ..self }
     }
 
-    /// So long after the first tick there is none.
+    /// From the tick nearest to so long after the first one there is none.
     pub fn length(self) -> Option<Nanos> {
         self.length
     }
@@ -85,11 +85,11 @@ impl Fps {
         if times > MOST_TIMES { Err(TooOften { times, from: time }) } else { Ok(first..end.min(self.last())) }
     }
 
-    /// The tick after the last one.
+    /// The tick after the last one: as ffmpeg has it, the one nearest to the end.
     fn last(self) -> i64 {
         let Some(length) = self.length else { return i64::MAX };
-        let last = Integer::div_ceil(&(i128::from(length) * i128::from(self.n)), &(i128::from(self.d) * SECOND));
-        i64::try_from(last).unwrap_or(i64::MAX)
+        let (n, tick) = (i128::from(self.n), i128::from(self.d) * SECOND);
+        i64::try_from((2 * i128::from(length) * n + tick).div_euclid(2 * tick)).unwrap_or(i64::MAX)
     }
 }
 
@@ -245,11 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn no_frame_is_shown_at_the_end_or_later() {
+    fn no_frame_is_shown_from_the_tick_of_the_end_on() {
         let frames: Vec<u64> = (0..7).map(|i| i * 40_000_000).collect();
         let shown = |length| ticks(Fps::new(50, 1).unwrap().from(7).lasting(length), &frames).concat().len();
         assert_eq!(shown(None), 14);
-        assert_eq!([20, 40, 41, 250, 280].map(|ms| shown(Some(ms * 1_000_000))), [1, 2, 3, 13, 14]);
+        assert_eq!([20, 40, 49, 50, 250, 280].map(|ms| shown(Some(ms * 1_000_000))), [1, 2, 2, 3, 13, 14]);
     }
 
     #[test]

@@ -328,9 +328,11 @@ fn transposed(direction: &str, keeps: Option<Upright>, form: Form) -> (String, F
 
 /// videoflip of 1.22 takes the chroma of every second column in 8 bit in this order alone, and would get 10 bit otherwise.
 fn flipped(direction: &str, form: Form) -> String {
-    let order =
-        if form.chroma == Some((2, 1)) && !form.is_deep { "videoconvert ! video/x-raw,format=UYVY ! " } else { "" };
-    format!("{order}videoflip video-direction={direction}")
+    let flip = format!("videoflip video-direction={direction}");
+    if form.chroma == Some((2, 1)) && !form.is_deep {
+        return format!("videoconvert ! video/x-raw,format=UYVY ! {flip} ! videoconvert");
+    }
+    flip
 }
 
 /// What is known of pictures that have one of these formats.

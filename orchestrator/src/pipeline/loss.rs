@@ -55,6 +55,8 @@ pub(super) struct Losses {
     lost_track: bool,
     /// Frames of whole chunks that were never there, from the first one on.
     before: u64,
+    /// Pictures before the first that can be decoded: how many, and when the first and the last would be shown.
+    early: Option<(u64, i64, i64)>,
     /// Decoders of chunks give frames with times that no packet has.
     strange: u64,
     complaints: u64,
@@ -85,6 +87,8 @@ impl Losses {
         // Before the first picture they are those that refer to what a recording has not caught.
         if self.shown > 0 {
             gone.into_iter().for_each(|time| self.miss(time));
+        } else {
+            gone.into_iter().for_each(|time| self.come_too_early(time));
         }
         self.shown += 1;
         if !self.window.contains(&time) {
@@ -95,6 +99,13 @@ impl Losses {
             self.name(Fault::Damaged, self.counted, time);
         }
         self.counted += 1;
+    }
+
+    fn come_too_early(&mut self, time: i64) {
+        if self.window.contains(&time) {
+            let (count, first, last) = self.early.unwrap_or((0, time, time));
+            self.early = Some((count + 1, first.min(time), last.max(time)));
+        }
     }
 
     fn miss(&mut self, time: i64) {
@@ -126,10 +137,14 @@ impl Losses {
             // Before the first picture they are those that refer to what a recording has not caught.
             if number == self.before {
                 self.before += 1;
+                self.come_too_early(time);
             } else {
                 self.lost += 1;
                 self.name(Fault::Lost, number, time);
             }
+        }
+        for (_, time) in frames(told, "unreachable", "unreachable-times") {
+            self.come_too_early(time);
         }
         for (number, time) in frames(told, "damaged", "damaged-times") {
             self.damaged += 1;
@@ -183,6 +198,14 @@ impl Losses {
         let strange = (self.strange > 0).then(|| format!("{strange} left out, with a time that no packet has"));
         let all: Vec<String> = lost.into_iter().chain(damaged).chain(untimed).chain(strange).collect();
         (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// The pictures before the first that can be decoded, in words.
+    pub(super) fn too_early(&self) -> Option<String> {
+        let (count, first, last) = self.early.filter(|_| !self.lost_track)?;
+        let [first, last] = [first, last].map(|time| time as f64 / 1e9);
+        let what = counted(count, "picture");
+        Some(format!("{what} before the first that can be decoded left out, from {first:.3} to {last:.3} s"))
     }
 
     /// What libav complained of, which may be of any stream and shows in the pictures or does not.
@@ -310,7 +333,11 @@ mod tests {
 
     #[test]
     fn pictures_before_the_first_that_can_be_decoded_are_not_lost() {
-        assert_eq!(through(&[5, 3, 4, 6], &[5, 6]).told(), None);
+        let losses = through(&[5, 3, 4, 6], &[5, 6]);
+        assert_eq!(losses.told(), None);
+        let told = losses.too_early().unwrap();
+        assert_eq!(told, "2 pictures before the first that can be decoded left out, from 0.000 to 0.000 s");
+        assert_eq!(through(&[5, 6], &[5, 6]).too_early(), None);
     }
 
     #[test]

@@ -229,6 +229,12 @@ impl Running {
         lock(&self.shared.losses).told()
     }
 
+    /// The pictures before the first that can be decoded.
+    #[must_use]
+    pub fn too_early(&self) -> Option<String> {
+        lock(&self.shared.losses).too_early()
+    }
+
     /// What libav found wrong without losing a picture over it.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
@@ -377,7 +383,11 @@ fn attach(source: &Source, outlet: &Outlet, elements: &[gst::Element]) -> Result
     let (Some(pad), Some(first)) = (outlet.pad(), elements.first().and_then(|e| e.static_pad("sink"))) else {
         return Err(fault(&"a pad is missing"));
     };
-    pad.link(&first).map_err(|e| fault(&e))?;
+    pad.link(&first).map_err(|e| {
+        // Damaged headers tell of pictures of other forms than those that were found first.
+        let message = format!("the form of a stream changes to one that cannot be read: {e}");
+        Error::Broken { input: source.facts.name.clone(), message, piped: false }
+    })?;
     Ok(())
 }
 

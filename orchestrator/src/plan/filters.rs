@@ -84,7 +84,8 @@ pub(super) fn decide(job: &Job, facts: &Facts, stream: &Stream, container: Conta
         elements: resolved.elements,
         yadif: resolved.yadif,
         fps: resolved.fps.map(|fps| {
-            let length = range.end.map(|end| end.saturating_sub(range.start));
+            // Behind a start the first frame may come at a later tick, and ffmpeg counts from there.
+            let length = range.end.filter(|_| range.start == 0);
             fps.from(origin(facts, &range)).lasting(length)
         }),
         size: Some(resolved.form.size),
@@ -121,13 +122,15 @@ fn form(stream: &Stream) -> Option<Form> {
         "4:4:4" => Some((1, 1)),
         _ => None,
     };
-    let raw = info.clone().filter(|info| info.format() != gst_video::VideoFormat::Encoded);
+    let raw = info.filter(|info| info.format() != gst_video::VideoFormat::Encoded);
     let of_format = raw.as_ref().map(|info| filter::chroma(&info.format_info()));
-    // RGB has no other range.
-    let is_full = |info: &gst_video::VideoInfo| {
-        !info.format_info().is_rgb() && info.colorimetry().range() == gst_video::VideoColorRange::Range0_255
+    // Decoders do not hand on what the stream says of colours they do not know; RGB has no other range.
+    let is_full = |caps: &gst::Caps| {
+        let told = caps.structure(0).and_then(|s| s.get::<&str>("colorimetry").ok()?.parse().ok());
+        told.is_some_and(|told: gst_video::VideoColorimetry| told.range() == gst_video::VideoColorRange::Range0_255)
     };
-    let is_full_range = info.as_ref().is_some_and(is_full);
+    let is_rgb = raw.as_ref().is_some_and(|info| info.format_info().is_rgb());
+    let is_full_range = !is_rgb && [Some(&stream.caps), decoded].into_iter().flatten().any(is_full);
     let depth = raw.as_ref().and_then(|info| info.format_info().depth().first().copied());
     let depth = depth.or_else(|| caps.get::<u32>("bit-depth-luma").ok());
     Some(Form {

@@ -47,6 +47,8 @@ pub(super) struct Clock {
     /// Each stream's last counter, and whether its packet may come once more, by PID.
     counters: BTreeMap<u16, (u8, bool)>,
     breaks: BTreeMap<u16, Breaks>,
+    /// The packets of streams (PES) that have begun, by PID.
+    begun: BTreeMap<u16, u64>,
     /// Bytes that have passed.
     at: u64,
 }
@@ -74,6 +76,7 @@ impl Clock {
             jumps: 0,
             counters: BTreeMap::new(),
             breaks: BTreeMap::new(),
+            begun: BTreeMap::new(),
             at: 0,
         })
     }
@@ -130,6 +133,11 @@ impl Clock {
         self.breaks.get(&pid).copied()
     }
 
+    /// So many packets (PES) of the stream with this PID have begun so far.
+    pub(super) fn begun(&self, pid: u16) -> u64 {
+        self.begun.get(&pid).copied().unwrap_or_default()
+    }
+
     /// Takes down where packets are missing: each that has a payload counts one up, and may be sent twice (2.4.3.3).
     fn count(&mut self, unit: &[u8]) {
         let (Some(pid), Some(flags)) = (pid(unit), unit.get(3)) else { return };
@@ -137,11 +145,15 @@ impl Clock {
         if !has_payload || pid == NOTHING {
             return;
         }
-        let is_damaged = unit.get(1).is_some_and(|flags| flags & 0x80 != 0);
+        let is_marked = |mark: u8| unit.get(1).is_some_and(|flags| flags & mark != 0);
+        let (is_damaged, begins) = (is_marked(0x80), is_marked(0x40));
         let last = self.counters.entry(pid).or_insert((counter.wrapping_sub(1) & 0xf, false));
         let is_again = *last == (counter, true);
         let goes_on = is_again || counter == (last.0 + 1) & 0xf || declares_a_jump(unit);
         *last = (counter, !is_again);
+        if begins && !is_again {
+            *self.begun.entry(pid).or_default() += 1;
+        }
         if is_damaged || !goes_on {
             let here = Breaks { places: 0, first: self.at };
             self.breaks.entry(pid).or_insert(here).places += 1;

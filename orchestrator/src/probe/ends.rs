@@ -44,7 +44,7 @@ impl Source {
 }
 
 impl Outlet {
-    fn reach(&self) -> Reach {
+    pub(super) fn reach(&self) -> Reach {
         lock(&self.state).reach
     }
 

@@ -91,8 +91,26 @@ impl Source {
     /// Where packets of the video in a transport stream are missing or damaged, as far as it has been read.
     #[must_use]
     pub fn breaks(&self) -> Option<Breaks> {
-        let pid = self.outlets.get(self.facts.video()?)?.id.as_deref().and_then(transport::pid_of)?;
+        let (pid, _) = self.video_packets()?;
         self.clock.as_ref().and_then(|clock| lock(clock).breaks(pid))
+    }
+
+    /// Packets of the video in a transport stream that demuxer and parser have made nothing of, once it has been read to its
+    /// end.
+    #[must_use]
+    pub fn unread(&self) -> Option<u64> {
+        let (pid, came) = self.video_packets()?;
+        let sent = self.clock.as_ref().map(|clock| lock(clock).begun(pid))?;
+        let unread = sent.saturating_sub(came);
+        // A parser may make one picture of two fields that come in a packet each.
+        let are_fields = came.abs_diff(unread) <= sent / 20;
+        (unread > 0 && !are_fields).then_some(unread)
+    }
+
+    /// The video's PID, and the packets of it that have come so far.
+    fn video_packets(&self) -> Option<(u16, u64)> {
+        let outlet = self.outlets.get(self.facts.video()?)?;
+        Some((transport::pid_of(outlet.id.as_deref()?)?, outlet.reach().packets))
     }
 
     /// True where an element of this kind takes the input apart.

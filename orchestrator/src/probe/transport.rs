@@ -16,8 +16,10 @@ pub(super) const SYNC: u8 = TsPacket::SYNC_BYTE;
 const STEPS: [usize; 3] = [PACKET, PACKET + 4, PACKET + 16];
 /// So many in a row make a transport stream, as for tsdemux.
 const IN_A_ROW: usize = 4;
+/// Before them there may be this many others, which are damaged.
+const DAMAGED: usize = 3;
 /// The bytes that tell how packets lie.
-pub(super) const LAYOUT: usize = (PACKET + 16) * (IN_A_ROW + 1);
+pub(super) const LAYOUT: usize = (PACKET + 16) * (IN_A_ROW + DAMAGED);
 
 /// How the packets lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl Layout {
     /// Told by the first bytes, [`LAYOUT`] of them if there are so many; `None` where they are something else.
     pub(super) fn of(head: &[u8]) -> Option<Self> {
         let is_sync = |at: usize| head.get(at) == Some(&SYNC);
-        let mut all = STEPS.into_iter().flat_map(|step| (0..step).map(move |start| Self { start, step }));
+        let mut all = STEPS.into_iter().flat_map(|step| (0..step * DAMAGED).map(move |start| Self { start, step }));
         all.find(|l| (0..IN_A_ROW).all(|i| is_sync(l.start + i * l.step)))
     }
 }
