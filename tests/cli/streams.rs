@@ -171,7 +171,16 @@ fn damage_that_a_demuxer_passes_over_is_told() {
         command.args(["-preset", "ultrafast"]).arg(&output).stdin(fs::File::open(&transport).unwrap());
         run(&mut command).says(&["missing or damaged in 1 place"]);
     }
+    // Without its parameter sets a parser makes nothing of the first group of pictures.
+    let mut bytes = whole.clone();
+    let set = bytes.windows(5).position(|w| w == [0, 0, 0, 1, 0x67]).unwrap();
+    bytes[set + 4] = 0x60;
+    // Nor is the stream known by its first packet any more.
+    bytes[0] = 0;
+    fs::write(&transport, bytes).unwrap();
+    let outcome = run(divien!("-y", "-i", &transport, "-preset", "ultrafast").arg(&output)).success();
+    outcome.says(&["nothing could be made of 25 packets"]);
     fs::write(&transport, whole).unwrap();
     let outcome = run(divien!("-y", "-i", &transport, "-preset", "ultrafast").arg(&output)).success();
-    assert!(!outcome.stderr.contains("damaged"), "{outcome}");
+    assert!(!outcome.stderr.contains("damaged") && !outcome.stderr.contains("made of"), "{outcome}");
 }
