@@ -3,11 +3,16 @@
 //! Chunks start in order, so the oldest chunk that is not done is always with a lane. Results are handed on in order;
 //! a window bounds how far the newest chunk may run ahead of the oldest.
 //!
-//! So many chunks are encoded at once as there are workers. The last ones are started together as soon as less than two
-//! long ones for each worker are left: five equal chunks on two workers take two rounds and a half then, not three, and a
-//! long chunk does not run alone at the end. Before that it would only make encoders share caches.
+//! On this machine so many chunks are encoded at once as there are workers. The last ones are started together as soon as
+//! less than two long ones for each worker are left: five equal chunks on two workers take two rounds and a half then, not
+//! three, and a long chunk does not run alone at the end. Before that it would only make encoders share caches.
+//!
+//! Elsewhere each lane is of use at any time. An attempt that is *lost*, with its connection or its machine, says nothing of
+//! its chunk, which goes to another lane; one that *failed* does, and so many of them end the run. A site that fails three
+//! chunks in a row gets no more. A lane for which nothing waits takes a chunk that another site has not begun, or else does
+//! the oldest one that another site works on as well: the first result is taken, the other attempt called off.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chunk::ChunkId;
 
@@ -15,15 +20,34 @@ use crate::chunk::ChunkId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub u32);
 
+/// A machine that has lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Site(pub u32);
+
+impl Site {
+    /// This machine.
+    pub const HERE: Self = Self(0);
+}
+
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A chunk of about so many frames exists and may be started, though its frames may still be coming.
     Opened(ChunkId, u64),
-    /// A lane waits for work.
-    LaneIdle(LaneId),
+    /// This site works on so many chunks at once; more lanes than that have their next one waiting there.
+    Slots(Site, u32),
+    /// A lane of this site waits for work, maybe for the first time.
+    LaneIdle(LaneId, Site),
+    /// An attempt is not only with its lane: encoding has begun.
+    Begun(ChunkId, LaneId),
     /// A chunk's result is whole and accepted.
     Done(ChunkId, LaneId),
+    /// An attempt is over and says nothing of its chunk.
+    Lost(ChunkId, LaneId),
+    /// An attempt is over and speaks against its chunk.
+    Failed(ChunkId, LaneId),
+    /// A lane is gone, and what it had is lost.
+    LaneGone(LaneId),
     /// A chunk's result has been handed on.
     Delivered(ChunkId),
     /// No chunk follows those that are opened, unless another one is opened all the same.
@@ -35,6 +59,65 @@ pub enum Event {
 pub enum Action {
     /// This lane encodes this chunk.
     Start(ChunkId, LaneId),
+    /// What this lane makes of this chunk is not wanted any more.
+    CallOff(ChunkId, LaneId),
+    /// This chunk failed too often.
+    GiveUp(ChunkId),
+    /// This site fails whatever it is given.
+    PutAside(Site),
+}
+
+/// So many chunks in a row a site may fail.
+const PATIENCE: u32 = 3;
+
+#[derive(Debug)]
+struct Lane {
+    site: Site,
+    state: Doing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// It waits for a chunk.
+    Idle,
+    /// This one waits there for a slot.
+    Holds(ChunkId),
+    /// It works on this one.
+    Encodes(ChunkId),
+    /// What it did is over or not wanted, and it will say when it is idle.
+    Ends,
+}
+
+impl Doing {
+    fn chunk(self) -> Option<ChunkId> {
+        match self {
+            Self::Holds(chunk) | Self::Encodes(chunk) => Some(chunk),
+            Self::Idle | Self::Ends => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Fame {
+    slots: u32,
+    /// Chunks that failed there in a row.
+    failures: u32,
+}
+
+impl Fame {
+    fn is_aside(&self) -> bool {
+        self.failures >= PATIENCE
+    }
+}
+
+/// A chunk that waits or is worked on.
+#[derive(Debug)]
+struct Pending {
+    frames: u64,
+    /// Those that work on it.
+    lanes: BTreeSet<LaneId>,
+    /// Where it failed, each time.
+    failed: Vec<Site>,
 }
 
 /// The state of all chunks between opened and delivered.
@@ -42,31 +125,33 @@ pub enum Action {
 pub struct Dispatch {
     window: u64,
     workers: u32,
+    tries: usize,
     ended: bool,
-    /// With the frames of each.
-    waiting: VecDeque<(ChunkId, u64)>,
+    pending: BTreeMap<ChunkId, Pending>,
     /// The frames of the longest chunk so far.
     longest: u64,
-    running: BTreeMap<ChunkId, LaneId>,
     done: BTreeSet<ChunkId>,
-    idle: BTreeSet<LaneId>,
+    lanes: BTreeMap<LaneId, Lane>,
+    sites: BTreeMap<Site, Fame>,
     /// The oldest chunk that has not been delivered.
     head: ChunkId,
     delivered: u64,
 }
 
 impl Dispatch {
-    /// At most `window` chunks, at least 1, are between opened and delivered; `workers`, at least 1, are encoded at once.
-    pub fn new(window: u64, workers: u32) -> Self {
+    /// At most `window` chunks, at least 1, are between opened and delivered; `workers` are encoded at once on this machine;
+    /// a chunk that has failed `tries` times, at least once, is given up.
+    pub fn new(window: u64, workers: u32, tries: usize) -> Self {
         Self {
             window: window.max(1),
-            workers: workers.clamp(1, u32::MAX / 2),
+            workers: workers.min(u32::MAX / 2),
+            tries: tries.max(1),
             ended: false,
-            waiting: VecDeque::new(),
+            pending: BTreeMap::new(),
             longest: 1,
-            running: BTreeMap::new(),
             done: BTreeSet::new(),
-            idle: BTreeSet::new(),
+            lanes: BTreeMap::new(),
+            sites: BTreeMap::new(),
             head: ChunkId::default(),
             delivered: 0,
         }
@@ -74,20 +159,42 @@ impl Dispatch {
 
     /// Takes an event, returns what follows from it.
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
         match event {
             Event::Opened(chunk, frames) => {
-                self.waiting.push_back((chunk, frames));
+                self.pending.insert(chunk, Pending { frames, lanes: BTreeSet::new(), failed: Vec::new() });
                 self.longest = self.longest.max(frames);
                 self.ended = false;
             }
             Event::Ended => self.ended = true,
-            Event::LaneIdle(lane) => {
-                self.idle.insert(lane);
+            Event::Slots(site, slots) => self.sites.entry(site).or_default().slots = slots,
+            Event::LaneIdle(lane, site) => {
+                self.leave(lane);
+                self.lanes.insert(lane, Lane { site, state: Doing::Idle });
             }
-            Event::Done(chunk, _) => {
-                if self.running.remove(&chunk).is_some() {
-                    self.done.insert(chunk);
+            Event::Begun(chunk, lane) => {
+                if let Some(lane) = self.lanes.get_mut(&lane).filter(|lane| lane.state == Doing::Holds(chunk)) {
+                    lane.state = Doing::Encodes(chunk);
                 }
+            }
+            Event::Done(chunk, lane) => {
+                if let Some(site) = self.end(chunk, lane) {
+                    self.sites.entry(site).or_default().failures = 0;
+                }
+                if let Some(pending) = self.pending.remove(&chunk) {
+                    self.done.insert(chunk);
+                    pending.lanes.into_iter().for_each(|other| self.call_off(chunk, other, &mut actions));
+                }
+            }
+            Event::Lost(chunk, lane) => drop(self.end(chunk, lane)),
+            Event::Failed(chunk, lane) => {
+                if let Some(site) = self.end(chunk, lane) {
+                    self.blame(chunk, site, &mut actions);
+                }
+            }
+            Event::LaneGone(lane) => {
+                self.leave(lane);
+                self.lanes.remove(&lane);
             }
             Event::Delivered(chunk) => {
                 if self.done.remove(&chunk) {
@@ -96,55 +203,185 @@ impl Dispatch {
                 }
             }
         }
-        let mut actions = Vec::new();
-        let most = self.most_running();
-        while let Some(&(chunk, _)) = self.waiting.front().filter(|_| self.running.len() < most) {
-            let Some(lane) = self.idle.pop_first() else { break };
-            self.waiting.pop_front();
-            self.running.insert(chunk, lane);
-            actions.push(Action::Start(chunk, lane));
-        }
+        self.assign(&mut actions);
         actions
     }
 
-    /// So many lanes are of use: more chunks than that never run at once.
+    /// The lane has nothing to do with its chunk any more.
+    fn leave(&mut self, lane: LaneId) {
+        if let Some(chunk) = self.lanes.get(&lane).and_then(|lane| lane.state.chunk()) {
+            self.end(chunk, lane);
+        }
+    }
+
+    /// An attempt is over; gives the site if it was one that counts.
+    fn end(&mut self, chunk: ChunkId, lane: LaneId) -> Option<Site> {
+        let at = self.lanes.get_mut(&lane).filter(|lane| lane.state.chunk() == Some(chunk))?;
+        at.state = Doing::Ends;
+        if let Some(pending) = self.pending.get_mut(&chunk) {
+            pending.lanes.remove(&lane);
+        }
+        Some(at.site)
+    }
+
+    fn call_off(&mut self, chunk: ChunkId, lane: LaneId, actions: &mut Vec<Action>) {
+        if self.end(chunk, lane).is_some() {
+            actions.push(Action::CallOff(chunk, lane));
+        }
+    }
+
+    fn blame(&mut self, chunk: ChunkId, site: Site, actions: &mut Vec<Action>) {
+        let fame = self.sites.entry(site).or_default();
+        fame.failures += 1;
+        // This machine has nobody to leave its work to where it is alone.
+        if site != Site::HERE && fame.failures == PATIENCE {
+            actions.push(Action::PutAside(site));
+        }
+        if let Some(pending) = self.pending.get_mut(&chunk) {
+            pending.failed.push(site);
+            if pending.failed.len() == self.tries {
+                actions.push(Action::GiveUp(chunk));
+            }
+        }
+    }
+
+    fn assign(&mut self, actions: &mut Vec<Action>) {
+        let waiting: Vec<_> = self.waiting().collect();
+        for chunk in waiting {
+            let Some(lane) = self.lane_for(chunk) else { continue };
+            self.start(chunk, lane, actions);
+        }
+        if !self.ended && self.has_room() {
+            return;
+        }
+        let idle: Vec<_> = self.idle().filter(|(_, site)| self.has_slot(*site)).collect();
+        for (lane, site) in idle {
+            // An earlier one of the same site may have taken the slot.
+            if !self.has_slot(site) {
+                continue;
+            }
+            if let Some((chunk, holder)) = self.held_elsewhere(site) {
+                self.call_off(chunk, holder, actions);
+                self.start(chunk, lane, actions);
+            } else if let Some(chunk) = self.encoded_elsewhere(site) {
+                self.start(chunk, lane, actions);
+            }
+        }
+    }
+
+    fn start(&mut self, chunk: ChunkId, lane: LaneId, actions: &mut Vec<Action>) {
+        let (Some(at), Some(pending)) = (self.lanes.get_mut(&lane), self.pending.get_mut(&chunk)) else { return };
+        at.state = if at.site == Site::HERE { Doing::Encodes(chunk) } else { Doing::Holds(chunk) };
+        pending.lanes.insert(lane);
+        actions.push(Action::Start(chunk, lane));
+    }
+
+    /// The lanes that may get a chunk, and their sites.
+    fn idle(&self) -> impl Iterator<Item = (LaneId, Site)> + '_ {
+        let idle = self.lanes.iter().filter(|(_, lane)| lane.state == Doing::Idle).map(|(id, lane)| (*id, lane.site));
+        idle.filter(|(_, site)| self.may_work(*site))
+    }
+
+    fn may_work(&self, site: Site) -> bool {
+        if site == Site::HERE {
+            return self.count(site) < self.most_here();
+        }
+        !self.sites.get(&site).is_some_and(Fame::is_aside)
+    }
+
+    /// The lane that gets a chunk that waits: one where it has not failed, while there is such a site.
+    fn lane_for(&self, chunk: ChunkId) -> Option<LaneId> {
+        let failed = &self.pending.get(&chunk)?.failed;
+        let is_new = |site: &Site| !failed.contains(site);
+        let other = self.idle().find(|(_, site)| is_new(site));
+        let anywhere_new =
+            self.lanes.values().any(|l| is_new(&l.site) && (l.site == Site::HERE || self.may_work(l.site)));
+        let lane = if anywhere_new { other } else { self.idle().next() };
+        lane.map(|(lane, _)| lane)
+    }
+
+    /// The site could begin another chunk at once.
+    fn has_slot(&self, site: Site) -> bool {
+        self.count(site) < self.slots(site)
+    }
+
+    fn slots(&self, site: Site) -> usize {
+        let slots = if site == Site::HERE { self.workers } else { self.sites.get(&site).map_or(1, |fame| fame.slots) };
+        usize::try_from(slots).unwrap_or(usize::MAX)
+    }
+
+    /// The chunks a site has.
+    fn count(&self, site: Site) -> usize {
+        self.lanes.values().filter(|lane| lane.site == site && lane.state.chunk().is_some()).count()
+    }
+
+    /// The newest chunk that waits for a slot of another site.
+    fn held_elsewhere(&self, site: Site) -> Option<(ChunkId, LaneId)> {
+        let held = self.lanes.iter().filter(|(_, lane)| lane.site != site).filter_map(|(id, lane)| match lane.state {
+            Doing::Holds(chunk) => Some((chunk, *id)),
+            _ => None,
+        });
+        let site_of = |lane: &LaneId| self.lanes.get(lane).map_or(site, |lane| lane.site);
+        let waits = |lane: &LaneId| self.count(site_of(lane)) > self.slots(site_of(lane));
+        held.filter(|(chunk, lane)| waits(lane) && self.may_try(*chunk, site)).max()
+    }
+
+    /// The oldest chunk that one other site alone works on.
+    fn encoded_elsewhere(&self, site: Site) -> Option<ChunkId> {
+        let alone = |pending: &Pending| match pending.lanes.first() {
+            Some(lane) if pending.lanes.len() == 1 => self.lanes.get(lane).is_some_and(|lane| lane.site != site),
+            _ => false,
+        };
+        let mut chunks = self.pending.iter().filter(|(_, pending)| alone(pending)).map(|(chunk, _)| *chunk);
+        chunks.find(|chunk| self.may_try(*chunk, site))
+    }
+
+    fn may_try(&self, chunk: ChunkId, site: Site) -> bool {
+        self.pending.get(&chunk).is_some_and(|pending| !pending.failed.contains(&site))
+    }
+
+    /// So many lanes are of use on this machine: more chunks than that never run there at once.
     pub fn lanes(workers: u32) -> u32 {
         workers.saturating_mul(2).max(1)
     }
 
-    fn most_running(&self) -> usize {
+    /// So many chunks this machine encodes at once at present.
+    fn most_here(&self) -> usize {
         // Those at work are taken to be half done.
         let halves = |chunks: usize| u64::try_from(chunks).unwrap_or(u64::MAX).saturating_mul(self.longest);
-        let waiting = self.waiting.iter().fold(0u64, |sum, (_, frames)| sum.saturating_add(*frames));
-        let left = waiting.saturating_mul(2).saturating_add(halves(self.running.len()));
-        let lanes = usize::try_from(Self::lanes(self.workers)).unwrap_or(usize::MAX);
-        let is_last = self.ended && left < halves((lanes - 1).saturating_mul(2));
-        if is_last { lanes } else { lanes / 2 }
+        let waiting =
+            self.pending.values().filter(|p| p.lanes.is_empty()).fold(0u64, |sum, p| sum.saturating_add(p.frames));
+        let left = waiting.saturating_mul(2).saturating_add(halves(self.running()));
+        let here = usize::try_from(self.workers).unwrap_or(usize::MAX);
+        let elsewhere = self.lanes.values().filter(|lane| lane.site != Site::HERE).count();
+        let all = here.saturating_add(elsewhere).saturating_mul(2);
+        let is_last = self.ended && left < halves(all.saturating_sub(1).saturating_mul(2));
+        if is_last { here.saturating_mul(2) } else { here }
     }
 
     /// May another chunk be opened?
     pub fn has_room(&self) -> bool {
-        ((self.waiting.len() + self.running.len() + self.done.len()) as u64) < self.window
+        self.in_flight() < self.window
     }
 
-    /// The chunks that wait for a lane.
+    /// The chunks that wait for a lane, oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = ChunkId> + Clone + '_ {
-        self.waiting.iter().map(|(chunk, _)| *chunk)
+        self.pending.iter().filter(|(_, pending)| pending.lanes.is_empty()).map(|(chunk, _)| *chunk)
     }
 
-    /// So many chunks are encoded at once, but for the last ones.
+    /// So many chunks are encoded at once on this machine, but for the last ones.
     pub fn workers(&self) -> u32 {
         self.workers
     }
 
     /// How many chunks are with a lane.
     pub fn running(&self) -> usize {
-        self.running.len()
+        self.pending.values().filter(|pending| !pending.lanes.is_empty()).count()
     }
 
     /// Would another chunk start at once?
     pub fn wants_more(&self) -> bool {
-        self.waiting.is_empty() && self.running.len() < self.most_running() && !self.idle.is_empty()
+        self.waiting().next().is_none() && self.idle().next().is_some()
     }
 
     /// The chunk whose result is due next, if it is done.
@@ -154,7 +391,7 @@ impl Dispatch {
 
     /// How many chunks wait, run, or are done and not yet handed on.
     pub fn in_flight(&self) -> u64 {
-        (self.waiting.len() + self.running.len() + self.done.len()) as u64
+        (self.pending.len() + self.done.len()) as u64
     }
 
     /// How many chunks have been handed on.
@@ -164,119 +401,4 @@ impl Dispatch {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn chunks_start_in_order_on_whichever_lane_is_free() {
-        let mut d = Dispatch::new(4, 2);
-        assert!(d.handle(Event::Opened(ChunkId(0), 9)).is_empty());
-        assert_eq!(d.handle(Event::LaneIdle(LaneId(1))), [Action::Start(ChunkId(0), LaneId(1))]);
-        assert!(d.handle(Event::LaneIdle(LaneId(0))).is_empty());
-        assert_eq!(d.handle(Event::Opened(ChunkId(1), 9)), [Action::Start(ChunkId(1), LaneId(0))]);
-    }
-
-    #[test]
-    fn a_result_waits_for_those_before_it() {
-        let mut d = Dispatch::new(4, 2);
-        for n in 0..2 {
-            d.handle(Event::LaneIdle(LaneId(n)));
-            d.handle(Event::Opened(ChunkId(n.into()), 9));
-        }
-        d.handle(Event::Done(ChunkId(1), LaneId(1)));
-        assert_eq!(d.due(), None);
-        d.handle(Event::Done(ChunkId(0), LaneId(0)));
-        assert_eq!(d.due(), Some(ChunkId(0)));
-        d.handle(Event::Delivered(ChunkId(0)));
-        assert_eq!(d.due(), Some(ChunkId(1)));
-    }
-
-    #[test]
-    fn the_window_bounds_what_is_open() {
-        let mut d = Dispatch::new(2, 2);
-        d.handle(Event::Opened(ChunkId(0), 9));
-        assert!(d.has_room());
-        d.handle(Event::Opened(ChunkId(1), 9));
-        assert!(!d.has_room());
-        d.handle(Event::LaneIdle(LaneId(0)));
-        d.handle(Event::Done(ChunkId(0), LaneId(0)));
-        assert!(!d.has_room());
-        d.handle(Event::Delivered(ChunkId(0)));
-        assert!(d.has_room());
-    }
-
-    #[test]
-    fn the_last_chunks_start_together_and_none_before() {
-        let mut d = Dispatch::new(8, 2);
-        for lane in 0..Dispatch::lanes(2) {
-            d.handle(Event::LaneIdle(LaneId(lane)));
-        }
-        let started = |actions: Vec<Action>| actions.iter().map(|Action::Start(c, _)| c.0).collect::<Vec<_>>();
-        let opened: Vec<_> = (0..5).flat_map(|n| started(d.handle(Event::Opened(ChunkId(n), 9)))).collect();
-        assert_eq!(opened, [0, 1]);
-        assert!(d.handle(Event::Ended).is_empty());
-        // Nothing is lost yet if two of four wait.
-        assert_eq!(started(d.handle(Event::Done(ChunkId(0), LaneId(0)))), [2]);
-        assert!(d.handle(Event::LaneIdle(LaneId(0))).is_empty());
-        assert_eq!(started(d.handle(Event::Done(ChunkId(1), LaneId(1)))), [3, 4]);
-    }
-
-    #[test]
-    fn a_short_last_chunk_keeps_no_long_one_waiting() {
-        let mut d = Dispatch::new(8, 2);
-        (0..Dispatch::lanes(2)).for_each(|lane| drop(d.handle(Event::LaneIdle(LaneId(lane)))));
-        for (n, frames) in [(0, 250), (1, 250), (2, 250), (3, 250), (4, 70)] {
-            d.handle(Event::Opened(ChunkId(n), frames));
-        }
-        d.handle(Event::Ended);
-        assert_eq!(d.handle(Event::Done(ChunkId(0), LaneId(0))).len(), 2);
-        assert_eq!(d.handle(Event::LaneIdle(LaneId(0))).len(), 1);
-    }
-
-    #[test]
-    fn what_goes_on_after_an_end_goes_on_as_before() {
-        let mut d = Dispatch::new(8, 1);
-        (0..2).for_each(|lane| drop(d.handle(Event::LaneIdle(LaneId(lane)))));
-        d.handle(Event::Ended);
-        assert_eq!(d.handle(Event::Opened(ChunkId(0), 9)).len(), 1);
-        assert!(d.handle(Event::Opened(ChunkId(1), 9)).is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn every_chunk_is_delivered_once_and_in_order(
-            workers in 1u32..5, window in 1u64..8, chunks in 0u64..30, picks in proptest::collection::vec(0usize..8, 200)
-        ) {
-            let mut d = Dispatch::new(window, workers);
-            let lanes = Dispatch::lanes(workers);
-            let (mut opened, mut out, mut busy) = (0, Vec::new(), Vec::new());
-            let mut actions = Vec::new();
-            for lane in 0..lanes {
-                actions.extend(d.handle(Event::LaneIdle(LaneId(lane))));
-            }
-            let mut picks = picks.into_iter().cycle();
-            while (out.len() as u64) < chunks {
-                while opened < chunks && d.has_room() {
-                    actions.extend(d.handle(Event::Opened(ChunkId(opened), 9)));
-                    opened += 1;
-                    if opened == chunks {
-                        actions.extend(d.handle(Event::Ended));
-                    }
-                }
-                busy.extend(actions.drain(..).map(|Action::Start(c, l)| (c, l)));
-                prop_assert!(!busy.is_empty(), "nothing runs and nothing is due");
-                let (chunk, lane) = busy.swap_remove(picks.next().unwrap_or(0) % busy.len());
-                actions.extend(d.handle(Event::Done(chunk, lane)));
-                actions.extend(d.handle(Event::LaneIdle(lane)));
-                while let Some(due) = d.due() {
-                    out.push(due.0);
-                    actions.extend(d.handle(Event::Delivered(due)));
-                }
-            }
-            prop_assert_eq!(out, (0..chunks).collect::<Vec<_>>());
-            prop_assert_eq!(d.in_flight(), 0);
-        }
-    }
-}
+mod tests;

@@ -14,6 +14,9 @@ use crate::lane::{Cancel, ChunkInput, Encoded, Progress, Reservation, Wanted};
 const MOST_WAITING: usize = 2;
 const SMALL: u64 = 32 << 20;
 
+/// A lane of this process takes the frames of its chunk for good: no other lane could begin with them again.
+const TRIES: usize = 1;
+
 pub(super) struct Frame {
     pub(super) buffer: gst::Buffer,
     pub(super) info: FrameInfo,
@@ -29,7 +32,6 @@ pub(super) struct Chunk {
     pub(super) wanted: Option<Arc<Wanted>>,
     /// Bytes of its units.
     pub(super) coded: u64,
-    pub(super) cancel: Arc<Cancel>,
     pub(super) result: Option<(Encoded, LaneId, Duration)>,
 }
 
@@ -42,11 +44,15 @@ pub(super) enum Item {
 #[derive(Default)]
 pub(super) struct LaneState {
     pub(super) mail: Option<ChunkId>,
+    /// Its mail was taken back before it was read.
+    pub(super) recalled: bool,
     pub(super) chunks: u64,
     pub(super) frames: u64,
     pub(super) bytes: u64,
     pub(super) busy: Duration,
     pub(super) current: Option<(Arc<Progress>, Instant)>,
+    /// Calls off what it does at present.
+    pub(super) cancel: Option<Arc<Cancel>>,
     /// The frames of the present chunk, where they are known.
     pub(super) length: Option<u64>,
 }
@@ -78,7 +84,7 @@ impl State {
             flow: Ok(()),
             section: None,
             cutter: None,
-            dispatch: Dispatch::new(window, config.workers),
+            dispatch: Dispatch::new(window, config.workers, TRIES),
             worked: (Duration::ZERO, Instant::now()),
             chunks: BTreeMap::new(),
             open: None,

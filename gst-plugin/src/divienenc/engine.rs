@@ -8,11 +8,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::chunks::{Chunk, Frame, Item, State};
+use super::chunks::{Chunk, Frame, Item, LaneState, State};
 use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section, Stats};
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
-use crate::dispatch::{Action, Event, LaneId};
-use crate::lane::{Attempt, Budget, CodedUnit, Encoded, Format, Lane, LaneError, Progress, Reservation};
+use crate::dispatch::{Action, Event, LaneId, Site};
+use crate::lane::{Attempt, Budget, Cancel, CodedUnit, Encoded, Format, Lane, LaneError, Progress, Reservation};
 use crate::store::Store;
 
 struct Shared {
@@ -340,7 +340,6 @@ impl Shared {
             input: Arc::default(),
             wanted: None,
             coded: 0,
-            cancel: Arc::default(),
             result: None,
         };
         state.chunks.insert(id, chunk);
@@ -352,9 +351,21 @@ impl Shared {
     }
 
     fn act(&self, state: &mut State, actions: &[Action]) {
-        for &Action::Start(chunk, LaneId(lane)) in actions {
-            if let Some(lane) = state.lanes.get_mut(lane as usize) {
-                lane.mail = Some(chunk);
+        for action in actions {
+            match *action {
+                Action::Start(chunk, LaneId(lane)) => {
+                    if let Some(lane) = state.lanes.get_mut(lane as usize) {
+                        lane.mail = Some(chunk);
+                    }
+                }
+                Action::CallOff(chunk, LaneId(lane)) => {
+                    if let Some(lane) = state.lanes.get_mut(lane as usize) {
+                        lane.recalled = lane.mail.take_if(|mail| *mail == chunk).is_some();
+                        lane.cancel.iter().for_each(|cancel| cancel.cancel());
+                    }
+                }
+                // Told by the lane that failed last; the site of a lane here is never put aside.
+                Action::GiveUp(_) | Action::PutAside(_) => {}
             }
         }
         if !actions.is_empty() {
@@ -364,21 +375,20 @@ impl Shared {
     }
 
     fn stop(&self, flow: gst::FlowError) {
-        let cancels: Vec<_> = {
+        let (inputs, cancels): (Vec<_>, Vec<_>) = {
             let mut state = self.state();
             if state.flow.is_ok() {
                 state.flow = Err(flow);
             }
-            state.chunks.values().map(|chunk| (chunk.cancel.clone(), chunk.input.clone())).collect()
+            let inputs = state.chunks.values().map(|chunk| chunk.input.clone()).collect();
+            (inputs, state.lanes.iter().filter_map(|lane| lane.cancel.clone()).collect())
         };
         self.budget.cancel();
         self.room.notify_all();
         self.work.notify_all();
         self.due.notify_all();
-        for (cancel, input) in cancels {
-            input.cancel();
-            cancel.cancel();
-        }
+        inputs.into_iter().for_each(|input| input.cancel());
+        cancels.into_iter().for_each(|cancel| cancel.cancel());
     }
 
     fn run_lane(&self, id: LaneId, mut lane: Box<dyn Lane>) {
@@ -395,26 +405,33 @@ impl Shared {
     fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
         let index = id.0 as usize;
         let mut state = self.state();
-        let actions = state.handle(Event::LaneIdle(id));
-        self.act(&mut state, &actions);
-        let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(index).is_some_and(|l| l.mail.is_none());
-        let mut state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
-        state.flow.ok()?;
-        let chunk_id = state.lanes.get_mut(index)?.mail.take()?;
+        let chunk_id = loop {
+            let actions = state.handle(Event::LaneIdle(id, Site::HERE));
+            self.act(&mut state, &actions);
+            let nothing = |l: &LaneState| l.mail.is_none() && !l.recalled;
+            let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(index).is_some_and(nothing);
+            state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            state.flow.ok()?;
+            let lane = state.lanes.get_mut(index)?;
+            lane.recalled = false;
+            if let Some(chunk) = lane.mail.take() {
+                break chunk;
+            }
+        };
         let chunk = state.chunks.get(&chunk_id)?;
-        let progress = Arc::<Progress>::default();
+        let (progress, cancel) = (Arc::<Progress>::default(), Arc::<Cancel>::default());
         let attempt = Attempt {
             format: chunk.section.format.clone(),
             input: chunk.input.clone(),
             wanted: chunk.wanted.clone(),
-            cancel: chunk.cancel.clone(),
+            cancel: cancel.clone(),
             progress: progress.clone(),
             store: self.store.clone(),
         };
         let started = Instant::now();
         let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());
         let lane = state.lanes.get_mut(index)?;
-        (lane.current, lane.length) = (Some((progress, started)), length);
+        (lane.current, lane.length, lane.cancel) = (Some((progress, started)), length, Some(cancel));
         Some((chunk_id, attempt, started))
     }
 
@@ -430,7 +447,7 @@ impl Shared {
         let mut state = self.state();
         let time = started.elapsed();
         if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
-            (lane.current, lane.length) = (None, None);
+            (lane.current, lane.length, lane.cancel) = (None, None, None);
             lane.busy += time;
             lane.frames += attempt.progress.units();
             lane.bytes += attempt.progress.bytes();
@@ -457,8 +474,17 @@ impl Shared {
                 self.due.notify_all();
                 None
             }
-            Err(LaneError::Cancelled) => None,
-            Err(error) => (!stopped).then_some(Notice::Failed { id, first_frame, frames, lane, error }),
+            Err(LaneError::Cancelled) => {
+                let actions = state.handle(Event::Lost(id, lane));
+                self.act(&mut state, &actions);
+                None
+            }
+            Err(error) => {
+                let actions = state.handle(Event::Failed(id, lane));
+                self.act(&mut state, &actions);
+                let is_over = actions.contains(&Action::GiveUp(id));
+                (is_over && !stopped).then_some(Notice::Failed { id, first_frame, frames, lane, error })
+            }
         }
     }
 }

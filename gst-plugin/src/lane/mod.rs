@@ -206,7 +206,8 @@ impl Cancel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).cancelled
     }
 
-    /// Runs `hook` when the attempt is called off, at once if it has been.
+    /// Runs `hook` when the attempt is called off, at once if it has been. It may be run under the engine's lock: it wakes
+    /// who waits, and waits for nobody.
     pub fn on_cancel(&self, hook: impl FnOnce() + Send + 'static) {
         let late = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
