@@ -67,7 +67,8 @@ fn the_length_of_a_run_changes_no_need_of_memory() {
     let [short, long] = [300, 1500].map(|frames| chunked(frames, 20, most));
     eprintln!("{most} bytes for frames: {short} and {long}; the encoders alone: {encoders}");
     assert!(long <= bound(most), "{long} is more than {} with {most} bytes for frames", bound(most));
-    assert!(long <= short + 4 * FRAME, "{short} for 300 frames, {long} for 1500");
+    // Whether an encoder's memory is free before the next one begins is chance.
+    assert!(long <= short + encoders / LANES + 4 * FRAME, "{short} for 300 frames, {long} for 1500");
     // Less than a chunk, and less than a frame.
     for most in [12 * FRAME, FRAME / 2] {
         let taken = chunked(200, 50, most);
