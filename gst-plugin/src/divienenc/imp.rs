@@ -115,7 +115,10 @@ impl DivienEnc {
             chunk_frames: settings.chunk_frames.into(),
             max_buffered_bytes: settings.max_buffered_bytes,
         };
-        let lanes = (0..Dispatch::lanes(config.workers)).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
+        // Two encoders a core leave none of it idle at the end; more would only take memory.
+        let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+        let lanes = Dispatch::lanes(config.workers).min(config.workers.max(cores.saturating_mul(2)));
+        let lanes = (0..lanes).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
         let element = self.obj().downgrade();
         Engine::start(config, lanes, move |notice| {
             if let Some(element) = element.upgrade() {
