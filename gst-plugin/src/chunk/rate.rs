@@ -59,9 +59,13 @@ impl Fps {
 
     /// The tick nearest to a time, the later one of two.
     fn tick(self, time: Nanos) -> i64 {
+        self.nearest(i128::from(time) - i128::from(self.origin) + ROUNDING)
+    }
+
+    /// The tick nearest to so many nanoseconds after the first, the later one of two.
+    fn nearest(self, since: i128) -> i64 {
         let (n, tick) = (i128::from(self.n), i128::from(self.d) * SECOND);
-        let scaled = 2 * (i128::from(time) - i128::from(self.origin) + ROUNDING) * n + tick;
-        i64::try_from(scaled.div_euclid(2 * tick)).unwrap_or(i64::MAX)
+        i64::try_from((2 * since * n + tick).div_euclid(2 * tick)).unwrap_or(i64::MAX)
     }
 
     fn time(self, tick: i64) -> Nanos {
@@ -88,8 +92,7 @@ impl Fps {
     /// The tick after the last one: as ffmpeg has it, the one nearest to the end.
     fn last(self) -> i64 {
         let Some(length) = self.length else { return i64::MAX };
-        let (n, tick) = (i128::from(self.n), i128::from(self.d) * SECOND);
-        i64::try_from((2 * i128::from(length) * n + tick).div_euclid(2 * tick)).unwrap_or(i64::MAX)
+        self.nearest(i128::from(length))
     }
 }
 
