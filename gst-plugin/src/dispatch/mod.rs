@@ -317,13 +317,12 @@ impl Dispatch {
 
     /// The newest chunk that waits for a slot of another site.
     fn held_elsewhere(&self, site: Site) -> Option<(ChunkId, LaneId)> {
-        let held = self.lanes.iter().filter(|(_, lane)| lane.site != site).filter_map(|(id, lane)| match lane.state {
+        let is_full = |other: Site| other != site && self.count(other) > self.slots(other);
+        let held = self.lanes.iter().filter(|(_, lane)| is_full(lane.site)).filter_map(|(id, lane)| match lane.state {
             Doing::Holds(chunk) => Some((chunk, *id)),
             _ => None,
         });
-        let site_of = |lane: &LaneId| self.lanes.get(lane).map_or(site, |lane| lane.site);
-        let waits = |lane: &LaneId| self.count(site_of(lane)) > self.slots(site_of(lane));
-        held.filter(|(chunk, lane)| waits(lane) && self.may_try(*chunk, site)).max()
+        held.filter(|(chunk, _)| self.may_try(*chunk, site)).max()
     }
 
     /// The oldest chunk that one other site alone works on.
