@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use thiserror::Error;
 
 /// Tag and length.
@@ -56,14 +56,15 @@ pub enum FrameError {
     Torn,
 }
 
-/// The most bytes in a body with this tag.
-fn most(tag: u8) -> u32 {
+/// Whether a body with this tag may have so many bytes.
+fn check(tag: u8, length: u32) -> Result<(), FrameError> {
     use super::message::tag;
-    match tag {
+    let most = match tag {
         tag::UNIT => MOST_MEDIA,
         tag::BEGIN | tag::DONE => MOST_LIST,
         _ => MOST_CONTROL,
-    }
+    };
+    if length > most { Err(FrameError::TooLong { tag, length, most }) } else { Ok(()) }
 }
 
 /// Appends the head of a frame whose body has so many bytes.
@@ -71,11 +72,8 @@ fn most(tag: u8) -> u32 {
 /// # Errors
 /// The body is too long for its tag.
 pub fn put_head(out: &mut BytesMut, tag: u8, length: usize) -> Result<(), FrameError> {
-    let most = most(tag);
     let length = u32::try_from(length).unwrap_or(u32::MAX);
-    if length > most {
-        return Err(FrameError::TooLong { tag, length, most });
-    }
+    check(tag, length)?;
     out.put_u8(tag);
     out.put_u32_le(length);
     Ok(())
@@ -109,18 +107,14 @@ impl Decoder {
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let Some([tag, length @ ..]) = self.peek() else { return Ok(None) };
         let length = u32::from_le_bytes(length);
-        let most = most(tag);
-        if length > most {
-            return Err(FrameError::TooLong { tag, length, most });
-        }
-        let Some(whole) = usize::try_from(length).ok().and_then(|n| n.checked_add(HEAD)) else {
-            return Err(FrameError::TooLong { tag, length, most });
-        };
-        if self.size < whole {
+        check(tag, length)?;
+        // What may come is less than any address.
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if self.size - HEAD < length {
             return Ok(None);
         }
         self.take(HEAD);
-        Ok(Some(Frame { tag, body: self.take(whole - HEAD) }))
+        Ok(Some(Frame { tag, body: self.take(length) }))
     }
 
     /// Says that nothing comes after what was pushed.
@@ -156,7 +150,7 @@ impl Decoder {
         while let Some(front) = self.waiting.front_mut().filter(|_| whole.len() < count) {
             let part = front.split_to(front.len().min(count - whole.len()));
             whole.extend_from_slice(&part);
-            if !front.has_remaining() {
+            if front.is_empty() {
                 self.waiting.pop_front();
             }
         }

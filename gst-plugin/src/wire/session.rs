@@ -9,9 +9,8 @@ use thiserror::Error;
 use super::MINOR;
 use super::frame::{Decoder, FrameError};
 use super::message::{
-    Begin, Count, Done, Failed, Fit, Format, Goodbye, Head, Hello, Message, MessageError, Unfit, Unit,
+    Begin, Count, Done, Failed, Fit, Format, Goodbye, Head, Hello, Message, MessageError, Progress, Unfit, Unit, tag,
 };
-use super::message::{Progress, tag};
 use super::tally::Tally;
 
 /// The other side does not keep to the protocol.
