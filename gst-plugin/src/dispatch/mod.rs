@@ -102,12 +102,8 @@ struct Fame {
     slots: u32,
     /// Chunks that failed there in a row.
     failures: u32,
-}
-
-impl Fame {
-    fn is_aside(&self) -> bool {
-        self.failures >= PATIENCE
-    }
+    /// It gets no more, whatever it still brings.
+    is_aside: bool,
 }
 
 /// A chunk that waits or is worked on.
@@ -234,7 +230,7 @@ impl Dispatch {
         let fame = self.sites.entry(site).or_default();
         fame.failures += 1;
         // This machine has nobody to leave its work to where it is alone.
-        if site != Site::HERE && fame.failures == PATIENCE {
+        if site != Site::HERE && fame.failures >= PATIENCE && !std::mem::replace(&mut fame.is_aside, true) {
             actions.push(Action::PutAside(site));
         }
         if let Some(pending) = self.pending.get_mut(&chunk) {
@@ -286,7 +282,7 @@ impl Dispatch {
         if site == Site::HERE {
             return self.count(site) < self.most_here();
         }
-        !self.sites.get(&site).is_some_and(Fame::is_aside)
+        !self.sites.get(&site).is_some_and(|fame| fame.is_aside)
     }
 
     /// The lane that gets a chunk that waits: one where it has not failed, while there is such a site.

@@ -154,6 +154,21 @@ fn a_site_that_fails_whatever_it_gets_is_put_aside() {
 }
 
 #[test]
+fn a_site_that_is_put_aside_gets_no_more_though_what_it_still_brings_is_taken() {
+    let mut d = Dispatch::new(9, 0, 3);
+    worker(&mut d, 1);
+    (12..14).for_each(|lane| drop(d.handle(Event::LaneIdle(LaneId(lane), Site(1)))));
+    let all = starts(&open(&mut d, 0..6));
+    for &(chunk, lane) in &all[1..] {
+        d.handle(Event::Failed(chunk, lane));
+    }
+    let (chunk, lane) = all[0];
+    d.handle(Event::Done(chunk, lane));
+    assert_eq!(d.due(), Some(chunk));
+    assert!(d.handle(Event::LaneIdle(lane, Site(1))).is_empty());
+}
+
+#[test]
 fn an_idle_site_takes_what_another_has_not_begun() {
     let mut d = Dispatch::new(2, 0, 3);
     worker(&mut d, 1);
