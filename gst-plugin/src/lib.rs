@@ -10,6 +10,7 @@ pub mod divienenc;
 pub mod lane;
 pub mod net;
 mod plugin;
+pub mod remote;
 pub mod stitch;
 pub mod store;
 pub mod wire;

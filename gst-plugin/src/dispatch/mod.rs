@@ -135,8 +135,8 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// At most `window` chunks, at least 1, are between opened and delivered; `workers` are encoded at once on this machine;
-    /// a chunk that has failed `tries` times, at least once, is given up.
+    /// At most `window` chunks, at least 1, and two for each slot elsewhere, are between opened and delivered; `workers` are
+    /// encoded at once on this machine; a chunk that has failed `tries` times, at least once, is given up.
     pub fn new(window: u64, workers: u32, tries: usize) -> Self {
         Self {
             window: window.max(1),
@@ -337,7 +337,7 @@ impl Dispatch {
 
     /// So many lanes are of use on this machine: more chunks than that never run there at once.
     pub fn lanes(workers: u32) -> u32 {
-        workers.saturating_mul(2).max(1)
+        workers.saturating_mul(2)
     }
 
     /// So many chunks this machine encodes at once at present.
@@ -356,7 +356,16 @@ impl Dispatch {
 
     /// May another chunk be opened?
     pub fn has_room(&self) -> bool {
-        self.in_flight() < self.window
+        self.in_flight() < self.window.saturating_add(2 * u64::from(self.slots_elsewhere()))
+    }
+
+    fn slots_elsewhere(&self) -> u32 {
+        self.sites.values().filter(|fame| !fame.is_aside).fold(0, |sum, fame| sum.saturating_add(fame.slots))
+    }
+
+    /// So many chunks are encoded at once, here and elsewhere, but for the last ones.
+    pub fn slots_in_all(&self) -> u32 {
+        self.workers.saturating_add(self.slots_elsewhere())
     }
 
     /// The chunks that wait for a lane, oldest first.

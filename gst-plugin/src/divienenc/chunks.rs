@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::model::{Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Section, Stats};
 use crate::chunk::{ChunkId, Cutter, Nanos};
-use crate::dispatch::{Action, Dispatch, Event, LaneId};
+use crate::dispatch::{Action, Dispatch, Event, LaneId, Site};
 use crate::lane::{Cancel, ChunkInput, Encoded, Progress, Reservation, Wanted};
 
 /// Chunks of coded units that are read before a lane is free for them: so many always, and one more than there are
@@ -14,8 +16,9 @@ use crate::lane::{Cancel, ChunkInput, Encoded, Progress, Reservation, Wanted};
 const MOST_WAITING: usize = 2;
 const SMALL: u64 = 32 << 20;
 
-/// A lane of this process takes the frames of its chunk for good: no other lane could begin with them again.
-const TRIES: usize = 1;
+/// So often a chunk may fail where machines elsewhere help. A lane of this process alone takes the frames of its chunk for
+/// good: no other lane could begin with them again.
+const TRIES: usize = 3;
 
 pub(super) struct Frame {
     pub(super) buffer: gst::Buffer,
@@ -41,8 +44,12 @@ pub(super) enum Item {
     Eos(gst::Event),
 }
 
-#[derive(Default)]
 pub(super) struct LaneState {
+    pub(super) site: Site,
+    /// Wakes a lane that is no thread.
+    pub(super) wake: Option<Arc<Notify>>,
+    /// It gets nothing any more.
+    pub(super) is_over: bool,
     pub(super) mail: Option<ChunkId>,
     /// Its mail was taken back before it was read.
     pub(super) recalled: bool,
@@ -55,6 +62,25 @@ pub(super) struct LaneState {
     pub(super) cancel: Option<Arc<Cancel>>,
     /// The frames of the present chunk, where they are known.
     pub(super) length: Option<u64>,
+}
+
+impl LaneState {
+    pub(super) fn new(site: Site, wake: Option<Arc<Notify>>) -> Self {
+        Self {
+            site,
+            wake,
+            is_over: false,
+            mail: None,
+            recalled: false,
+            chunks: 0,
+            frames: 0,
+            bytes: 0,
+            busy: Duration::ZERO,
+            current: None,
+            cancel: None,
+            length: None,
+        }
+    }
 }
 
 pub(super) struct State {
@@ -70,6 +96,10 @@ pub(super) struct State {
     pub(super) order: VecDeque<Item>,
     pub(super) pending: Vec<Mark>,
     pub(super) lanes: Vec<LaneState>,
+    /// So many machines elsewhere have been there.
+    pub(super) sites: u32,
+    /// All that came has been handed on, and nothing more was to come.
+    pub(super) is_done: bool,
     pub(super) result_bytes: u64,
     pub(super) frames_cut: u64,
     pub(super) frames_in: u64,
@@ -84,14 +114,16 @@ impl State {
             flow: Ok(()),
             section: None,
             cutter: None,
-            dispatch: Dispatch::new(window, config.workers, TRIES),
+            dispatch: Dispatch::new(window, config.workers, if config.has_elsewhere { TRIES } else { 1 }),
             worked: (Duration::ZERO, Instant::now()),
             chunks: BTreeMap::new(),
             open: None,
             next_chunk: ChunkId::default(),
             order: VecDeque::new(),
             pending: Vec::new(),
-            lanes: (0..lanes).map(|_| LaneState::default()).collect(),
+            lanes: (0..lanes).map(|_| LaneState::new(Site::HERE, None)).collect(),
+            sites: 0,
+            is_done: false,
             result_bytes: 0,
             frames_cut: 0,
             frames_in: 0,
@@ -106,10 +138,15 @@ impl State {
         self.dispatch.handle(event)
     }
 
+    /// Lanes that are no threads look what has changed.
+    pub(super) fn wake_elsewhere(&self) {
+        self.lanes.iter().filter_map(|lane| lane.wake.as_ref()).for_each(|wake| wake.notify_one());
+    }
+
     /// Enough chunks of coded units wait for a lane.
     pub(super) fn has_enough_waiting(&self) -> bool {
         let waiting = self.dispatch.waiting();
-        let most = usize::try_from(self.dispatch.workers()).unwrap_or(usize::MAX).saturating_add(1);
+        let most = usize::try_from(self.dispatch.slots_in_all()).unwrap_or(usize::MAX).saturating_add(1);
         let bytes = || waiting.clone().filter_map(|id| self.chunks.get(&id)).map(|chunk| chunk.coded).sum::<u64>();
         let count = waiting.clone().count();
         count >= MOST_WAITING && (count >= most || bytes() >= SMALL)
@@ -117,7 +154,7 @@ impl State {
 
     fn worked(&self) -> Duration {
         let (before, since) = self.worked;
-        let at_work = u32::try_from(self.dispatch.running()).unwrap_or(u32::MAX).min(self.dispatch.workers());
+        let at_work = u32::try_from(self.dispatch.running()).unwrap_or(u32::MAX).min(self.dispatch.slots_in_all());
         before + since.elapsed() * at_work
     }
 
@@ -131,7 +168,7 @@ impl State {
             length: l.length,
         };
         Stats {
-            workers: self.dispatch.workers(),
+            workers: self.dispatch.slots_in_all(),
             worked: self.worked(),
             chunks_done: self.dispatch.delivered(),
             chunks_in_flight: self.dispatch.in_flight(),

@@ -12,7 +12,10 @@ use super::chunks::{Chunk, Frame, Item, LaneState, State};
 use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section, Stats};
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Event, LaneId, Site};
-use crate::lane::{Attempt, Budget, Cancel, CodedUnit, Encoded, Format, Lane, LaneError, Progress, Reservation};
+use crate::lane::{
+    Attempt, Budget, Cancel, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Outlet, Progress, Reader,
+    Reservation,
+};
 use crate::store::Store;
 
 struct Shared {
@@ -20,6 +23,8 @@ struct Shared {
     budget: Arc<Budget>,
     /// Coded units before they are decoded, and what the encoders made.
     store: Arc<Store>,
+    /// Raw frames that have been read and may be read again.
+    frames: Arc<Store>,
     state: Mutex<State>,
     /// A chunk may be opened.
     room: Condvar,
@@ -50,6 +55,7 @@ impl Engine {
             config,
             budget: Budget::new(config.max_buffered_bytes),
             store: Store::new(config.max_buffered_bytes.min(IN_MEMORY)),
+            frames: Store::new(config.max_buffered_bytes),
             state: Mutex::new(State::new(config, window, lanes.len())),
             room: Condvar::new(),
             work: Condvar::new(),
@@ -191,7 +197,10 @@ impl Engine {
                 }
                 Some(Item::Mark(_) | Item::Eos(_)) => match state.order.pop_front() {
                     Some(Item::Mark(mark)) => return Output::Mark(mark),
-                    Some(Item::Eos(event)) => return Output::Eos(event),
+                    Some(Item::Eos(event)) => {
+                        state.is_done = true;
+                        return Output::Eos(event);
+                    }
                     _ => {}
                 },
             }
@@ -227,6 +236,95 @@ impl Engine {
             // A lane that panicked has been reported as failed.
             let _ = thread.join();
         }
+    }
+
+    /// A machine elsewhere works on so many chunks at once; each of them, and the next one, has a lane.
+    pub(super) fn add_site(&self, slots: u32) -> (Site, Vec<LaneId>) {
+        let mut state = self.shared.state();
+        state.sites += 1;
+        let site = Site(state.sites);
+        let lanes: Vec<_> = (0..=slots)
+            .filter_map(|_| {
+                state.lanes.push(LaneState::new(site, Some(Arc::default())));
+                u32::try_from(state.lanes.len() - 1).ok().map(LaneId)
+            })
+            .collect();
+        let actions = state.handle(Event::Slots(site, slots));
+        self.shared.act(&mut state, &actions);
+        self.shared.room.notify_all();
+        (site, lanes)
+    }
+
+    /// The site takes no more chunks. Those that it has go on.
+    pub(super) fn close_site(&self, site: Site) {
+        let mut state = self.shared.state();
+        for lane in state.lanes.iter_mut().filter(|lane| lane.site == site) {
+            lane.is_over = true;
+            lane.wake.iter().for_each(|wake| wake.notify_one());
+        }
+        let actions = state.handle(Event::Slots(site, 0));
+        self.shared.act(&mut state, &actions);
+    }
+
+    /// The lane takes no more chunks.
+    pub(super) fn close_lane(&self, id: LaneId) {
+        if let Some(lane) = self.shared.state().lanes.get_mut(id.0 as usize) {
+            lane.is_over = true;
+        }
+    }
+
+    /// The next chunk for a lane of a machine elsewhere; `None` when there will be none.
+    pub(super) async fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
+        let wake = self.shared.state().lanes.get(id.0 as usize)?.wake.clone()?;
+        let mut is_told = false;
+        loop {
+            {
+                let mut state = self.shared.state();
+                let lane = state.lanes.get(id.0 as usize)?;
+                let recalled = lane.recalled;
+                if state.flow.is_err() || lane.is_over && lane.mail.is_none() {
+                    let actions = state.handle(Event::LaneGone(id));
+                    self.shared.act(&mut state, &actions);
+                    return None;
+                }
+                if !is_told || recalled {
+                    self.shared.is_idle(&mut state, id);
+                    is_told = true;
+                }
+                if let Some(begun) = self.shared.begin_attempt(&mut state, id) {
+                    return Some(begun);
+                }
+            }
+            wake.notified().await;
+        }
+    }
+
+    /// An encoder elsewhere has begun with the chunk.
+    pub(super) fn begun(&self, chunk: ChunkId, lane: LaneId) {
+        let mut state = self.shared.state();
+        let actions = state.handle(Event::Begun(chunk, lane));
+        self.shared.act(&mut state, &actions);
+    }
+
+    /// An attempt elsewhere is over.
+    pub(super) fn conclude(
+        &self,
+        lane: LaneId,
+        (chunk, attempt, started): (ChunkId, Attempt, Instant),
+        outcome: Result<Encoded, LaneError>,
+    ) {
+        self.shared.conclude(lane, chunk, started, &attempt, outcome);
+    }
+
+    /// Chunks wait, or are on their way.
+    pub(super) fn has_work(&self) -> bool {
+        let state = self.shared.state();
+        state.flow.is_ok() && state.dispatch.in_flight() > 0
+    }
+
+    /// All that came has been handed on, and nothing more was to come.
+    pub(super) fn is_done(&self) -> bool {
+        self.shared.state().is_done
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -333,11 +431,16 @@ impl Shared {
         let section = state.section.clone().ok_or(gst::FlowError::NotNegotiated)?;
         let id = state.next_chunk;
         state.next_chunk = id.next();
+        state.is_done = false;
         let chunk = Chunk {
             section,
             first_frame: state.frames_cut,
             frames: Vec::new(),
-            input: Arc::default(),
+            input: Arc::new(if self.config.has_elsewhere {
+                ChunkInput::kept(self.frames.clone())
+            } else {
+                ChunkInput::default()
+            }),
             wanted: None,
             coded: 0,
             result: None,
@@ -356,16 +459,24 @@ impl Shared {
                 Action::Start(chunk, LaneId(lane)) => {
                     if let Some(lane) = state.lanes.get_mut(lane as usize) {
                         lane.mail = Some(chunk);
+                        lane.wake.iter().for_each(|wake| wake.notify_one());
                     }
                 }
                 Action::CallOff(chunk, LaneId(lane)) => {
                     if let Some(lane) = state.lanes.get_mut(lane as usize) {
                         lane.recalled = lane.mail.take_if(|mail| *mail == chunk).is_some();
                         lane.cancel.iter().for_each(|cancel| cancel.cancel());
+                        lane.wake.iter().for_each(|wake| wake.notify_one());
                     }
                 }
-                // Told by the lane that failed last; the site of a lane here is never put aside.
-                Action::GiveUp(_) | Action::PutAside(_) => {}
+                Action::PutAside(site) => {
+                    for lane in state.lanes.iter_mut().filter(|lane| lane.site == site) {
+                        lane.is_over = true;
+                        lane.wake.iter().for_each(|wake| wake.notify_one());
+                    }
+                }
+                // Told by the lane that failed last.
+                Action::GiveUp(_) => {}
             }
         }
         if !actions.is_empty() {
@@ -381,6 +492,7 @@ impl Shared {
                 state.flow = Err(flow);
             }
             let inputs = state.chunks.values().map(|chunk| chunk.input.clone()).collect();
+            state.wake_elsewhere();
             (inputs, state.lanes.iter().filter_map(|lane| lane.cancel.clone()).collect())
         };
         self.budget.cancel();
@@ -395,8 +507,22 @@ impl Shared {
         while let Some((chunk, attempt, started)) = self.next_attempt(id) {
             let encode = AssertUnwindSafe(|| lane.encode(&attempt));
             let outcome = panic::catch_unwind(encode).unwrap_or(Err(LaneError::Panicked));
-            if let Some(failed) = self.settle(id, chunk, started, &attempt, outcome) {
-                (self.notify)(failed);
+            self.conclude(id, chunk, started, &attempt, outcome);
+        }
+    }
+
+    fn conclude(
+        &self,
+        id: LaneId,
+        chunk: ChunkId,
+        started: Instant,
+        attempt: &Attempt,
+        outcome: Result<Encoded, LaneError>,
+    ) {
+        for notice in self.settle(id, chunk, started, attempt, outcome) {
+            let is_over = matches!(notice, Notice::Failed { .. });
+            (self.notify)(notice);
+            if is_over {
                 self.stop(gst::FlowError::Error);
             }
         }
@@ -405,37 +531,47 @@ impl Shared {
     fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
         let index = id.0 as usize;
         let mut state = self.state();
-        let chunk_id = loop {
-            let actions = state.handle(Event::LaneIdle(id, Site::HERE));
-            self.act(&mut state, &actions);
+        loop {
+            self.is_idle(&mut state, id);
             let nothing = |l: &LaneState| l.mail.is_none() && !l.recalled;
             let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(index).is_some_and(nothing);
             state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
             state.flow.ok()?;
-            let lane = state.lanes.get_mut(index)?;
-            lane.recalled = false;
-            if let Some(chunk) = lane.mail.take() {
-                break chunk;
+            if let Some(begun) = self.begin_attempt(&mut state, id) {
+                return Some(begun);
             }
-        };
+        }
+    }
+
+    fn is_idle(&self, state: &mut State, id: LaneId) {
+        let Some(site) = state.lanes.get(id.0 as usize).map(|lane| lane.site) else { return };
+        let actions = state.handle(Event::LaneIdle(id, site));
+        self.act(state, &actions);
+    }
+
+    /// What the lane's mail asks for; `None` where it was taken back, or nothing came.
+    fn begin_attempt(&self, state: &mut State, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
+        let lane = state.lanes.get_mut(id.0 as usize)?;
+        lane.recalled = false;
+        let chunk_id = lane.mail.take()?;
         let chunk = state.chunks.get(&chunk_id)?;
         let (progress, cancel) = (Arc::<Progress>::default(), Arc::<Cancel>::default());
         let attempt = Attempt {
             format: chunk.section.format.clone(),
-            input: chunk.input.clone(),
+            input: Arc::new(Reader::new(chunk.input.clone())),
             wanted: chunk.wanted.clone(),
             cancel: cancel.clone(),
             progress: progress.clone(),
-            store: self.store.clone(),
+            result: Outlet::Store(self.store.clone()),
         };
         let started = Instant::now();
         let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());
-        let lane = state.lanes.get_mut(index)?;
+        let lane = state.lanes.get_mut(id.0 as usize)?;
         (lane.current, lane.length, lane.cancel) = (Some((progress, started)), length, Some(cancel));
         Some((chunk_id, attempt, started))
     }
 
-    /// Records how an attempt ended; returns what to say when it failed.
+    /// Records how an attempt ended; returns what is to be said of it.
     fn settle(
         &self,
         lane: LaneId,
@@ -443,18 +579,23 @@ impl Shared {
         started: Instant,
         attempt: &Attempt,
         outcome: Result<Encoded, LaneError>,
-    ) -> Option<Notice> {
+    ) -> Vec<Notice> {
         let mut state = self.state();
         let time = started.elapsed();
+        let mut site = Site::HERE;
         if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
             (lane.current, lane.length, lane.cancel) = (None, None, None);
             lane.busy += time;
             lane.frames += attempt.progress.units();
             lane.bytes += attempt.progress.bytes();
+            site = lane.site;
         }
         let stopped = state.flow.is_err();
         let is_open = state.open == Some(id);
-        let chunk = state.chunks.get_mut(&id)?;
+        // Another one may have been first.
+        let Some(chunk) = state.chunks.get_mut(&id).filter(|chunk| chunk.result.is_none()) else {
+            return Vec::new();
+        };
         let (first_frame, frames) = (chunk.first_frame, chunk.frames.len() as u64);
         let taken = attempt.progress.frames();
         let whole = match &chunk.wanted {
@@ -465,6 +606,8 @@ impl Shared {
             Ok(encoded) => {
                 let bytes = encoded.bytes();
                 chunk.result = Some((encoded, lane, time));
+                // Nobody reads it again.
+                chunk.input.cancel();
                 if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
                     lane.chunks += 1;
                 }
@@ -472,18 +615,27 @@ impl Shared {
                 let actions = state.handle(Event::Done(id, lane));
                 self.act(&mut state, &actions);
                 self.due.notify_all();
-                None
+                Vec::new()
             }
-            Err(LaneError::Cancelled) => {
+            Err(LaneError::Cancelled | LaneError::Lost(_)) => {
                 let actions = state.handle(Event::Lost(id, lane));
                 self.act(&mut state, &actions);
-                None
+                Vec::new()
             }
             Err(error) => {
                 let actions = state.handle(Event::Failed(id, lane));
                 self.act(&mut state, &actions);
+                if stopped {
+                    return Vec::new();
+                }
                 let is_over = actions.contains(&Action::GiveUp(id));
-                (is_over && !stopped).then_some(Notice::Failed { id, first_frame, frames, lane, error })
+                let mut notices = vec![if is_over {
+                    Notice::Failed { id, first_frame, frames, lane, error }
+                } else {
+                    Notice::Again { id, site, error }
+                }];
+                notices.extend(actions.contains(&Action::PutAside(site)).then_some(Notice::PutAside { site }));
+                notices
             }
         }
     }

@@ -318,8 +318,11 @@ impl DivienEnc {
         let _ = self.srcpad.pause_task();
         old.join();
         let settings = self.settings().clone();
+        // They leave before they are met again: an address is listened on once.
+        let sites = self.state().as_mut().and_then(|run| run.sites.take());
+        drop(sites);
         match self.start_engine(&settings) {
-            Ok(engine) => {
+            Ok((engine, sites)) => {
                 // A flush keeps the caps and what else is sticky. What has not left yet does so now, and the stream's tags once
                 // more: they left as others, merged with the encoder's. A new engine refuses none of it.
                 if let Some(section) = old.current_section() {
@@ -340,7 +343,8 @@ impl DivienEnc {
                 });
                 let mut state = self.state();
                 let Some(run) = state.as_mut().filter(|run| !run.stopping) else { return false };
-                run.engine = Arc::new(engine);
+                run.engine = engine;
+                run.sites = sites;
                 run.segment = None;
                 run.coded = run.coded.take().map(Coded::after_flush);
                 run.in_order.iter_mut().for_each(InOrder::flush);

@@ -16,7 +16,8 @@ use super::model::{Config, Notice, Stats};
 use super::negotiation::Negotiation;
 use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
-use crate::dispatch::Dispatch;
+use super::sites::{News, Sites};
+use crate::dispatch::{Dispatch, Site};
 use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LocalLane};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -26,6 +27,8 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Everything between start and stop.
 pub(super) struct Run {
     pub(super) engine: Arc<Engine>,
+    /// Machines elsewhere, where there may be any.
+    pub(super) sites: Option<Sites>,
     pub(super) encoder: EncoderSpec,
     pub(super) filter: FilterSpec,
     pub(super) frame_caps: Option<gst::Structure>,
@@ -86,10 +89,11 @@ impl DivienEnc {
             settings.frame_fields().map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("frame-caps: {e}")))?;
         let negotiation = Negotiation::new(&encoder, &filter, &self.srcpad)
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
-        let engine = self.start_engine(&settings)?;
+        let (engine, sites) = self.start_engine(&settings)?;
         *self.writer() = Writer::default();
         *self.state() = Some(Run {
-            engine: Arc::new(engine),
+            engine,
+            sites,
             encoder,
             in_order: filter.is_of_several_frames().then(|| InOrder::new(&filter)),
             filter,
@@ -109,9 +113,11 @@ impl DivienEnc {
         Ok(())
     }
 
-    pub(super) fn start_engine(&self, settings: &Settings) -> Result<Engine, gst::ErrorMessage> {
+    pub(super) fn start_engine(&self, settings: &Settings) -> Result<(Arc<Engine>, Option<Sites>), gst::ErrorMessage> {
+        let meeting = settings.meeting().map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))?;
         let config = Config {
             workers: settings.workers(),
+            has_elsewhere: meeting.is_some(),
             chunk_frames: settings.chunk_frames.into(),
             max_buffered_bytes: settings.max_buffered_bytes,
         };
@@ -120,12 +126,61 @@ impl DivienEnc {
         let lanes = Dispatch::lanes(config.workers).min(config.workers.max(cores.saturating_mul(2)));
         let lanes = (0..lanes).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
         let element = self.obj().downgrade();
-        Engine::start(config, lanes, move |notice| {
+        let engine = Engine::start(config, lanes, move |notice| {
             if let Some(element) = element.upgrade() {
                 element.imp().notice(notice);
             }
         })
-        .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("the lanes' threads could not be started: {e}")))
+        .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("the lanes' threads could not be started: {e}")))?;
+        let engine = Arc::new(engine);
+        let element = self.obj().downgrade();
+        let tell = move |news| {
+            if let Some(element) = element.upgrade() {
+                element.imp().news(news);
+            }
+        };
+        let sites = meeting.map(|meeting| Sites::start(engine.clone(), meeting, Arc::new(tell))).transpose();
+        let sites = sites.map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ("{e}")))?;
+        Ok((engine, sites))
+    }
+
+    /// Tells what becomes of machines elsewhere: an element message `divien-worker`.
+    fn news(&self, news: News) {
+        let (event, name, detail) = match news {
+            News::Listening(address) => ("listening", String::new(), address.to_string()),
+            News::Joined { name, address, slots } => ("joined", name, format!("{address}, {slots} at once")),
+            News::Lost { name, why } => ("lost", name, why),
+            News::Refused { name, why } => ("refused", name, why),
+            News::NotMet(why) => ("not-met", String::new(), why),
+            News::Nobody(timeout) => {
+                gst::element_imp_error!(
+                    self,
+                    gst::ResourceError::Busy,
+                    (
+                        "no worker was there for {} s, and this machine does not encode; start one with 'divien worker', or let this machine encode as well",
+                        timeout.as_secs()
+                    )
+                );
+                if let Some(engine) = self.engine() {
+                    engine.stop(gst::FlowError::Error);
+                }
+                return;
+            }
+        };
+        self.post_worker(event, name, detail);
+    }
+
+    fn name_of(&self, site: Site) -> String {
+        let state = self.state();
+        let sites = state.as_ref().and_then(|run| run.sites.as_ref());
+        sites.and_then(|sites| sites.name(site)).unwrap_or_else(|| "this machine".into())
+    }
+
+    fn post_worker(&self, event: &str, name: String, detail: String) {
+        gst::info!(CAT, imp = self, "worker {name} {event}: {detail}");
+        let said =
+            gst::Structure::builder("divien-worker").field("event", event).field("name", name).field("detail", detail);
+        self.post(gst::message::Element::builder(said.build()).src(&*self.obj()).build());
     }
 
     fn stop(&self) {
@@ -134,6 +189,7 @@ impl DivienEnc {
             run.engine.stop(gst::FlowError::Flushing);
             let _ = self.srcpad.stop_task();
             run.engine.join();
+            drop(run.sites);
         }
         *self.writer() = Writer::default();
     }
@@ -146,6 +202,14 @@ impl DivienEnc {
                     gst::ResourceError::NoSpaceLeft,
                     ("frames fill max-buffered-bytes ({most}), so fewer encoders work at once; a larger value or fewer chunk-frames let all of them work")
                 );
+            }
+            Notice::Again { id, site, error } => {
+                let name = self.name_of(site);
+                self.post_worker("failed", name, format!("{id}: {error}; it is tried again"));
+            }
+            Notice::PutAside { site } => {
+                let name = self.name_of(site);
+                self.post_worker("put-aside", name, "it failed three chunks in a row and gets no more".into());
             }
             Notice::Failed { id, first_frame, frames, lane, error } => {
                 let last = (first_frame + frames).saturating_sub(1);

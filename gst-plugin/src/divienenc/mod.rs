@@ -72,6 +72,7 @@ mod negotiation;
 mod output;
 mod raw;
 mod settings;
+mod sites;
 mod units;
 
 pub use coded::within;

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chunk::{ChunkId, FrameTime, Nanos};
-use crate::dispatch::LaneId;
+use crate::dispatch::{LaneId, Site};
 use crate::lane::{CodedUnit, Encoded, Format, LaneError, Wanted};
 
 /// How the engine runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Config {
+    /// Encoders at work on this machine.
     pub(super) workers: u32,
+    /// Machines elsewhere may help.
+    pub(super) has_elsewhere: bool,
     pub(super) chunk_frames: u64,
     pub(super) max_buffered_bytes: u64,
 }
@@ -20,6 +23,10 @@ pub(super) struct Config {
 pub(super) enum Notice {
     /// Memory for frames is short, so fewer lanes work than there are.
     Short { most: u64 },
+    /// An attempt failed, and the chunk is tried again.
+    Again { id: ChunkId, site: Site, error: LaneError },
+    /// A machine elsewhere failed whatever it was given, and gets no more.
+    PutAside { site: Site },
     /// A chunk cannot be done.
     Failed { id: ChunkId, first_frame: u64, frames: u64, lane: LaneId, error: LaneError },
 }

@@ -1,16 +1,24 @@
 //! The element's properties.
 
+use std::path::Path;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use gst::prelude::*;
 
+use super::sites::Meeting;
 use crate::chunk::Mode;
 use crate::lane::EncoderSpec;
+use crate::net::Token;
 
 /// Frames in a chunk: x264's default key-frame distance.
 pub(super) const DEFAULT_CHUNK_FRAMES: u32 = 250;
 /// Raw frames waiting for an encoder.
 pub(super) const DEFAULT_MAX_BUFFERED_BYTES: u64 = 1 << 30;
+/// Seconds that chunks wait for a machine that encodes them.
+pub(super) const DEFAULT_WORKER_TIMEOUT: u32 = 30;
+/// Seconds that an attempt elsewhere may stand still.
+pub(super) const DEFAULT_LANE_TIMEOUT: u32 = 300;
 /// The encoder when none is named.
 pub(super) const DEFAULT_ENCODER: &str = "x264enc";
 
@@ -25,6 +33,12 @@ pub(super) struct Settings {
     pub(super) cut: Cut,
     pub(super) filter: String,
     pub(super) frame_caps: Option<gst::Caps>,
+    pub(super) local: bool,
+    pub(super) remote_workers: String,
+    pub(super) listen_address: String,
+    pub(super) token_file: String,
+    pub(super) worker_timeout: u32,
+    pub(super) lane_timeout: u32,
 }
 
 /// Where chunks of compressed video begin.
@@ -61,6 +75,12 @@ impl Default for Settings {
             cut: Cut::default(),
             filter: String::new(),
             frame_caps: None,
+            local: true,
+            remote_workers: String::new(),
+            listen_address: String::new(),
+            token_file: String::new(),
+            worker_timeout: DEFAULT_WORKER_TIMEOUT,
+            lane_timeout: DEFAULT_LANE_TIMEOUT,
         }
     }
 }
@@ -69,9 +89,47 @@ impl Settings {
     /// How many chunks are encoded at once. It changes no byte, so it may follow the machine.
     pub(super) fn workers(&self) -> u32 {
         match self.workers {
+            _ if !self.local => 0,
             0 => default_workers(),
             workers => workers,
         }
+    }
+
+    /// Other machines encode as well.
+    pub(super) fn has_elsewhere(&self) -> bool {
+        !self.remote_workers.is_empty() || !self.listen_address.is_empty()
+    }
+
+    /// Where other machines are met; `None` where this one is alone.
+    pub(super) fn meeting(&self) -> Result<Option<Meeting>, String> {
+        if !self.has_elsewhere() {
+            return if self.local {
+                Ok(None)
+            } else {
+                Err("local=false needs remote-workers or listen-address: nobody would encode".into())
+            };
+        }
+        let token = match self.token_file.as_str() {
+            "" => Token::from_environment(),
+            file => Token::from_file(Path::new(file)),
+        };
+        let token = token.map_err(|error| {
+            format!("token-file: {error}; 'divien token new' makes one, and every machine of the fleet needs the same")
+        })?;
+        let hosts = self.remote_workers.split(',').map(str::trim).filter(|host| !host.is_empty());
+        let listen = (!self.listen_address.is_empty()).then(|| {
+            self.listen_address
+                .parse()
+                .map_err(|_| format!("listen-address: '{}' is no address and port, as [::]:7171", self.listen_address))
+        });
+        Ok(Some(Meeting {
+            hosts: hosts.map(ToOwned::to_owned).collect(),
+            listen: listen.transpose()?,
+            token,
+            timeout: Duration::from_secs(self.worker_timeout.into()),
+            are_alone: !self.local,
+            lane_timeout: (self.lane_timeout > 0).then(|| Duration::from_secs(self.lane_timeout.into())),
+        }))
     }
 
     /// The fields of `frame-caps`; an error says which of them no encoder can read in place of the frames' own.
@@ -103,6 +161,12 @@ impl Settings {
             "max-buffered-bytes" => self.max_buffered_bytes = value.get().unwrap_or(self.max_buffered_bytes),
             "cut" => self.cut = value.get().unwrap_or(self.cut),
             "filter" => self.filter = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "local" => self.local = value.get().unwrap_or(self.local),
+            "remote-workers" => self.remote_workers = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "listen-address" => self.listen_address = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "token-file" => self.token_file = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "worker-timeout" => self.worker_timeout = value.get().unwrap_or(self.worker_timeout),
+            "lane-timeout" => self.lane_timeout = value.get().unwrap_or(self.lane_timeout),
             "frame-caps" => self.frame_caps = value.get().unwrap_or_default(),
             _ => {}
         }
@@ -117,6 +181,12 @@ impl Settings {
             "cut" => self.cut.to_value(),
             "filter" => self.filter.to_value(),
             "frame-caps" => self.frame_caps.to_value(),
+            "local" => self.local.to_value(),
+            "remote-workers" => self.remote_workers.to_value(),
+            "listen-address" => self.listen_address.to_value(),
+            "token-file" => self.token_file.to_value(),
+            "worker-timeout" => self.worker_timeout.to_value(),
+            "lane-timeout" => self.lane_timeout.to_value(),
             _ => self.max_buffered_bytes.to_value(),
         }
     }
@@ -193,6 +263,44 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .blurb("Bytes of raw frames that may wait for an encoder; when short, fewer encoders work at once")
             .minimum(1)
             .default_value(defaults.max_buffered_bytes)
+            .mutable_ready()
+            .build(),
+        // Machines that run `divien worker`. A name with several addresses is several of them. They change no byte of the
+        // output: one whose encoder would is refused.
+        glib::ParamSpecString::builder("remote-workers")
+            .nick("Remote workers")
+            .blurb("Machines that encode as well: host:port,host:port")
+            .default_value(Some(""))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("listen-address")
+            .nick("Listen address")
+            .blurb("Where machines that encode as well may join, at any time: [::]:7171")
+            .default_value(Some(""))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("token-file")
+            .nick("Token file")
+            .blurb("File with the secret that all machines share, - for standard input; empty for the variable DIVIEN_TOKEN")
+            .default_value(Some(""))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("local")
+            .nick("Local")
+            .blurb("Encode on this machine as well")
+            .default_value(defaults.local)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("worker-timeout")
+            .nick("Worker timeout")
+            .blurb("Seconds that chunks wait for a machine that encodes them, where this one does not")
+            .default_value(defaults.worker_timeout)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("lane-timeout")
+            .nick("Lane timeout")
+            .blurb("Seconds without progress after which a chunk that another machine has is given to the next (0 = wait)")
+            .default_value(defaults.lane_timeout)
             .mutable_ready()
             .build(),
         // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), workers (uint), their

@@ -73,6 +73,8 @@ pub struct EncoderSpec {
     ending: Ending,
     /// Name and value as text, already checked.
     properties: Vec<(String, String)>,
+    /// What it was read from.
+    source: (String, u32),
 }
 
 impl EncoderSpec {
@@ -116,7 +118,12 @@ impl EncoderSpec {
             let text = options.iter().map(|(k, v)| if v.is_empty() { k.clone() } else { format!("{k}={v}") });
             properties.push(checker.value(o.property, &text.collect::<Vec<_>>().join(":"))?);
         }
-        Ok(Self { factory, ending: known.ending, properties })
+        Ok(Self { factory, ending: known.ending, properties, source: (text.to_owned(), threads) })
+    }
+
+    /// The text and the threads that it was read from.
+    pub fn source(&self) -> (&str, u32) {
+        (&self.source.0, self.source.1)
     }
 
     /// A property that was set, as text.

@@ -24,13 +24,15 @@ pub struct FilterSpec {
     yadif: Option<Yadif>,
     fps: Option<Fps>,
     stages: Vec<Stage>,
+    /// What it was read from.
+    source: String,
 }
 
 impl FilterSpec {
     /// Reads `yadif ! fps rate=25/1 ! videoscale ! video/x-raw,width=640`, as in a launch line; an empty text is no filter.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         let words = shell_words::split(text).map_err(|_| SpecError::Quotes(text.into()))?;
-        let mut filter = Self::default();
+        let mut filter = Self { source: text.to_owned(), ..Self::default() };
         if words.is_empty() {
             return Ok(filter);
         }
@@ -47,6 +49,11 @@ impl FilterSpec {
             }
         }
         Ok(filter)
+    }
+
+    /// The text that it was read from.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// True where frames stay as they are.

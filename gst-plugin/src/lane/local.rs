@@ -12,7 +12,7 @@ use crate::store::Kept;
 use super::known::Ending;
 use super::memory;
 use super::wanted::Sieve;
-use super::{Attempt, Encoded, Lane, LaneError, Next, frames};
+use super::{Attempt, Encoded, Lane, LaneError, Made, Next, Outlet, frames};
 
 /// A lane in this process.
 ///
@@ -384,29 +384,41 @@ fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
 }
 
 fn collect(attempt: &Attempt, collected: Arc<Mutex<Collected>>) -> gst_app::AppSinkCallbacks {
-    let (progress, store) = (attempt.progress.clone(), attempt.store.clone());
+    let (progress, result) = (attempt.progress.clone(), attempt.result.clone());
     gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let Some(unit) = sample.buffer_owned() else { return Ok(gst::FlowSuccess::Ok) };
             progress.add_unit(unit.size());
-            let kept = store.keep(unit).map_err(|error| {
-                gst::element_error!(sink, gst::ResourceError::Write, ["the result cannot be kept: {error}"]);
-                gst::FlowError::Error
-            })?;
-            let mut collected = lock(&collected);
-            if collected.segment_start.is_none() {
-                let start = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>()).and_then(|s| s.start());
-                collected.segment_start = Some(start.map_or(0, gst::ClockTime::nseconds));
-            }
-            if let Some(caps) = sample.caps_owned() {
-                match &collected.caps {
-                    Some(first) if *first != caps => collected.caps_changed = true,
-                    Some(_) => {}
-                    None => collected.caps = Some(caps),
+            let (caps, segment_start) = {
+                let mut collected = lock(&collected);
+                let start = || sample.segment()?.downcast_ref::<gst::ClockTime>()?.start();
+                let segment_start =
+                    *collected.segment_start.get_or_insert_with(|| start().map_or(0, gst::ClockTime::nseconds));
+                if let Some(caps) = sample.caps_owned() {
+                    match &collected.caps {
+                        Some(first) if *first != caps => collected.caps_changed = true,
+                        Some(_) => {}
+                        None => collected.caps = Some(caps),
+                    }
+                }
+                (collected.caps.clone(), segment_start)
+            };
+            match &result {
+                Outlet::Store(store) => {
+                    let kept = store.keep(unit).map_err(|error| {
+                        gst::element_error!(sink, gst::ResourceError::Write, ["the result cannot be kept: {error}"]);
+                        gst::FlowError::Error
+                    })?;
+                    lock(&collected).units.push(kept);
+                }
+                Outlet::Leave(leave) => {
+                    let caps = caps.unwrap_or_else(gst::Caps::new_any);
+                    if !leave(Made { unit, caps, segment_start }) {
+                        return Err(gst::FlowError::Flushing);
+                    }
                 }
             }
-            collected.units.push(kept);
             Ok(gst::FlowSuccess::Ok)
         })
         .build()
@@ -417,7 +429,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::super::{EncoderSpec, Format};
+    use super::super::{EncoderSpec, Format, Reader};
     use super::*;
     use crate::store::Store;
 
@@ -435,11 +447,11 @@ mod tests {
         };
         Attempt {
             format: Arc::new(format),
-            input: Arc::default(),
+            input: Arc::new(Reader::new(Arc::default())),
             wanted: None,
             cancel: Arc::default(),
             progress: Arc::default(),
-            store: Store::new(0),
+            result: Outlet::Store(Store::new(0)),
         }
     }
 

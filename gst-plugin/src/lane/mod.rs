@@ -23,7 +23,7 @@ pub use decoder::{DecoderSpec, fields_of};
 pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use filter::FilterSpec;
 pub use frames::{InOrder, in_order};
-pub use input::{Budget, Cancelled, ChunkInput, CodedUnit, Next, Reservation};
+pub use input::{Budget, Cancelled, ChunkInput, CodedUnit, Next, Reader, Reservation};
 pub use local::{LocalLane, decoding};
 pub use wanted::{Lost, Wanted, WantedFrame};
 pub use yadif::Yadif;
@@ -102,6 +102,12 @@ pub enum LaneError {
     /// The encoder ended before it had all frames.
     #[error("the encoder ended after {0} frames, before it had all")]
     Early(u64),
+    /// The machine it was with is gone, which says nothing of the chunk.
+    #[error("lost: {0}")]
+    Lost(String),
+    /// A machine elsewhere says so.
+    #[error("{0}")]
+    Elsewhere(String),
     /// A bug of ours.
     #[error("the lane panicked; this is a bug in divien")]
     Panicked,
@@ -137,7 +143,7 @@ impl Progress {
         self.ended.load(Ordering::Relaxed)
     }
 
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
 
@@ -145,7 +151,12 @@ impl Progress {
         self.frames.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn add_unit(&self, bytes: usize) {
+    /// So many frames have been taken, as another machine says.
+    pub(crate) fn has_taken(&self, frames: u64) {
+        self.frames.fetch_max(frames, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_unit(&self, bytes: usize) {
         self.units.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -157,15 +168,44 @@ pub struct Attempt {
     /// How to encode.
     pub format: Arc<Format>,
     /// The frames, with time stamps that count from the chunk's first; or the units that make them, with their own.
-    pub input: Arc<ChunkInput>,
+    pub input: Arc<Reader>,
     /// Which frames to make of units.
     pub wanted: Option<Arc<Wanted>>,
     /// Calls the attempt off.
     pub cancel: Arc<Cancel>,
     /// Tells how far it is.
     pub progress: Arc<Progress>,
-    /// Where the result waits.
-    pub store: Arc<Store>,
+    /// Where the result goes.
+    pub result: Outlet,
+}
+
+/// A unit that an encoder made, with what is known of all of them.
+#[derive(Debug)]
+pub struct Made {
+    /// The unit.
+    pub unit: gst::Buffer,
+    /// What it is.
+    pub caps: gst::Caps,
+    /// Where the encoder's output segment starts.
+    pub segment_start: u64,
+}
+
+/// Where the units of a result go.
+#[derive(Clone)]
+pub enum Outlet {
+    /// They wait here until all are there.
+    Store(Arc<Store>),
+    /// They leave at once; false when nobody takes them any more.
+    Leave(Arc<dyn Fn(Made) -> bool + Send + Sync>),
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Store(_) => "Store",
+            Self::Leave(_) => "Leave",
+        })
+    }
 }
 
 /// A place where chunks are encoded.

@@ -50,6 +50,16 @@ impl Wanted {
         self.frames.len() as u64
     }
 
+    /// All of them, in the order they are shown.
+    pub fn all(&self) -> &[WantedFrame] {
+        &self.frames
+    }
+
+    /// The times of units whose frames only the filters need.
+    pub fn context(&self) -> &[Nanos] {
+        &self.context
+    }
+
     /// How decoding starts.
     pub fn start(&self) -> Option<Start> {
         self.start

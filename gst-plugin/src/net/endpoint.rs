@@ -88,6 +88,11 @@ const REFUSALS: [u8; 5] = [40, 42, 46, 49, 116];
 const OTHER_PROTOCOL: u8 = 120;
 
 impl NetError {
+    /// There is nothing of this name.
+    pub(crate) fn unknown(host: &str) -> Self {
+        Self::Name { host: host.to_owned(), error: io::ErrorKind::NotFound.into() }
+    }
+
     /// The two sides hold different tokens, or one of them none.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Handshake { error, .. } if alert(error).is_some_and(|alert| REFUSALS.contains(&alert)))
@@ -177,7 +182,7 @@ pub async fn dial(address: SocketAddr, token: &Token) -> Result<Connection, NetE
 pub async fn addresses(host: &str) -> Result<Vec<SocketAddr>, NetError> {
     let failed = |error| NetError::Name { host: host.to_owned(), error };
     let found: Vec<_> = tokio::net::lookup_host(host).await.map_err(failed)?.collect();
-    if found.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(found) }
+    if found.is_empty() { Err(NetError::unknown(host)) } else { Ok(found) }
 }
 
 /// What comes to a [`Listener`].

@@ -1,0 +1,362 @@
+//! Machines elsewhere that encode for an engine: dialled, or taken in when they join; their lanes are tasks.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quinn::Connection;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::Engine;
+use crate::dispatch::{LaneId, Site};
+use crate::lane::LaneError;
+use crate::net::{self, Arrival, Listener, NetError, Token};
+use crate::remote::site::{self, Formats, Refusal};
+use crate::wire::message::Goodbye;
+
+/// Bytes that may wait in each direction, over all machines.
+const BUDGET: u64 = 256 << 20;
+/// The least that one of them gets.
+const LEAST: u64 = 1 << 20;
+/// Connections that wait to be looked at.
+const MOST_ARRIVALS: usize = 16;
+/// How long is waited before a machine is dialled again, at first and at most.
+const AGAIN: Duration = Duration::from_millis(500);
+const MOST_AGAIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether anyone is there.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long leaving takes at most.
+const LEAVING: Duration = Duration::from_secs(3);
+
+/// Where machines elsewhere are met.
+#[derive(Debug)]
+pub(super) struct Meeting {
+    /// They are dialled there.
+    pub(super) hosts: Vec<String>,
+    /// They join here.
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) token: Token,
+    /// How long work may wait for any of them, where nobody is here to do it.
+    pub(super) timeout: Duration,
+    /// Nobody encodes here.
+    pub(super) are_alone: bool,
+    /// How long an attempt may stand still.
+    pub(super) lane_timeout: Option<Duration>,
+}
+
+/// What there is to say of a machine.
+#[derive(Debug)]
+pub(super) enum News {
+    Listening(SocketAddr),
+    Joined {
+        name: String,
+        address: SocketAddr,
+        slots: u32,
+    },
+    Lost {
+        name: String,
+        why: String,
+    },
+    Refused {
+        name: String,
+        why: String,
+    },
+    /// It could not be reached, or was turned away.
+    NotMet(String),
+    /// Nobody is there to do what is left.
+    Nobody(Duration),
+}
+
+type Tell = Arc<dyn Fn(News) + Send + Sync>;
+
+/// All of them. Leaves when dropped.
+pub(super) struct Sites {
+    runtime: Option<Runtime>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Arc<Engine>,
+    meeting: Meeting,
+    formats: Arc<Formats>,
+    tell: Tell,
+    here: Mutex<BTreeMap<Site, Arc<site::Site>>>,
+    over: CancellationToken,
+}
+
+impl Sites {
+    /// Meets them.
+    pub(super) fn start(engine: Arc<Engine>, meeting: Meeting, tell: Tell) -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("divien-net")
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let listener = {
+            let _entered = runtime.enter();
+            meeting.listen.map(|address| Listener::bind(address, &meeting.token)).transpose()
+        };
+        let listener = listener.map_err(|error| error.to_string())?;
+        let hosts = meeting.hosts.clone();
+        let shared = Arc::new(Shared {
+            engine,
+            meeting,
+            formats: Arc::default(),
+            tell,
+            here: Mutex::default(),
+            over: CancellationToken::new(),
+        });
+        if let Some(listener) = listener {
+            if let Ok(address) = listener.address() {
+                (shared.tell)(News::Listening(address));
+            }
+            let (send, arrivals) = mpsc::channel(MOST_ARRIVALS);
+            runtime.spawn(listener.run(send, shared.over.clone()));
+            runtime.spawn(shared.clone().take(arrivals));
+        }
+        for host in hosts {
+            runtime.spawn(shared.clone().dial_all(host));
+        }
+        runtime.spawn(shared.clone().watch());
+        Ok(Self { runtime: Some(runtime), shared })
+    }
+}
+
+impl Sites {
+    /// What people call a machine that is there.
+    pub(super) fn name(&self, site: Site) -> Option<String> {
+        self.shared.here().get(&site).map(|site| site.hello().name.clone())
+    }
+}
+
+impl Drop for Sites {
+    fn drop(&mut self) {
+        self.shared.over.cancel();
+        let Some(runtime) = self.runtime.take() else { return };
+        let here: Vec<_> = self.shared.here().values().cloned().collect();
+        let is_done = self.shared.engine.is_done();
+        let goodbye =
+            || if is_done { Goodbye::Done } else { Goodbye::Ended("the run ended before all was done".into()) };
+        runtime.block_on(async {
+            let mut leaving = JoinSet::new();
+            for site in here {
+                let goodbye = goodbye();
+                leaving.spawn(async move { site.leave(goodbye).await });
+            }
+            // Whoever does not answer is left all the same.
+            let _ = tokio::time::timeout(LEAVING, leaving.join_all()).await;
+        });
+        runtime.shutdown_timeout(LEAVING);
+    }
+}
+
+impl Shared {
+    fn here(&self) -> MutexGuard<'_, BTreeMap<Site, Arc<site::Site>>> {
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All machines get the same share of what may wait.
+    fn share(&self) {
+        let here = self.here();
+        let share = (BUDGET / (here.len() as u64).max(1)).max(LEAST);
+        here.values().for_each(|site| site.share(share));
+    }
+
+    /// Those who join.
+    async fn take(self: Arc<Self>, mut arrivals: mpsc::Receiver<Arrival>) {
+        let mut sessions = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = self.over.cancelled() => break,
+                Some(arrival) = arrivals.recv() => match arrival {
+                    Arrival::Stranger(error) => (self.tell)(News::NotMet(error.to_string())),
+                    Arrival::Member(connection) => drop(sessions.spawn(self.clone().session(connection))),
+                },
+                Some(_) = sessions.join_next() => {}
+            }
+        }
+        // They end with the run; each is told so.
+        sessions.detach_all();
+    }
+
+    /// Those behind a name.
+    async fn dial_all(self: Arc<Self>, host: String) {
+        let mut tried = JoinSet::new();
+        let mut pause = Pause::default();
+        loop {
+            match net::addresses(&host).await {
+                Ok(addresses) => {
+                    for address in addresses {
+                        tried.spawn(self.clone().dial(address));
+                    }
+                    break;
+                }
+                Err(error) => self.not_met(&mut pause, &error),
+            }
+            if self.waits(pause.next()).await {
+                return;
+            }
+        }
+        tried.join_all().await;
+    }
+
+    fn not_met(&self, pause: &mut Pause, error: &NetError) {
+        let why = error.to_string();
+        if pause.said.as_ref() != Some(&why) {
+            (self.tell)(News::NotMet(why.clone()));
+            pause.said = Some(why);
+        }
+    }
+
+    /// One of them, again and again while it is lost.
+    async fn dial(self: Arc<Self>, address: SocketAddr) {
+        let mut pause = Pause::default();
+        loop {
+            match net::dial(address, &self.meeting.token).await {
+                Ok(connection) => {
+                    if !self.clone().session(connection).await {
+                        return;
+                    }
+                    pause = Pause::default();
+                }
+                Err(error) => {
+                    self.not_met(&mut pause, &error);
+                    // It will not hold another token soon.
+                    if error.is_refusal() || error.is_other_protocol() {
+                        return;
+                    }
+                }
+            }
+            if self.waits(pause.next()).await {
+                return;
+            }
+        }
+    }
+
+    /// True when it is over.
+    async fn waits(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = self.over.cancelled() => true,
+            () = tokio::time::sleep(pause) => false,
+        }
+    }
+
+    /// A machine encodes for us until it is gone. True if it may come back.
+    async fn session(self: Arc<Self>, connection: Connection) -> bool {
+        let address = connection.remote_address();
+        let remote = match site::Site::meet(connection, self.formats.clone()).await {
+            Ok(remote) => remote,
+            Err(refusal) => {
+                (self.tell)(News::NotMet(format!("{address}: {refusal}")));
+                return true;
+            }
+        };
+        let slots = remote.hello().slots;
+        let name = remote.hello().name.clone();
+        let (site, lanes) = self.engine.add_site(slots);
+        self.here().insert(site, remote.clone());
+        self.share();
+        (self.tell)(News::Joined { name: name.clone(), address, slots });
+        let mut working = JoinSet::new();
+        for lane in lanes {
+            working.spawn(self.clone().work(lane, remote.clone()));
+        }
+        let mut refusal = None;
+        loop {
+            tokio::select! {
+                ended = working.join_next() => match ended {
+                    Some(Ok(Some(why))) => {
+                        refusal.get_or_insert(why);
+                        self.engine.close_site(site);
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
+                () = remote.draining.cancelled() => {
+                    self.engine.close_site(site);
+                    while let Some(ended) = working.join_next().await {
+                        refusal = refusal.or(ended.ok().flatten());
+                    }
+                    break;
+                }
+            }
+        }
+        if self.over.is_cancelled() || self.engine.flow().is_err() {
+            // Said goodbye to when all are.
+            return false;
+        }
+        self.here().remove(&site);
+        self.share();
+        if let Some(refusal) = refusal {
+            (self.tell)(News::Refused { name, why: refusal.to_string() });
+            remote.leave(Goodbye::Refused(refusal.to_string())).await;
+            return false;
+        }
+        let is_drained = !remote.is_closed();
+        let why = if is_drained { "it takes no more".to_owned() } else { remote.closed().await };
+        if is_drained {
+            remote.leave(Goodbye::Ended("it was told to stop".into())).await;
+        }
+        (self.tell)(News::Lost { name, why });
+        true
+    }
+
+    /// One lane of it.
+    async fn work(self: Arc<Self>, lane: LaneId, remote: Arc<site::Site>) -> Option<Refusal> {
+        while let Some((chunk, attempt, started)) = self.engine.next_attempt(lane).await {
+            let begun = || self.engine.begun(chunk, lane);
+            let outcome = remote.encode(chunk.0, &attempt, begun, self.meeting.lane_timeout).await;
+            let (outcome, refusal) = match outcome {
+                Ok(outcome) => (outcome, None),
+                Err(refusal) => (Err(LaneError::Lost(refusal.to_string())), Some(refusal)),
+            };
+            let is_lost = matches!(outcome, Err(LaneError::Lost(_)));
+            let engine = self.engine.clone();
+            if refusal.is_some() || is_lost && remote.is_closed() {
+                engine.close_lane(lane);
+            }
+            engine.conclude(lane, (chunk, attempt, started), outcome);
+            if refusal.is_some() {
+                return refusal;
+            }
+        }
+        None
+    }
+
+    /// Ends the run when nobody is there to do it.
+    async fn watch(self: Arc<Self>) {
+        if !self.meeting.are_alone {
+            return;
+        }
+        let mut alone_since = Instant::now();
+        while !self.waits(LOOK).await {
+            if !self.here().is_empty() || !self.engine.has_work() {
+                alone_since = Instant::now();
+            }
+            if alone_since.elapsed() >= self.meeting.timeout {
+                (self.tell)(News::Nobody(self.meeting.timeout));
+                return;
+            }
+        }
+    }
+}
+
+/// Longer each time.
+#[derive(Debug, Default)]
+struct Pause {
+    last: Option<Duration>,
+    said: Option<String>,
+}
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        let next = self.last.map_or(AGAIN, |last| (last * 2).min(MOST_AGAIN));
+        self.last = Some(next);
+        next
+    }
+}

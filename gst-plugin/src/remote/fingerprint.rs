@@ -1,0 +1,125 @@
+//! What a format comes to on this machine: the libraries that take part, and what a short clip becomes with them. Two
+//! machines of which that is equal write the same bytes.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+
+use crate::lane::{Attempt, Budget, ChunkInput, Encoded, FilterSpec, Format, Lane as _, LocalLane, Outlet, Reader};
+use crate::store::{Kept, Store};
+use crate::wire::message::{Fit, Software};
+
+use super::convert::software;
+
+/// Frames of the clip: more than encoders look ahead.
+const FRAMES: u64 = 72;
+/// The clip's size, where the input's own is larger.
+const SIZE: (i32, i32) = (192, 112);
+/// What the clip's frames are made as, and encoded as where the input does not say before it is decoded.
+const USUAL: &str = "I420";
+
+/// What this format comes to here. Takes a while.
+pub(crate) fn fingerprint(format: &Format, id: u32) -> Result<Fit, String> {
+    let decoder = format.decoder.as_ref().map(|decoder| decoder.name());
+    let filters = format.filter.elements().map_err(|error| error.to_string())?;
+    let filters: Vec<String> = filters.iter().filter_map(ElementExt::factory).map(|f| f.name().to_string()).collect();
+    let encoder = format.encoder.factory_name();
+    let elements = decoder.iter().chain(&filters).map(String::as_str).chain([encoder.as_str(), "videoconvert"]);
+    let mut software = software(elements);
+    software.dedup();
+    software.push(Software { name: "divien".into(), version: env!("CARGO_PKG_VERSION").into() });
+    Ok(Fit { format: id, software, digest: digest(format)? })
+}
+
+/// The hash of what the encoder makes of the clip, with the filters left out: they are known by their versions.
+fn digest(format: &Format) -> Result<[u8; 32], String> {
+    let (caps, filter) = clip(format);
+    let info = gst_video::VideoInfo::from_caps(&caps).map_err(|error| format!("{caps}: {error}"))?;
+    let input = Arc::new(ChunkInput::default());
+    let budget = Budget::new(u64::MAX);
+    let step = gst::ClockTime::from_mseconds(40);
+    let mut noise = Noise(1);
+    for number in 0..FRAMES {
+        let mut frame = gst::Buffer::from_mut_slice(picture(info.size(), number, &mut noise));
+        if let Some(fields) = frame.get_mut() {
+            fields.set_pts(step * number);
+            fields.set_duration(step);
+        }
+        input.push(frame, budget.count(0));
+    }
+    input.end();
+    let short = Format {
+        encoder: format.encoder.clone(),
+        input: caps,
+        decoder: None,
+        filter: FilterSpec::parse(&filter).map_err(|error| error.to_string())?,
+        frame_caps: format.frame_caps.clone(),
+        output: format.encoder.output_caps(),
+    };
+    let attempt = Attempt {
+        format: Arc::new(short),
+        input: Arc::new(Reader::new(input)),
+        wanted: None,
+        cancel: Arc::default(),
+        progress: Arc::default(),
+        result: Outlet::Store(Store::new(u64::MAX)),
+    };
+    let encoded = LocalLane.encode(&attempt).map_err(|error| error.to_string())?;
+    hash(&encoded).map_err(|error| error.to_string())
+}
+
+fn hash(encoded: &Encoded) -> std::io::Result<[u8; 32]> {
+    let mut hash = blake3::Hasher::new();
+    for unit in encoded.units.iter().map(Kept::unit) {
+        let unit = unit?;
+        let bytes = unit.map_readable().map_err(std::io::Error::other)?;
+        hash.update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
+    }
+    Ok(*hash.finalize().as_bytes())
+}
+
+/// Small frames, and what brings them into the format that the input has, as far as that is known.
+fn clip(format: &Format) -> (gst::Caps, String) {
+    let input = format.input.structure(0);
+    let field = |name: &str| input.and_then(|fields| fields.get::<i32>(name).ok());
+    let side = |name: &str, most: i32| field(name).map_or(most, |side| if side <= 2 * most { side } else { most });
+    let pixels = input.and_then(|fields| fields.get::<&str>("format").ok());
+    // What parsers say of coded video.
+    let chroma = input.and_then(|fields| fields.get::<&str>("chroma-format").ok());
+    let depth = input.and_then(|fields| fields.get::<u32>("bit-depth-luma").ok());
+    let of_coded = match (chroma, depth) {
+        (Some("4:2:2"), Some(10)) => "I422_10LE",
+        (Some("4:4:4"), Some(10)) => "Y444_10LE",
+        (_, Some(10)) => "I420_10LE",
+        (Some("4:2:2"), _) => "Y42B",
+        (Some("4:4:4"), _) => "Y444",
+        _ => USUAL,
+    };
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", USUAL)
+        .field("width", side("width", SIZE.0))
+        .field("height", side("height", SIZE.1))
+        .field("framerate", gst::Fraction::new(25, 1))
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .field("interlace-mode", "progressive")
+        .build();
+    (caps, format!("videoconvert ! video/x-raw,format={}", pixels.unwrap_or(of_coded)))
+}
+
+/// Shades that move, with noise on them: something to predict, and something that cannot be.
+fn picture(size: usize, number: u64, noise: &mut Noise) -> Vec<u8> {
+    let shade = |at: usize| (at as u64 / 3 + number * 5) as u8 & 0x3f;
+    (0..size).map(|at| 64 + shade(at) + (noise.next() & 7)).collect()
+}
+
+/// Numbers that look like chance and are the same everywhere (xorshift64, Marsaglia 2003).
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u8 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u8
+    }
+}

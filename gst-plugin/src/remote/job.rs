@@ -1,0 +1,270 @@
+//! An attempt, as the worker sees it: units come, an encoder of this machine takes them, its units leave.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quinn::{RecvStream, SendStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::convert::{from_wire, to_wire};
+use super::link::{self, BROKEN, LinkError, OVER};
+use crate::lane::{
+    Attempt, Budget, ChunkInput, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet, Progress, Reader,
+};
+use crate::wire::message::{self, Begin, Blame, Done, Failed, Head};
+use crate::wire::{Inputs, Message, ProtocolError, Tally, Work};
+
+/// How often the other side is told how far it is.
+const TELLING: Duration = Duration::from_millis(500);
+/// Results that wait for the network; the encoder waits when they are more.
+const MOST_LEAVING: usize = 16;
+
+/// What all attempts of a session share.
+pub(super) struct Slots {
+    pub(super) free: Semaphore,
+    /// Bytes of inputs that may wait, for each attempt.
+    pub(super) most: u64,
+}
+
+/// How it went.
+pub(super) struct Outcome {
+    pub(super) chunk: u64,
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+    pub(super) time: Duration,
+    /// Why there is no result; `None` within where it was called off.
+    pub(super) failed: Option<Option<String>>,
+}
+
+/// Does what the streams of an attempt ask for. `None` where nothing was asked.
+pub(super) async fn attempt(
+    (mut send, mut receive): (SendStream, RecvStream),
+    slots: Arc<Slots>,
+    formats: impl Fn(u32) -> Option<Arc<Format>>,
+) -> Option<Outcome> {
+    let mut inputs = Inputs::default();
+    let begin = match begin(&mut receive, &mut inputs).await {
+        Ok(begin) => begin,
+        Err(_) => {
+            refuse(&mut send, &mut receive);
+            return None;
+        }
+    };
+    let chunk = begin.chunk;
+    let started = Instant::now();
+    let progress = Arc::<Progress>::default();
+    let outcome = match formats(begin.format) {
+        None => Err(LaneError::Start("its format was not asked for".into())),
+        Some(format) => work((&mut send, &mut receive), inputs, &slots, format, begin, &progress).await,
+    };
+    let failed = match outcome {
+        Ok(()) => None,
+        Err(LaneError::Cancelled | LaneError::Lost(_)) => {
+            refuse(&mut send, &mut receive);
+            Some(None)
+        }
+        Err(LaneError::Elsewhere(why)) => {
+            // What came was damaged.
+            let _ = (send.reset(BROKEN), receive.stop(BROKEN));
+            Some(Some(why))
+        }
+        Err(error) => {
+            let failed = Failed { blame: Blame::Chunk, reason: error.to_string() };
+            // Both fail where nobody listens any more.
+            let _ = link::send(&mut send, &Message::Failed(failed)).await;
+            let _ = (send.finish(), receive.stop(OVER));
+            Some(Some(error.to_string()))
+        }
+    };
+    let (frames, bytes) = (progress.frames(), progress.bytes());
+    Some(Outcome { chunk, frames, bytes, time: started.elapsed(), failed })
+}
+
+fn refuse(send: &mut SendStream, receive: &mut RecvStream) {
+    // Fail where the other side has ended them.
+    let _ = (send.reset(OVER), receive.stop(OVER));
+}
+
+async fn begin(receive: &mut RecvStream, inputs: &mut Inputs) -> Result<Begin, LinkError> {
+    loop {
+        match inputs.next_message()? {
+            Some(Work::Begin(begin)) => return Ok(begin),
+            Some(_) => return Err(LinkError::Left),
+            None => inputs.push(link::piece(receive).await?.ok_or(LinkError::Left)?),
+        }
+    }
+}
+
+async fn work(
+    (send, receive): (&mut SendStream, &mut RecvStream),
+    inputs: Inputs,
+    slots: &Slots,
+    format: Arc<Format>,
+    begin: Begin,
+    progress: &Arc<Progress>,
+) -> Result<(), LaneError> {
+    let input = Arc::<ChunkInput>::default();
+    let (leave, leaving) = mpsc::channel(MOST_LEAVING);
+    let attempt = Attempt {
+        format,
+        input: Arc::new(Reader::new(input.clone())),
+        wanted: begin.wanted.map(|wanted| Arc::new(wanted.into())),
+        cancel: Arc::default(),
+        progress: progress.clone(),
+        result: Outlet::Leave(Arc::new(move |made| leave.blocking_send(made).is_ok())),
+    };
+    let stopped = send.stopped();
+    let watching = async {
+        let taking = take_all(receive, inputs, &input, slots.most, attempt.wanted.is_none());
+        tokio::pin!(taking, stopped);
+        tokio::select! {
+            taken = &mut taking => match taken {
+                Ok(()) => {}
+                Err(error) => return error,
+            },
+            _ = &mut stopped => return LaneError::Cancelled,
+        }
+        match stopped.await {
+            Ok(_) => LaneError::Cancelled,
+            Err(error) => LaneError::Lost(error.to_string()),
+        }
+    };
+    let giving = encode(send, slots, &attempt, leaving);
+    tokio::pin!(giving);
+    let outcome = tokio::select! {
+        biased;
+        given = &mut giving => given,
+        error = watching => {
+            attempt.cancel.cancel();
+            // Nothing of it is left running after this.
+            giving.await.and(Err(error))
+        }
+    };
+    input.cancel();
+    outcome
+}
+
+/// Takes the units as they come, no more of them than may wait.
+async fn take_all(
+    receive: &mut RecvStream,
+    mut inputs: Inputs,
+    input: &Arc<ChunkInput>,
+    most: u64,
+    are_pictures: bool,
+) -> Result<(), LaneError> {
+    let budget = Budget::new(most);
+    loop {
+        match inputs.next_message() {
+            Ok(Some(Work::Unit(unit, media))) => {
+                let bytes = media.len() as u64;
+                let buffer = from_wire(unit, media, are_pictures).map_err(|e| LaneError::Elsewhere(e.to_string()))?;
+                let Ok(share) = budget.reserve_async(bytes).await else { return Err(LaneError::Cancelled) };
+                input.push(buffer, share);
+            }
+            Ok(Some(Work::End)) => {
+                input.end();
+                return Ok(());
+            }
+            Ok(Some(Work::Begin(_))) => return Err(LaneError::Elsewhere("it begins twice".into())),
+            Ok(None) => match link::piece(receive).await {
+                Ok(Some(piece)) => inputs.push(piece),
+                Ok(None) => return Err(LaneError::Elsewhere(ProtocolError::Early.to_string())),
+                Err(error) => return Err(LaneError::Lost(error.to_string())),
+            },
+            Err(error) => return Err(LaneError::Elsewhere(error.to_string())),
+        }
+    }
+}
+
+/// Encodes once there is a slot, and sends what comes of it.
+async fn encode(
+    send: &mut SendStream,
+    slots: &Slots,
+    attempt: &Attempt,
+    mut leaving: mpsc::Receiver<Made>,
+) -> Result<(), LaneError> {
+    let called_off = CancellationToken::new();
+    attempt.cancel.on_cancel({
+        let called_off = called_off.clone();
+        move || called_off.cancel()
+    });
+    let _slot = tokio::select! {
+        slot = slots.free.acquire() => slot.map_err(|_| LaneError::Cancelled)?,
+        () = called_off.cancelled() => return Err(LaneError::Cancelled),
+    };
+    let job = attempt.clone();
+    let encoding = tokio::task::spawn_blocking(move || LocalLane.encode(&job));
+    tokio::pin!(encoding);
+    let mut out = Leaving { send, tally: Tally::default(), is_first: true };
+    let relayed = loop {
+        let sent = tokio::select! {
+            biased;
+            Some(made) = leaving.recv() => out.unit(made).await,
+            ended = &mut encoding => break Ok(ended.unwrap_or(Err(LaneError::Panicked))),
+            () = tokio::time::sleep(TELLING) => out.progress(attempt).await,
+        };
+        if let Err(error) = sent {
+            break Err(error);
+        }
+    };
+    let encoded = match relayed {
+        Ok(encoded) => encoded?,
+        Err(error) => {
+            attempt.cancel.cancel();
+            drop(leaving);
+            // Nothing of it is left running after this.
+            let _ = encoding.await;
+            return Err(lost(error));
+        }
+    };
+    while let Ok(made) = leaving.try_recv() {
+        out.unit(made).await.map_err(lost)?;
+    }
+    out.done(attempt, encoded).await.map_err(lost)
+}
+
+fn lost(error: LinkError) -> LaneError {
+    LaneError::Lost(error.to_string())
+}
+
+/// A result on its way.
+struct Leaving<'a> {
+    send: &'a mut SendStream,
+    tally: Tally,
+    is_first: bool,
+}
+
+impl Leaving<'_> {
+    async fn progress(&mut self, attempt: &Attempt) -> Result<(), LinkError> {
+        let frames = attempt.progress.frames();
+        link::send(self.send, &Message::Progress(message::Progress { frames })).await
+    }
+
+    async fn unit(&mut self, made: Made) -> Result<(), LinkError> {
+        if std::mem::take(&mut self.is_first) {
+            let head = Head { caps: made.caps.to_string(), segment_start: made.segment_start };
+            link::send(self.send, &Message::Head(head)).await?;
+        }
+        // What cannot be read cannot be sent either.
+        let (unit, media) = to_wire(made.unit).map_err(|_| LinkError::Left)?;
+        let pieces = Message::Unit(unit, media).write()?;
+        self.tally.add(&pieces);
+        link::write(self.send, pieces).await
+    }
+
+    async fn done(&mut self, attempt: &Attempt, encoded: Encoded) -> Result<(), LinkError> {
+        let done = Done {
+            tally: self.tally.count(),
+            frames: attempt.progress.frames(),
+            tags: encoded.tags.map(|tags| tags.to_string()),
+            lost: encoded.lost.into(),
+        };
+        link::send(self.send, &Message::Done(done)).await?;
+        // Fails only where the other side has stopped it.
+        let _ = self.send.finish();
+        // What is not there yet when the connection ends would be lost.
+        let _ = self.send.stopped().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! Messages on streams of QUIC.
+
+use bytes::Bytes;
+use quinn::{RecvStream, SendStream, VarInt};
+use thiserror::Error;
+
+use crate::wire::{Message, MessageError, ProtocolError};
+
+/// The most that is taken off a stream at once.
+const PIECE: usize = 1 << 20;
+/// What streams and connections are ended with that nobody needs any more.
+pub(crate) const OVER: VarInt = VarInt::from_u32(0);
+/// The same where the other side did not keep to the protocol.
+pub(crate) const BROKEN: VarInt = VarInt::from_u32(1);
+
+/// Why nothing comes any more.
+#[derive(Debug, Error)]
+pub(crate) enum LinkError {
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error("{0}")]
+    Read(#[from] quinn::ReadError),
+    #[error("{0}")]
+    Write(#[from] quinn::WriteError),
+    #[error("{0}")]
+    Connection(#[from] quinn::ConnectionError),
+    #[error("nothing was heard in time")]
+    Late,
+    #[error("it left")]
+    Left,
+}
+
+/// Sends a message; waits while the other side is slow.
+pub(crate) async fn send(stream: &mut SendStream, message: &Message) -> Result<(), LinkError> {
+    write(stream, message.write()?).await
+}
+
+/// The same for one whose bytes are there already.
+pub(crate) async fn write(stream: &mut SendStream, mut pieces: Vec<Bytes>) -> Result<(), LinkError> {
+    Ok(stream.write_all_chunks(&mut pieces).await?)
+}
+
+/// What comes next; `None` at the end.
+pub(crate) async fn piece(stream: &mut RecvStream) -> Result<Option<Bytes>, LinkError> {
+    Ok(stream.read_chunk(PIECE, true).await?.map(|chunk| chunk.bytes))
+}

@@ -1,0 +1,461 @@
+//! A machine elsewhere, as the one with the chunks sees it: who it is, whether it may encode, and attempts at chunks there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use thiserror::Error;
+use tokio::sync::{Mutex, Notify, OnceCell, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::convert::{format_to_wire, from_wire, tags, to_wire};
+use super::fingerprint::fingerprint;
+use super::link::{self, BROKEN, LinkError, OVER};
+use crate::lane::{Attempt, Encoded, Format, LaneError, Lost, Next, Outlet};
+use crate::wire::message::{self, Begin, End, Fit, Goodbye, Hello, Software, Unfit, Welcome};
+use crate::wire::{Control, Message, Output, Received, Results, Tally};
+
+/// How long a member of the fleet may take to say who it is.
+const GREETING: Duration = Duration::from_secs(5);
+/// How long it may take over a format: it encodes a short clip.
+const FITTING: Duration = Duration::from_secs(120);
+/// How long its leaving may take.
+const PARTING: Duration = Duration::from_secs(2);
+/// More slots than any machine has.
+const MOST_SLOTS: u32 = 1024;
+/// A result that is larger than so many times its frames is none.
+const MOST_UNITS_A_FRAME: u64 = 4;
+const MOST_UNITS_BESIDE: u64 = 64;
+
+/// Why a machine does not encode for us.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Refusal {
+    #[error("it did not say who it is: {0}")]
+    Greeting(String),
+    #[error("it cannot do this: {0}")]
+    Unfit(String),
+    #[error("it would write other bytes: it has {theirs}, and this machine {own}")]
+    Versions { theirs: String, own: String },
+    #[error("it writes other bytes than this machine, though both have {0}")]
+    Bytes(String),
+}
+
+/// The formats of a run, and what they come to on this machine.
+#[derive(Debug, Default)]
+pub(crate) struct Formats {
+    all: std::sync::Mutex<Vec<Arc<Own>>>,
+}
+
+#[derive(Debug)]
+struct Own {
+    wire: message::Format,
+    format: Arc<Format>,
+    fit: OnceCell<Result<Fit, String>>,
+}
+
+impl Formats {
+    fn of(&self, format: &Arc<Format>) -> Arc<Own> {
+        let mut all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(own) = all.iter().find(|own| Arc::ptr_eq(&own.format, format)) {
+            return own.clone();
+        }
+        let id = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let wire = format_to_wire(format, id);
+        let same = |own: &&Arc<Own>| message::Format { id, ..own.wire.clone() } == wire;
+        if let Some(own) = all.iter().find(same) {
+            return own.clone();
+        }
+        let own = Arc::new(Own { wire, format: format.clone(), fit: OnceCell::new() });
+        all.push(own.clone());
+        own
+    }
+}
+
+impl Own {
+    /// What it comes to here; found out once.
+    async fn fit(&self) -> Result<&Fit, String> {
+        let find = || async {
+            let (format, id) = (self.format.clone(), self.wire.id);
+            let found = tokio::task::spawn_blocking(move || fingerprint(&format, id)).await;
+            found.unwrap_or_else(|error| Err(error.to_string()))
+        };
+        self.fit.get_or_init(find).await.as_ref().map_err(Clone::clone)
+    }
+}
+
+type Answer = Result<Fit, Unfit>;
+
+/// A machine that has said who it is.
+#[derive(Debug)]
+pub(crate) struct Site {
+    connection: Connection,
+    hello: Hello,
+    control: Mutex<SendStream>,
+    /// Answers that are waited for.
+    asked: mpsc::UnboundedSender<(u32, oneshot::Sender<Answer>)>,
+    formats: Arc<Formats>,
+    fits: Mutex<HashMap<u32, Result<(), Refusal>>>,
+    /// It takes no more chunks, by its own word or since it is gone.
+    pub(crate) draining: CancellationToken,
+}
+
+impl Site {
+    /// Hears who is there, and takes it in.
+    pub(crate) async fn meet(connection: Connection, formats: Arc<Formats>) -> Result<Arc<Self>, Refusal> {
+        let failed = |error: LinkError| Refusal::Greeting(error.to_string());
+        let greet = async {
+            let (mut send, mut receive) = connection.accept_bi().await?;
+            let mut control = Control::of_coordinator();
+            let (hello, minor) = loop {
+                match control.next_message().map_err(LinkError::from)? {
+                    Some(Received::Hello(hello, minor)) => break (hello, minor),
+                    Some(_) => return Err(LinkError::Left),
+                    None => control.push(link::piece(&mut receive).await?.ok_or(LinkError::Left)?),
+                }
+            };
+            link::send(&mut send, &Message::Welcome(Welcome { minor })).await?;
+            Ok((send, receive, control, hello))
+        };
+        let (send, receive, control, mut hello) =
+            timeout(GREETING, greet).await.unwrap_or(Err(LinkError::Late)).map_err(failed)?;
+        hello.slots = hello.slots.clamp(1, MOST_SLOTS);
+        hello.name.retain(|c| !c.is_control());
+        hello.name.truncate(hello.name.char_indices().nth(64).map_or(hello.name.len(), |(at, _)| at));
+        // Nothing else is opened towards us.
+        connection.set_max_concurrent_bi_streams(VarInt::from_u32(0));
+        let (asked, answers) = mpsc::unbounded_channel();
+        let draining = CancellationToken::new();
+        tokio::spawn(listen(connection.clone(), receive, control, answers, draining.clone()));
+        let (control, fits) = (Mutex::new(send), Mutex::default());
+        Ok(Arc::new(Self { connection, hello, control, asked, formats, fits, draining }))
+    }
+
+    /// What it said of itself.
+    pub(crate) fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// So much may wait in each direction, in bytes.
+    pub(crate) fn share(&self, bytes: u64) {
+        let window = VarInt::from_u64(bytes).unwrap_or(VarInt::MAX);
+        self.connection.set_receive_window(window);
+        self.connection.set_send_window(bytes);
+    }
+
+    /// Whether it may encode this; asked once.
+    async fn fits(&self, own: &Own) -> Result<Result<(), Refusal>, LinkError> {
+        let mut fits = self.fits.lock().await;
+        if let Some(known) = fits.get(&own.wire.id) {
+            return Ok(known.clone());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.asked.send((own.wire.id, answer)).map_err(|_| LinkError::Left)?;
+        link::send(&mut *self.control.lock().await, &Message::Format(own.wire.clone())).await?;
+        let here = own.fit().await;
+        let there = timeout(FITTING, answered).await.map_err(|_| LinkError::Late)?.map_err(|_| LinkError::Left)?;
+        let verdict = match (here, there) {
+            (_, Err(unfit)) => Err(Refusal::Unfit(unfit.reason)),
+            (Err(why), Ok(_)) => Err(Refusal::Unfit(format!("nor can this machine: {why}"))),
+            (Ok(here), Ok(there)) => compare(here, &there),
+        };
+        fits.insert(own.wire.id, verdict.clone());
+        Ok(verdict)
+    }
+
+    /// Makes an attempt there. `begun` is called when an encoder has begun with it; `wait` is how long nothing may move
+    /// from then on.
+    pub(crate) async fn encode(
+        &self,
+        chunk: u64,
+        attempt: &Attempt,
+        begun: impl Fn(),
+        wait: Option<Duration>,
+    ) -> Result<Result<Encoded, LaneError>, Refusal> {
+        let own = self.formats.of(&attempt.format);
+        let cancelled = cancelled(attempt);
+        let fits = tokio::select! {
+            fits = self.fits(&own) => fits,
+            () = cancelled.notified() => return Ok(Err(LaneError::Cancelled)),
+        };
+        match fits {
+            Ok(verdict) => verdict?,
+            Err(error) => return Ok(Err(LaneError::Lost(error.to_string()))),
+        }
+        let (mut send, mut receive) = match self.connection.open_bi().await {
+            Ok(streams) => streams,
+            Err(error) => return Ok(Err(LaneError::Lost(error.to_string()))),
+        };
+        let begin = Begin { chunk, format: own.wire.id, wanted: attempt.wanted.as_deref().map(message::Wanted::from) };
+        let moved = Notify::new();
+        let outcome = {
+            let mut coming = Coming::new(attempt, &moved, &begun);
+            let sending = send_all(&mut send, begin, attempt, &moved);
+            let receiving = coming.receive(&mut receive);
+            tokio::pin!(sending, receiving);
+            let mut is_sent = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = cancelled.notified() => break Err(LaneError::Cancelled),
+                    outcome = &mut receiving => break outcome,
+                    sent = &mut sending, if !is_sent => match sent {
+                        // Why it takes no more comes the other way.
+                        Ok(()) | Err(Sending::Link(_)) => is_sent = true,
+                        Err(Sending::Input(error)) => break Err(error),
+                    },
+                    () = stalled(&moved, wait), if wait.is_some() => {
+                        let seconds = wait.map_or(0, |wait| wait.as_secs());
+                        break Err(LaneError::Elsewhere(format!("nothing moved for {seconds} s")));
+                    }
+                }
+            }
+        };
+        if outcome.is_err() {
+            // Fails where the stream is over already.
+            let _ = (send.reset(OVER), receive.stop(OVER));
+        }
+        Ok(outcome)
+    }
+
+    /// Parts from it.
+    pub(crate) async fn leave(&self, goodbye: Goodbye) {
+        let part = async {
+            let mut control = self.control.lock().await;
+            // It may be gone already.
+            let said = link::send(&mut control, &Message::Goodbye(goodbye)).await;
+            if said.is_ok() && control.finish().is_ok() {
+                self.connection.closed().await;
+            }
+        };
+        // Whoever does not answer is left all the same.
+        let _ = timeout(PARTING, part).await;
+        self.connection.close(OVER, b"");
+    }
+
+    /// It is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.connection.close_reason().is_some()
+    }
+
+    /// Waits until it is gone; says why.
+    pub(crate) async fn closed(&self) -> String {
+        match self.connection.closed().await {
+            quinn::ConnectionError::TimedOut => "it does not answer any more".into(),
+            quinn::ConnectionError::ApplicationClosed(close) if close.error_code == OVER => "it left".into(),
+            error => error.to_string(),
+        }
+    }
+}
+
+fn compare(here: &Fit, there: &Fit) -> Result<(), Refusal> {
+    let named = |software: &[Software]| {
+        software.iter().map(|s| format!("{} of {}", s.name, s.version)).collect::<Vec<_>>().join(", ")
+    };
+    let differing = |one: &[Software], other: &[Software]| {
+        named(&one.iter().filter(|s| !other.contains(s)).cloned().collect::<Vec<_>>())
+    };
+    if here.software != there.software {
+        let (theirs, own) = (differing(&there.software, &here.software), differing(&here.software, &there.software));
+        return Err(Refusal::Versions { theirs, own });
+    }
+    if here.digest != there.digest { Err(Refusal::Bytes(named(&here.software))) } else { Ok(()) }
+}
+
+/// Reads what a worker says beside its results.
+async fn listen(
+    connection: Connection,
+    mut receive: RecvStream,
+    mut control: Control,
+    mut asked: mpsc::UnboundedReceiver<(u32, oneshot::Sender<Answer>)>,
+    draining: CancellationToken,
+) {
+    let mut open = HashMap::new();
+    let ended = loop {
+        while let Ok((format, answer)) = asked.try_recv() {
+            control.ask(format);
+            open.insert(format, answer);
+        }
+        match control.next_message() {
+            Ok(None) => {}
+            Ok(Some(received)) => {
+                let answer = match received {
+                    Received::Fit(fit) => Some((fit.format, Ok(fit))),
+                    Received::Unfit(unfit) => Some((unfit.format, Err(unfit))),
+                    Received::Drain => {
+                        draining.cancel();
+                        None
+                    }
+                    _ => None,
+                };
+                if let Some((format, answer)) = answer
+                    && let Some(waiting) = open.remove(&format)
+                {
+                    // Whoever asked may have been called off.
+                    let _ = waiting.send(answer);
+                }
+                continue;
+            }
+            Err(error) => break Err(error.to_string()),
+        }
+        tokio::select! {
+            // What is asked is known before it can be answered.
+            biased;
+            Some((format, answer)) = asked.recv() => {
+                control.ask(format);
+                open.insert(format, answer);
+            }
+            piece = link::piece(&mut receive) => match piece {
+                Ok(Some(piece)) => control.push(piece),
+                Ok(None) | Err(_) => break Ok(()),
+            },
+        }
+    };
+    draining.cancel();
+    match ended {
+        Err(why) => connection.close(BROKEN, why.as_bytes()),
+        Ok(()) => connection.close(OVER, b""),
+    }
+}
+
+/// Wakes when the attempt is called off.
+fn cancelled(attempt: &Attempt) -> Arc<Notify> {
+    let told = Arc::new(Notify::new());
+    let (tell, input) = (told.clone(), attempt.input.clone());
+    attempt.cancel.on_cancel(move || {
+        tell.notify_one();
+        input.cancel();
+    });
+    told
+}
+
+/// Returns once nothing has moved for so long.
+async fn stalled(moved: &Notify, wait: Option<Duration>) {
+    let wait = wait.unwrap_or(Duration::MAX);
+    while timeout(wait, moved.notified()).await.is_ok() {}
+}
+
+enum Sending {
+    Link(#[expect(dead_code, reason = "what the other side says is told instead")] LinkError),
+    Input(LaneError),
+}
+
+impl From<LinkError> for Sending {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
+    }
+}
+
+async fn send_all(send: &mut SendStream, begin: Begin, attempt: &Attempt, moved: &Notify) -> Result<(), Sending> {
+    let mut tally = Tally::default();
+    link::send(send, &Message::Begin(begin)).await?;
+    loop {
+        let buffer = match attempt.input.next_async().await {
+            Next::Frame(buffer) => buffer,
+            Next::End => break,
+            Next::Cancelled => return Err(Sending::Input(LaneError::Cancelled)),
+            Next::Unreadable(error) => {
+                return Err(Sending::Input(LaneError::Start(format!(
+                    "a frame cannot be read where it waited: {error}"
+                ))));
+            }
+        };
+        let (unit, media) = to_wire(buffer).map_err(|e| Sending::Input(LaneError::Start(e.to_string())))?;
+        let pieces = Message::Unit(unit, media).write().map_err(LinkError::from)?;
+        tally.add(&pieces);
+        link::write(send, pieces).await?;
+        moved.notify_one();
+    }
+    link::send(send, &Message::End(End { tally: tally.count() })).await?;
+    // Fails only where the other side has stopped it.
+    let _ = send.finish();
+    Ok(())
+}
+
+/// A result as it comes.
+struct Coming<'a, F> {
+    attempt: &'a Attempt,
+    moved: &'a Notify,
+    begun: &'a F,
+    results: Results,
+    encoded: Encoded,
+}
+
+impl<'a, F: Fn()> Coming<'a, F> {
+    fn new(attempt: &'a Attempt, moved: &'a Notify, begun: &'a F) -> Self {
+        Self { attempt, moved, begun, results: Results::default(), encoded: empty() }
+    }
+
+    async fn receive(&mut self, receive: &mut RecvStream) -> Result<Encoded, LaneError> {
+        let wrong = |error: &dyn std::fmt::Display| LaneError::Elsewhere(error.to_string());
+        loop {
+            match self.results.next_message().map_err(|error| wrong(&error))? {
+                Some(output) => {
+                    self.moved.notify_one();
+                    if self.take(output)? {
+                        break;
+                    }
+                }
+                None => match link::piece(receive).await {
+                    Ok(Some(piece)) => self.results.push(piece),
+                    Ok(None) => return Err(wrong(&"it ended the result too early")),
+                    Err(LinkError::Read(quinn::ReadError::Reset(code))) if code == BROKEN => {
+                        return Err(wrong(&"what came there was damaged"));
+                    }
+                    Err(error) => return Err(LaneError::Lost(error.to_string())),
+                },
+            }
+        }
+        Ok(std::mem::replace(&mut self.encoded, empty()))
+    }
+
+    /// True when the result is whole.
+    fn take(&mut self, output: Output) -> Result<bool, LaneError> {
+        let wrong = LaneError::Elsewhere;
+        let progress = &self.attempt.progress;
+        match output {
+            Output::Head(head) => {
+                let caps =
+                    head.caps.parse().map_err(|_| wrong(format!("its result is of no known kind: {}", head.caps)))?;
+                (self.encoded.caps, self.encoded.segment_start) = (caps, head.segment_start);
+            }
+            Output::Progress(made) => {
+                progress.has_taken(made.frames);
+                (self.begun)();
+            }
+            Output::Unit(unit, media) => {
+                let unit = from_wire(unit, media, false).map_err(|error| wrong(error.to_string()))?;
+                let delta = unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
+                let is_image = self.encoded.caps.structure(0).is_some_and(|s| s.name().starts_with("image/"));
+                let is_first = self.encoded.units.is_empty();
+                if is_first && delta && !is_image {
+                    return Err(wrong("its first unit is no key frame".into()));
+                }
+                if let Some(wanted) = &self.attempt.wanted
+                    && progress.units() > wanted.frames() * MOST_UNITS_A_FRAME + MOST_UNITS_BESIDE
+                {
+                    return Err(wrong(format!("it sends more units than {} frames can have", wanted.frames())));
+                }
+                progress.add_unit(unit.size());
+                let Outlet::Store(store) = &self.attempt.result else { return Err(LaneError::Panicked) };
+                let kept = tokio::task::block_in_place(|| store.keep(unit));
+                let kept = kept.map_err(|error| LaneError::Start(format!("the result cannot be kept: {error}")))?;
+                self.encoded.units.push(kept);
+            }
+            Output::Done(done) => {
+                let tags = done.tags.map(|text| tags(&text).ok_or_else(|| wrong("its tags make no sense".into())));
+                (self.encoded.tags, self.encoded.lost) = (tags.transpose()?, done.lost.into());
+                progress.has_taken(done.frames);
+                progress.end();
+                return Ok(true);
+            }
+            Output::Failed(failed) => return Err(wrong(failed.reason)),
+        }
+        Ok(false)
+    }
+}
+
+fn empty() -> Encoded {
+    Encoded { caps: gst::Caps::new_empty(), units: Vec::new(), segment_start: 0, tags: None, lost: Lost::default() }
+}

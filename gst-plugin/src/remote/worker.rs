@@ -1,0 +1,398 @@
+//! A worker: encodes chunks for whoever holds the same token.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::convert::format_from_wire;
+use super::fingerprint::fingerprint;
+use super::job::{self, Outcome, Slots};
+use super::link::{self, LinkError, OVER};
+use crate::lane::Format;
+use crate::net::{self, Arrival, Listener, NetError, Token};
+use crate::wire::message::{self, Goodbye, Hello, Software, Unfit};
+use crate::wire::{Control, MINOR, Message, Received};
+
+/// Connections that wait to be looked at.
+const MOST_ARRIVALS: usize = 16;
+/// How long a coordinator may take to answer.
+const GREETING: Duration = Duration::from_secs(10);
+/// How long it waits before it dials again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// What one coordinator may have on its way here, in bytes.
+const MOST_WINDOW: u64 = 256 << 20;
+
+/// What a worker is.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// What people call it.
+    pub name: String,
+    /// So many chunks are encoded at once.
+    pub slots: u32,
+    /// Bytes of inputs that may wait for their encoders, all together.
+    pub memory: u64,
+    /// The fleet's secret.
+    pub token: Token,
+    /// How long chunks that are begun may take once it drains.
+    pub drain_timeout: Duration,
+    /// It ends with its first session.
+    pub once: bool,
+}
+
+/// How it meets those who have chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// They dial it here.
+    Listen(SocketAddr),
+    /// It dials this `host:port`, and gives up when nobody has answered for so long.
+    Join(String, Duration),
+}
+
+/// What it has to say on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// It can be reached here.
+    Listening(SocketAddr),
+    /// It works for this one now.
+    Met(SocketAddr),
+    /// This one was turned away, or could not be reached; it goes on.
+    NotMet(String),
+    /// A chunk is over.
+    Chunk {
+        /// Whose it is.
+        peer: SocketAddr,
+        /// Its number there.
+        chunk: u64,
+        /// Frames that were encoded.
+        frames: u64,
+        /// Bytes of the result.
+        bytes: u64,
+        /// How long it took.
+        time: Duration,
+        /// Why there is no result.
+        failed: Option<String>,
+    },
+    /// It takes no more chunks.
+    Draining,
+    /// A session is over, and why.
+    Left(SocketAddr, String),
+}
+
+/// Why it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The coordinator said that all is done.
+    Done,
+    /// The coordinator left otherwise, and said so.
+    Unfinished(String),
+    /// It was told to drain.
+    Drained,
+    /// Nobody could be reached in time.
+    NoCoordinator(String),
+    /// It holds another token.
+    Refused(String),
+    /// It is not what the coordinator needs, or speaks another version.
+    Unfit(String),
+}
+
+/// Two ways to stop it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// It takes no more chunks, and ends when those it has are done.
+    pub drain: CancellationToken,
+    /// It ends at once.
+    pub now: CancellationToken,
+}
+
+/// Works until it is told to stop, or its one session is over. GStreamer has to be initialised.
+///
+/// # Errors
+/// It cannot listen.
+pub async fn run(
+    worker: Worker,
+    place: Place,
+    stop: Stop,
+    report: impl Fn(Report) + Send + Sync + 'static,
+) -> Result<Ended, NetError> {
+    let told = Arc::new(Told { worker, stop, report: Box::new(report) });
+    match place {
+        Place::Listen(address) => listen(told, address).await,
+        Place::Join(host, timeout) => Ok(join(told, &host, timeout).await),
+    }
+}
+
+struct Told {
+    worker: Worker,
+    stop: Stop,
+    report: Box<dyn Fn(Report) + Send + Sync>,
+}
+
+async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError> {
+    let listener = Listener::bind(address, &told.worker.token)?;
+    if let Ok(address) = listener.address() {
+        (told.report)(Report::Listening(address));
+    }
+    let (send, mut arrivals) = mpsc::channel(MOST_ARRIVALS);
+    let over = CancellationToken::new();
+    let _listening = over.clone().drop_guard();
+    let accepting = tokio::spawn(listener.run(send, over.clone()));
+    let mut sessions = JoinSet::new();
+    let ended = loop {
+        tokio::select! {
+            () = told.stop.now.cancelled() => break Ended::Drained,
+            () = told.stop.drain.cancelled(), if sessions.is_empty() => break Ended::Drained,
+            Some(arrival) = arrivals.recv() => match arrival {
+                Arrival::Stranger(error) => (told.report)(Report::NotMet(error.to_string())),
+                Arrival::Member(connection) if told.stop.drain.is_cancelled() => connection.close(OVER, b"draining"),
+                Arrival::Member(connection) => {
+                    sessions.spawn(session(told.clone(), connection));
+                }
+            },
+            Some(ended) = sessions.join_next() => {
+                let ended = ended.unwrap_or_else(|error| Ended::Unfinished(error.to_string()));
+                if told.worker.once || told.stop.drain.is_cancelled() && sessions.is_empty() {
+                    break ended;
+                }
+            }
+        }
+    };
+    over.cancel();
+    sessions.shutdown().await;
+    // It ends at once when it is told to.
+    let _ = accepting.await;
+    Ok(ended)
+}
+
+async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
+    let mut alone_since = Instant::now();
+    let mut last = String::new();
+    loop {
+        // Names are looked up each time: the machine behind one may have changed.
+        let dialled = async {
+            let mut failed = None;
+            for address in net::addresses(host).await? {
+                match net::dial(address, &told.worker.token).await {
+                    Ok(connection) => return Ok(connection),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            failed.map_or_else(|| Err(NetError::unknown(host)), Err)
+        };
+        let dialled = tokio::select! {
+            dialled = dialled => dialled,
+            () = told.stop.drain.cancelled() => return Ended::Drained,
+            () = told.stop.now.cancelled() => return Ended::Drained,
+        };
+        match dialled {
+            Ok(connection) => {
+                let ended = session(told.clone(), connection).await;
+                let is_final = !matches!(ended, Ended::Unfinished(_));
+                if told.worker.once || is_final || told.stop.drain.is_cancelled() {
+                    return ended;
+                }
+                alone_since = Instant::now();
+            }
+            Err(error) if error.is_refusal() => return Ended::Refused(error.to_string()),
+            Err(error) if error.is_other_protocol() => return Ended::Unfit(error.to_string()),
+            Err(error) => {
+                let why = error.to_string();
+                if why != last {
+                    (told.report)(Report::NotMet(why.clone()));
+                    last = why;
+                }
+            }
+        }
+        if alone_since.elapsed() >= patience {
+            return Ended::NoCoordinator(last);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = told.stop.drain.cancelled() => return Ended::Drained,
+            () = told.stop.now.cancelled() => return Ended::Drained,
+        }
+    }
+}
+
+/// Works for one coordinator, until it leaves.
+async fn session(told: Arc<Told>, connection: Connection) -> Ended {
+    let peer = connection.remote_address();
+    let ended = match Session::begin(&told, &connection).await {
+        Ok(mut session) => {
+            (told.report)(Report::Met(peer));
+            let ended = session.run().await;
+            // Attempts that go on have nobody to give their results to.
+            session.attempts.shutdown().await;
+            ended
+        }
+        Err(error) => Err(error),
+    };
+    let (ended, why) = match ended {
+        Ok(ended) => {
+            let why = match &ended {
+                Ended::Done => "all is done".to_owned(),
+                Ended::Drained => "drained".to_owned(),
+                Ended::Unfinished(why) | Ended::NoCoordinator(why) | Ended::Refused(why) | Ended::Unfit(why) => {
+                    why.clone()
+                }
+            };
+            (ended, why)
+        }
+        Err(error) => (Ended::Unfinished(error.to_string()), error.to_string()),
+    };
+    connection.close(OVER, b"");
+    (told.report)(Report::Left(peer, why));
+    ended
+}
+
+type Known = Arc<Mutex<HashMap<u32, Arc<Format>>>>;
+
+struct Session<'a> {
+    told: &'a Arc<Told>,
+    connection: &'a Connection,
+    send: SendStream,
+    receive: RecvStream,
+    control: Control,
+    formats: Known,
+    slots: Arc<Slots>,
+    attempts: JoinSet<Option<Outcome>>,
+    /// Formats that are tried.
+    fitting: JoinSet<Message>,
+}
+
+impl<'a> Session<'a> {
+    /// Says who is here.
+    async fn begin(told: &'a Arc<Told>, connection: &'a Connection) -> Result<Self, LinkError> {
+        let worker = &told.worker;
+        let (mut send, mut receive) = connection.open_bi().await?;
+        let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+        let hello = Hello {
+            minor: MINOR,
+            name: worker.name.clone(),
+            slots: worker.slots,
+            cores,
+            memory: worker.memory,
+            software: vec![Software { name: "divien".into(), version: env!("CARGO_PKG_VERSION").into() }],
+        };
+        link::send(&mut send, &Message::Hello(hello)).await?;
+        let mut control = Control::of_worker();
+        let welcome = async {
+            loop {
+                match control.next_message()? {
+                    Some(Received::Welcome(_)) => return Ok(()),
+                    Some(_) => return Err(LinkError::Left),
+                    None => control.push(link::piece(&mut receive).await?.ok_or(LinkError::Left)?),
+                }
+            }
+        };
+        tokio::time::timeout(GREETING, welcome).await.map_err(|_| LinkError::Late)??;
+        // Each slot has an attempt that waits behind the one at work, and those that are called off take a while to end.
+        connection.set_max_concurrent_bi_streams(VarInt::from_u32(worker.slots.saturating_mul(2).saturating_add(2)));
+        let window = worker.memory.min(MOST_WINDOW);
+        connection.set_receive_window(VarInt::from_u64(window).unwrap_or(VarInt::MAX));
+        connection.set_send_window(window);
+        let free = Semaphore::new(usize::try_from(worker.slots).unwrap_or(1));
+        let slots = Slots { free, most: worker.memory / (2 * u64::from(worker.slots) + 2) };
+        Ok(Self {
+            told,
+            connection,
+            send,
+            receive,
+            control,
+            formats: Known::default(),
+            slots: Arc::new(slots),
+            attempts: JoinSet::new(),
+            fitting: JoinSet::new(),
+        })
+    }
+
+    async fn run(&mut self) -> Result<Ended, LinkError> {
+        let stop = self.told.stop.clone();
+        let mut deadline = None;
+        loop {
+            if let Some(received) = self.control.next_message()? {
+                if let Some(ended) = self.received(received) {
+                    return Ok(ended);
+                }
+                continue;
+            }
+            let is_idle = self.attempts.is_empty();
+            if deadline.is_some() && is_idle {
+                return Ok(Ended::Drained);
+            }
+            tokio::select! {
+                piece = link::piece(&mut self.receive) => match piece? {
+                    Some(piece) => self.control.push(piece),
+                    None => return Ok(Ended::Unfinished("it left without a word".into())),
+                },
+                streams = self.connection.accept_bi() => {
+                    let formats = self.formats.clone();
+                    let known = move |id| lock(&formats).get(&id).cloned();
+                    self.attempts.spawn(job::attempt(streams?, self.slots.clone(), known));
+                }
+                Some(outcome) = self.attempts.join_next() => self.over(outcome.ok().flatten()),
+                Some(answer) = self.fitting.join_next() => {
+                    let answer = answer.map_err(|_| LinkError::Left)?;
+                    link::send(&mut self.send, &answer).await?;
+                }
+                () = stop.drain.cancelled(), if deadline.is_none() => {
+                    (self.told.report)(Report::Draining);
+                    link::send(&mut self.send, &Message::Drain).await?;
+                    deadline = Some(tokio::time::Instant::now() + self.told.worker.drain_timeout);
+                }
+                () = at(deadline) => return Ok(Ended::Drained),
+                () = stop.now.cancelled() => return Ok(Ended::Drained),
+            }
+        }
+    }
+
+    fn received(&mut self, received: Received) -> Option<Ended> {
+        match received {
+            Received::Format(format) => {
+                let formats = self.formats.clone();
+                self.fitting.spawn(async move {
+                    let id = format.id;
+                    let tried = tokio::task::spawn_blocking(move || fit(&format, &formats)).await;
+                    let tried = tried.unwrap_or_else(|error| Err(error.to_string()));
+                    tried.map_or_else(|reason| Message::Unfit(Unfit { format: id, reason }), Message::Fit)
+                });
+                None
+            }
+            Received::Goodbye(Goodbye::Done) => Some(Ended::Done),
+            Received::Goodbye(Goodbye::Ended(why)) => Some(Ended::Unfinished(why)),
+            Received::Goodbye(Goodbye::Refused(why)) => Some(Ended::Unfit(why)),
+            _ => None,
+        }
+    }
+
+    fn over(&self, outcome: Option<Outcome>) {
+        let Some(Outcome { chunk, frames, bytes, time, failed }) = outcome else { return };
+        let failed = failed.map(|why| why.unwrap_or_else(|| "called off".into()));
+        let peer = self.connection.remote_address();
+        (self.told.report)(Report::Chunk { peer, chunk, frames, bytes, time, failed });
+    }
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Checks a format as a local run would, and tries it.
+fn fit(format: &message::Format, formats: &Known) -> Result<message::Fit, String> {
+    let own = Arc::new(format_from_wire(format).map_err(|error| error.to_string())?);
+    let fit = fingerprint(&own, format.id)?;
+    lock(formats).insert(format.id, own);
+    Ok(fit)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,207 @@
+//! Machines elsewhere: real QUIC on loopback, workers that listen and workers that join.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not tests to clippy")]
+
+mod element_common;
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use gst::prelude::*;
+use gstdivien::net::Token;
+use gstdivien::remote::worker::{Ended, Place, Report, Stop, Worker, run};
+
+use element_common::*;
+
+const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// No machine is as slow: what takes longer does not come.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// A worker on a thread of its own.
+struct Running {
+    stop: Stop,
+    reports: Arc<Mutex<Vec<Report>>>,
+    address: Option<SocketAddr>,
+    ended: mpsc::Receiver<Ended>,
+}
+
+impl Running {
+    fn start(token: &Token, slots: u32, place: Place) -> Self {
+        init();
+        let worker = Worker {
+            name: "other".into(),
+            slots,
+            memory: 64 << 20,
+            token: token.clone(),
+            drain_timeout: NEVER,
+            once: true,
+        };
+        let (stop, reports) = (Stop::default(), Arc::<Mutex<Vec<Report>>>::default());
+        let (listening, listens) = mpsc::channel();
+        let (tell, ended) = mpsc::channel();
+        let (waits, told, stops) = (matches!(place, Place::Listen(_)), reports.clone(), stop.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let report = move |report: Report| {
+                if let Report::Listening(address) = &report {
+                    listening.send(*address).unwrap();
+                }
+                told.lock().unwrap().push(report);
+            };
+            // The test may be over.
+            let _ = tell.send(runtime.block_on(run(worker, place, stops, report)).unwrap());
+        });
+        let address = waits.then(|| listens.recv_timeout(NEVER).unwrap());
+        Self { stop, reports, address, ended }
+    }
+
+    fn listen(token: &Token, slots: u32) -> Self {
+        Self::start(token, slots, Place::Listen(HERE))
+    }
+
+    fn ended(&self) -> Ended {
+        self.ended.recv_timeout(NEVER).unwrap()
+    }
+
+    /// Chunks that it has given back.
+    fn chunks(&self) -> usize {
+        let reports = self.reports.lock().unwrap();
+        reports.iter().filter(|report| matches!(report, Report::Chunk { failed: None, .. })).count()
+    }
+}
+
+fn token_file(token: &Token) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(token.text().as_bytes()).unwrap();
+    file
+}
+
+/// Runs a launch line with `divienenc name=d` and a `filesink`; gives the bytes that were written, or the error.
+fn launch(line: &str, properties: &[(&str, &str)]) -> Result<Vec<u8>, String> {
+    init();
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let pipeline = gst::parse::launch(&format!("{line} ! filesink location={}", out.path().display())).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let element = pipeline.by_name("d").unwrap();
+    for (name, value) in properties {
+        element.set_property_from_str(name, value);
+    }
+    let bus = pipeline.bus().unwrap();
+    let started = pipeline.set_state(gst::State::Playing);
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(120), &ends).unwrap();
+    pipeline.set_state(gst::State::Null).unwrap();
+    if let gst::MessageView::Error(error) = message.view() {
+        return Err(format!("{} {}", error.error(), error.debug().unwrap_or_default()));
+    }
+    started.unwrap();
+    Ok(std::fs::read(out.path()).unwrap())
+}
+
+const RAW: &str = "videotestsrc pattern=ball num-buffers=95 ! video/x-raw,format=I420,width=160,height=96,framerate=25/1 \
+                   ! divienenc name=d chunk-frames=20 workers=2";
+
+#[test]
+fn raw_and_compressed_chunks_come_back_as_they_would_have_been_here() {
+    let coded = "videotestsrc pattern=ball num-buffers=95 ! video/x-raw,format=I420,width=160,height=96,framerate=25/1 \
+                 ! x264enc key-int-max=30 bframes=2 ! h264parse ! divienenc name=d chunk-frames=20 workers=2";
+    for source in [RAW, coded] {
+        for encoder in ["x264enc speed-preset=veryfast", "vp9enc deadline=1 cpu-used=8"] {
+            let alone = launch(source, &[("encoder", encoder)]).unwrap();
+            assert!(!alone.is_empty());
+            let token = Token::random().unwrap();
+            let file = token_file(&token);
+            let file = file.path().display().to_string();
+            let workers = [Running::listen(&token, 1), Running::listen(&token, 2)];
+            let hosts = workers.each_ref().map(|worker| worker.address.unwrap().to_string()).join(",");
+            let elsewhere =
+                [("encoder", encoder), ("remote-workers", &hosts), ("token-file", &file), ("local", "false")];
+            assert!(launch(source, &elsewhere).unwrap() == alone, "{encoder} elsewhere");
+            assert_eq!(workers.each_ref().map(Running::ended), [Ended::Done, Ended::Done]);
+            assert!(workers.iter().map(Running::chunks).sum::<usize>() >= 4);
+
+            let worker = Running::listen(&token, 1);
+            let host = worker.address.unwrap().to_string();
+            let both = [("encoder", encoder), ("remote-workers", &host), ("token-file", &file)];
+            assert!(launch(source, &both).unwrap() == alone, "{encoder} here and elsewhere");
+            worker.stop.now.cancel();
+        }
+    }
+}
+
+/// An address that nobody has.
+fn free() -> String {
+    std::net::UdpSocket::bind(HERE).unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn those_who_join_encode_as_well() {
+    let encoder = "x264enc speed-preset=veryfast";
+    let alone = launch(RAW, &[("encoder", encoder)]).unwrap();
+    let token = Token::random().unwrap();
+    let (file, address) = (token_file(&token), free());
+    let file = file.path().display().to_string();
+    let joining = [1, 2].map(|slots| Running::start(&token, slots, Place::Join(address.clone(), NEVER)));
+    let elsewhere = [("encoder", encoder), ("listen-address", &address), ("token-file", &file), ("local", "false")];
+    assert!(launch(RAW, &elsewhere).unwrap() == alone);
+    assert_eq!(joining.each_ref().map(Running::ended), [Ended::Done, Ended::Done]);
+    assert!(joining.iter().map(Running::chunks).sum::<usize>() >= 5);
+}
+
+#[test]
+fn a_worker_that_is_stopped_midway_costs_nothing_but_time() {
+    let encoder = "x264enc speed-preset=veryfast";
+    let source = "videotestsrc pattern=ball num-buffers=600 ! video/x-raw,format=I420,width=320,height=192,framerate=25/1 \
+                  ! divienenc name=d chunk-frames=20 workers=1";
+    let alone = launch(source, &[("encoder", encoder)]).unwrap();
+    let token = Token::random().unwrap();
+    let file = token_file(&token);
+    let file = file.path().display().to_string();
+    let workers = [Running::listen(&token, 1), Running::listen(&token, 1)];
+    let hosts = workers.each_ref().map(|worker| worker.address.unwrap().to_string()).join(",");
+    let (stop, reports) = (workers[0].stop.clone(), workers[0].reports.clone());
+    std::thread::spawn(move || {
+        let has_one = || reports.lock().unwrap().iter().any(|report| matches!(report, Report::Chunk { .. }));
+        while !has_one() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stop.now.cancel();
+    });
+    let elsewhere = [("encoder", encoder), ("remote-workers", &hosts), ("token-file", &file), ("local", "false")];
+    assert!(launch(source, &elsewhere).unwrap() == alone);
+    assert_eq!(workers[0].ended(), Ended::Drained);
+    assert_eq!(workers[1].ended(), Ended::Done);
+}
+
+#[test]
+fn a_run_with_nobody_to_do_it_ends_with_an_error_that_says_so() {
+    let token = Token::random().unwrap();
+    let (file, address) = (token_file(&token), free());
+    let file = file.path().display().to_string();
+    let nobody =
+        [("remote-workers", address.as_str()), ("token-file", &file), ("local", "false"), ("worker-timeout", "1")];
+    let error = launch(RAW, &nobody).unwrap_err();
+    assert!(error.contains("no worker was there for 1 s"), "{error}");
+    // One with another token is nobody.
+    let stranger = Running::listen(&Token::random().unwrap(), 1);
+    let host = stranger.address.unwrap().to_string();
+    let nobody =
+        [("remote-workers", host.as_str()), ("token-file", &file), ("local", "false"), ("worker-timeout", "1")];
+    assert!(launch(RAW, &nobody).unwrap_err().contains("no worker was there"));
+    assert!(stranger.reports.lock().unwrap().iter().any(|report| matches!(report, Report::NotMet(_))));
+    stranger.stop.now.cancel();
+    assert_eq!(stranger.ended(), Ended::Drained);
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_anything_starts() {
+    let error = launch(RAW, &[("local", "false")]).unwrap_err();
+    assert!(error.contains("nobody would encode"), "{error}");
+    let error = launch(RAW, &[("remote-workers", "127.0.0.1:1"), ("token-file", "/no/such/file")]).unwrap_err();
+    assert!(error.contains("/no/such/file") && error.contains("divien token new"), "{error}");
+    let token = token_file(&Token::random().unwrap());
+    let file = token.path().display().to_string();
+    let error = launch(RAW, &[("listen-address", "nowhere"), ("token-file", &file)]).unwrap_err();
+    assert!(error.contains("'nowhere' is no address"), "{error}");
+}
