@@ -145,8 +145,13 @@ fn those_who_join_encode_as_well() {
     let joining = [1, 2].map(|slots| Running::start(&token, slots, Place::Join(address.clone(), NEVER)));
     let elsewhere = [("encoder", encoder), ("listen-address", &address), ("token-file", &file), ("local", "false")];
     assert!(launch(RAW, &elsewhere).unwrap() == alone);
-    assert_eq!(joining.each_ref().map(Running::ended), [Ended::Done, Ended::Done]);
+    // All is done once one of them was there; the other one may have come too late.
     assert!(joining.iter().map(Running::chunks).sum::<usize>() >= 5);
+    joining.iter().filter(|worker| worker.chunks() == 0).for_each(|worker| worker.stop.now.cancel());
+    for worker in &joining {
+        let worked = worker.chunks() > 0;
+        assert_eq!(worker.ended(), if worked { Ended::Done } else { Ended::Drained });
+    }
 }
 
 #[test]

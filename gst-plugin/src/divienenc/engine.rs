@@ -51,11 +51,13 @@ impl Engine {
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let window = 2 * u64::from(config.workers) + 2;
+        // Of frames that may be read again half waits for its first reader.
+        let first = if config.has_elsewhere { config.max_buffered_bytes / 2 } else { config.max_buffered_bytes };
         let shared = Arc::new(Shared {
             config,
-            budget: Budget::new(config.max_buffered_bytes),
+            budget: Budget::new(first),
             store: Store::new(config.max_buffered_bytes.min(IN_MEMORY)),
-            frames: Store::new(config.max_buffered_bytes),
+            frames: Store::new(config.max_buffered_bytes - first),
             state: Mutex::new(State::new(config, window, lanes.len())),
             room: Condvar::new(),
             work: Condvar::new(),

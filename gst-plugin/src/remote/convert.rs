@@ -101,12 +101,8 @@ fn lay_out(buffer: &mut gst::BufferRef, layout: &Layout, size: u64) -> Result<()
     let info = gst_video::VideoInfo::builder(format, layout.width, layout.height).build();
     let info = info.map_err(|_| ConvertError::Layout)?;
     let planes = layout.planes.get(..info.n_planes() as usize).ok_or(ConvertError::Layout)?;
-    for (plane, own) in planes.iter().zip(info.stride()) {
-        let is_tiled = info.format_info().is_tiled();
-        let stride = u64::try_from(plane.stride).map_err(|_| ConvertError::Layout)?;
-        if plane.offset >= size || !is_tiled && stride < u64::from(own.unsigned_abs()) {
-            return Err(ConvertError::Layout);
-        }
+    if info.format_info().is_tiled() || planes.iter().any(|plane| plane.stride <= 0 || plane.offset >= size) {
+        return Err(ConvertError::Layout);
     }
     let offsets: Vec<usize> = planes.iter().map(|plane| usize::try_from(plane.offset).unwrap_or(usize::MAX)).collect();
     let strides: Vec<i32> = planes.iter().map(|plane| plane.stride).collect();
@@ -126,15 +122,12 @@ fn lay_out(buffer: &mut gst::BufferRef, layout: &Layout, size: u64) -> Result<()
 
 /// Where the last line of a picture ends.
 fn end_of(info: &gst_video::VideoInfo) -> u64 {
-    let format = info.format_info();
-    let planes = std::iter::zip(info.offset(), info.stride()).enumerate();
-    let ends = planes.map(|(plane, (offset, stride))| {
-        let lines = (0..format.n_components() as usize)
-            .filter(|n| format.plane().get(*n).is_some_and(|p| *p as usize == plane))
-            .map(|n| info.comp_height(n as u8))
-            .max()
-            .unwrap_or_else(|| info.height());
-        *offset as u64 + u64::from(stride.unsigned_abs()) * u64::from(lines.saturating_sub(1))
+    let ends = (0..info.n_components()).map(|n| {
+        let n8 = u8::try_from(n).unwrap_or(u8::MAX);
+        let before = info.comp_offset(n8) as u64;
+        let lines = u64::from(info.comp_height(n8).saturating_sub(1));
+        let line = u64::from(info.comp_width(n8)) * u64::from(info.comp_pstride(n8).unsigned_abs());
+        before + lines * u64::from(info.comp_stride(n8).unsigned_abs()) + line
     });
     ends.max().unwrap_or(0)
 }
@@ -231,4 +224,62 @@ pub(crate) fn software<'a>(elements: impl IntoIterator<Item = &'a str>) -> Vec<S
         Some(Software { name: name.to_owned(), version: format!("{} {}", plugin.plugin_name(), plugin.version()) })
     };
     elements.into_iter().filter_map(version).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_buffer_comes_with_it() {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::from_mut_slice((0..=255).cycle().take(64 * 4 + 32 * 2 * 2).collect::<Vec<u8>>());
+        let fields = buffer.make_mut();
+        fields.set_pts(gst::ClockTime::from_nseconds(5));
+        fields.set_duration(gst::ClockTime::from_nseconds(9));
+        fields.set_flags(gst::BufferFlags::DELTA_UNIT | gst::BufferFlags::TAG_MEMORY);
+        fields.set_video_flags(gst_video::VideoBufferFlags::INTERLACED | gst_video::VideoBufferFlags::TFF);
+        let format = gst_video::VideoFormat::I420;
+        let flags = gst_video::VideoFrameFlags::TFF;
+        gst_video::VideoMeta::add_full(fields, flags, format, 48, 4, &[0, 256, 320], &[64, 32, 32]).unwrap();
+        let kind = gst_video::VideoCaptionType::Cea708Raw;
+        gst_video::video_meta::VideoCaptionMeta::add(fields, kind, &[1, 2, 3]);
+
+        let (unit, media) = to_wire(buffer.clone()).unwrap();
+        for is_picture in [false, true] {
+            let back = from_wire(unit.clone(), media.clone(), is_picture).unwrap();
+            assert_eq!(back.map_readable().unwrap().as_slice(), buffer.map_readable().unwrap().as_slice());
+            assert_eq!((back.pts(), back.dts(), back.duration()), (buffer.pts(), None, buffer.duration()));
+            assert_eq!(back.flags() & video_flags(), gst::BufferFlags::DELTA_UNIT);
+            assert_eq!(back.video_flags(), buffer.video_flags());
+            let meta = back.meta::<gst_video::VideoMeta>().unwrap();
+            assert_eq!((meta.offset(), meta.stride()), (&[0usize, 256, 320][..], &[64, 32, 32][..]));
+            assert_eq!(meta.video_frame_flags(), flags);
+            let caption = back.meta::<gst_video::video_meta::VideoCaptionMeta>().unwrap();
+            assert_eq!((caption.caption_type(), caption.data()), (kind, &[1, 2, 3][..]));
+        }
+    }
+
+    #[test]
+    fn a_layout_that_leaves_its_bytes_is_refused() {
+        gst::init().unwrap();
+        let plane = |offset, stride| Plane { offset, stride };
+        let fits = vec![plane(0, 64), plane(256, 32), plane(320, 32)];
+        let unit = |width, planes: &[Plane]| {
+            let layout = Layout { format: "I420".into(), width, height: 4, flags: 0, planes: planes.to_vec() };
+            Unit { layout: Some(layout), ..Unit::default() }
+        };
+        let from = |unit: Unit| from_wire(unit, vec![0; 384].into(), true).is_ok();
+        assert!(from(unit(48, &fits)));
+        for wrong in
+            [plane(321, 64), plane(330, 32), plane(u64::MAX, 32), plane(320, -32), plane(320, 0), plane(320, i32::MAX)]
+        {
+            assert!(!from(unit(48, &[fits[0], fits[1], wrong])), "{wrong:?}");
+        }
+        assert!(!from(unit(48, &fits[..2])));
+        assert!(!from(unit(0, &fits)));
+        assert!(!from(unit(4096, &fits)));
+        let unknown = Layout { format: "none".into(), width: 48, height: 4, flags: 0, planes: fits };
+        assert!(!from(Unit { layout: Some(unknown), ..Unit::default() }));
+    }
 }

@@ -7,3 +7,6 @@ mod job;
 mod link;
 pub(crate) mod site;
 pub mod worker;
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use thiserror::Error;
@@ -25,7 +26,7 @@ const FITTING: Duration = Duration::from_secs(120);
 const PARTING: Duration = Duration::from_secs(2);
 /// More slots than any machine has.
 const MOST_SLOTS: u32 = 1024;
-/// A result that is larger than so many times its frames is none.
+/// A result with more units than so many for each frame, and some beside, is none.
 const MOST_UNITS_A_FRAME: u64 = 4;
 const MOST_UNITS_BESIDE: u64 = 64;
 
@@ -97,6 +98,7 @@ pub(crate) struct Site {
     asked: mpsc::UnboundedSender<(u32, oneshot::Sender<Answer>)>,
     formats: Arc<Formats>,
     fits: Mutex<HashMap<u32, Result<(), Refusal>>>,
+    moved: Moved,
     /// It takes no more chunks, by its own word or since it is gone.
     pub(crate) draining: CancellationToken,
 }
@@ -128,8 +130,8 @@ impl Site {
         let (asked, answers) = mpsc::unbounded_channel();
         let draining = CancellationToken::new();
         tokio::spawn(listen(connection.clone(), receive, control, answers, draining.clone()));
-        let (control, fits) = (Mutex::new(send), Mutex::default());
-        Ok(Arc::new(Self { connection, hello, control, asked, formats, fits, draining }))
+        let (control, fits, moved) = (Mutex::new(send), Mutex::default(), Moved::default());
+        Ok(Arc::new(Self { connection, hello, control, asked, formats, fits, moved, draining }))
     }
 
     /// What it said of itself.
@@ -188,10 +190,10 @@ impl Site {
             Err(error) => return Ok(Err(LaneError::Lost(error.to_string()))),
         };
         let begin = Begin { chunk, format: own.wire.id, wanted: attempt.wanted.as_deref().map(message::Wanted::from) };
-        let moved = Notify::new();
+        let (moved, sent) = (Movement::new(&self.moved), AtomicU64::new(0));
         let outcome = {
-            let mut coming = Coming::new(attempt, &moved, &begun);
-            let sending = send_all(&mut send, begin, attempt, &moved);
+            let mut coming = Coming::new(attempt, &moved, &sent, &begun);
+            let sending = send_all(&mut send, begin, attempt, &moved, &sent);
             let receiving = coming.receive(&mut receive);
             tokio::pin!(sending, receiving);
             let mut is_sent = false;
@@ -205,7 +207,7 @@ impl Site {
                         Ok(()) | Err(Sending::Link(_)) => is_sent = true,
                         Err(Sending::Input(error)) => break Err(error),
                     },
-                    () = stalled(&moved, wait), if wait.is_some() => {
+                    () = moved.stalled(wait) => {
                         let seconds = wait.map_or(0, |wait| wait.as_secs());
                         break Err(LaneError::Elsewhere(format!("nothing moved for {seconds} s")));
                     }
@@ -330,10 +332,55 @@ fn cancelled(attempt: &Attempt) -> Arc<Notify> {
     told
 }
 
-/// Returns once nothing has moved for so long.
-async fn stalled(moved: &Notify, wait: Option<Duration>) {
-    let wait = wait.unwrap_or(Duration::MAX);
-    while timeout(wait, moved.notified()).await.is_ok() {}
+/// When anything last came from a machine, or went there.
+#[derive(Debug)]
+struct Moved(std::sync::Mutex<Instant>);
+
+impl Default for Moved {
+    fn default() -> Self {
+        Self(std::sync::Mutex::new(Instant::now()))
+    }
+}
+
+impl Moved {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+    }
+
+    fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The same of one attempt there. While it waits for a slot, all that its machine does is progress.
+struct Movement<'a> {
+    own: Moved,
+    all: &'a Moved,
+    has_begun: AtomicBool,
+}
+
+impl<'a> Movement<'a> {
+    fn new(all: &'a Moved) -> Self {
+        Self { own: Moved::default(), all, has_begun: AtomicBool::new(false) }
+    }
+
+    fn now(&self) {
+        self.own.now();
+        self.all.now();
+    }
+
+    /// Returns once nothing has moved for so long.
+    async fn stalled(&self, wait: Option<Duration>) {
+        let Some(wait) = wait else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(wait / 4).await;
+            let has_begun = self.has_begun.load(Ordering::Relaxed);
+            let last = if has_begun { self.own.at() } else { self.own.at().max(self.all.at()) };
+            if last.elapsed() >= wait {
+                return;
+            }
+        }
+    }
 }
 
 enum Sending {
@@ -347,7 +394,13 @@ impl From<LinkError> for Sending {
     }
 }
 
-async fn send_all(send: &mut SendStream, begin: Begin, attempt: &Attempt, moved: &Notify) -> Result<(), Sending> {
+async fn send_all(
+    send: &mut SendStream,
+    begin: Begin,
+    attempt: &Attempt,
+    moved: &Movement<'_>,
+    sent: &AtomicU64,
+) -> Result<(), Sending> {
     let mut tally = Tally::default();
     link::send(send, &Message::Begin(begin)).await?;
     loop {
@@ -365,7 +418,8 @@ async fn send_all(send: &mut SendStream, begin: Begin, attempt: &Attempt, moved:
         let pieces = Message::Unit(unit, media).write().map_err(LinkError::from)?;
         tally.add(&pieces);
         link::write(send, pieces).await?;
-        moved.notify_one();
+        sent.fetch_add(1, Ordering::Relaxed);
+        moved.now();
     }
     link::send(send, &Message::End(End { tally: tally.count() })).await?;
     // Fails only where the other side has stopped it.
@@ -376,15 +430,17 @@ async fn send_all(send: &mut SendStream, begin: Begin, attempt: &Attempt, moved:
 /// A result as it comes.
 struct Coming<'a, F> {
     attempt: &'a Attempt,
-    moved: &'a Notify,
+    moved: &'a Movement<'a>,
+    /// Units that have been sent.
+    sent: &'a AtomicU64,
     begun: &'a F,
     results: Results,
     encoded: Encoded,
 }
 
 impl<'a, F: Fn()> Coming<'a, F> {
-    fn new(attempt: &'a Attempt, moved: &'a Notify, begun: &'a F) -> Self {
-        Self { attempt, moved, begun, results: Results::default(), encoded: empty() }
+    fn new(attempt: &'a Attempt, moved: &'a Movement<'a>, sent: &'a AtomicU64, begun: &'a F) -> Self {
+        Self { attempt, moved, sent, begun, results: Results::default(), encoded: empty() }
     }
 
     async fn receive(&mut self, receive: &mut RecvStream) -> Result<Encoded, LaneError> {
@@ -392,7 +448,11 @@ impl<'a, F: Fn()> Coming<'a, F> {
         loop {
             match self.results.next_message().map_err(|error| wrong(&error))? {
                 Some(output) => {
-                    self.moved.notify_one();
+                    let before = self.attempt.progress.frames();
+                    let is_idle = matches!(&output, Output::Progress(made) if made.frames <= before);
+                    if !is_idle {
+                        self.moved.now();
+                    }
                     if self.take(output)? {
                         break;
                     }
@@ -422,6 +482,7 @@ impl<'a, F: Fn()> Coming<'a, F> {
             }
             Output::Progress(made) => {
                 progress.has_taken(made.frames);
+                self.moved.has_begun.store(true, Ordering::Relaxed);
                 (self.begun)();
             }
             Output::Unit(unit, media) => {
@@ -432,10 +493,10 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 if is_first && delta && !is_image {
                     return Err(wrong("its first unit is no key frame".into()));
                 }
-                if let Some(wanted) = &self.attempt.wanted
-                    && progress.units() > wanted.frames() * MOST_UNITS_A_FRAME + MOST_UNITS_BESIDE
-                {
-                    return Err(wrong(format!("it sends more units than {} frames can have", wanted.frames())));
+                let wanted = self.attempt.wanted.as_ref().map_or(0, |wanted| wanted.frames());
+                let frames = wanted.max(self.sent.load(Ordering::Relaxed));
+                if progress.units() > frames * MOST_UNITS_A_FRAME + MOST_UNITS_BESIDE {
+                    return Err(wrong(format!("it sends more units than {frames} frames can have")));
                 }
                 progress.add_unit(unit.size());
                 let Outlet::Store(store) = &self.attempt.result else { return Err(LaneError::Panicked) };

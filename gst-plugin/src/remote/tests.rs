@@ -1,0 +1,329 @@
+//! One side is the real one, the other says what it should not.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::convert::format_from_wire;
+use super::fingerprint::fingerprint;
+use super::link;
+use super::site::{Formats, Refusal, Site};
+use super::worker::{Ended, Place, Report, Stop, Worker, run};
+use crate::lane::{Attempt, Budget, ChunkInput, EncoderSpec, FilterSpec, Format, LaneError, Outlet, Reader};
+use crate::net::{Arrival, Listener, Token, dial};
+use crate::store::Store;
+use crate::wire::message::{self, Begin, Count, Done, End, Goodbye, Head, Hello, Lost, Progress, Unit, Welcome};
+use crate::wire::{Control, Message, Output, Received, Results, Tally};
+
+const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const NEVER: Duration = Duration::from_secs(60);
+const CAPS: &str = "video/x-raw,format=I420,width=64,height=48,framerate=25/1";
+const ENCODER: &str = "x264enc speed-preset=ultrafast";
+
+fn runtime() -> Runtime {
+    gst::init().unwrap();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn wire_format(id: u32, encoder: &str) -> message::Format {
+    message::Format {
+        id,
+        encoder: encoder.into(),
+        threads: 0,
+        input: CAPS.into(),
+        decoder: None,
+        filter: String::new(),
+        frame_caps: None,
+        output: "video/x-h264".into(),
+    }
+}
+
+/// A coordinator by hand, beside a real worker.
+struct Hand {
+    connection: Connection,
+    send: SendStream,
+    receive: RecvStream,
+    control: Control,
+}
+
+impl Hand {
+    async fn dial(address: SocketAddr, token: &Token) -> Self {
+        let connection = dial(address, token).await.unwrap();
+        let (mut send, mut receive) = connection.accept_bi().await.unwrap();
+        let mut control = Control::of_coordinator();
+        loop {
+            match control.next_message().unwrap() {
+                Some(Received::Hello(_, minor)) => {
+                    link::send(&mut send, &Message::Welcome(Welcome { minor })).await.unwrap();
+                    return Self { connection, send, receive, control };
+                }
+                Some(other) => panic!("{other:?}"),
+                None => control.push(link::piece(&mut receive).await.unwrap().unwrap()),
+            }
+        }
+    }
+
+    async fn ask(&mut self, format: message::Format) -> Received {
+        self.control.ask(format.id);
+        link::send(&mut self.send, &Message::Format(format)).await.unwrap();
+        loop {
+            match self.control.next_message().unwrap() {
+                Some(received) => return received,
+                None => self.control.push(link::piece(&mut self.receive).await.unwrap().unwrap()),
+            }
+        }
+    }
+
+    /// Sends these bytes as an attempt; gives how it ended.
+    async fn attempt(&self, pieces: Vec<Bytes>) -> Result<Output, String> {
+        let (mut send, mut receive) = self.connection.open_bi().await.unwrap();
+        link::write(&mut send, pieces).await.unwrap();
+        let _ = send.finish();
+        let mut results = Results::default();
+        loop {
+            match results.next_message().map_err(|error| error.to_string())? {
+                Some(last @ (Output::Done(_) | Output::Failed(_))) => return Ok(last),
+                Some(_) => {}
+                None => match link::piece(&mut receive).await {
+                    Ok(Some(piece)) => results.push(piece),
+                    Ok(None) => return Err("ended".into()),
+                    Err(error) => return Err(error.to_string()),
+                },
+            }
+        }
+    }
+}
+
+fn written(messages: &[Message]) -> Vec<Bytes> {
+    messages.iter().flat_map(|message| message.write().unwrap()).collect()
+}
+
+fn frames(count: u64) -> (Vec<Message>, End) {
+    let mut tally = Tally::default();
+    let frame = |n: u64| Unit { pts: Some(n * 40_000_000), duration: Some(40_000_000), ..Unit::default() };
+    let units = (0..count).map(|n| Message::Unit(frame(n), vec![n as u8; 64 * 48 * 3 / 2].into())).collect::<Vec<_>>();
+    units.iter().for_each(|unit| tally.add(&unit.write().unwrap()));
+    (units, End { tally: tally.count() })
+}
+
+#[test]
+fn a_worker_does_nothing_that_a_local_run_would_not_and_goes_on() {
+    let runtime = runtime();
+    let token = Token::random().unwrap();
+    let worker =
+        Worker { name: "w".into(), slots: 1, memory: 1 << 20, token: token.clone(), drain_timeout: NEVER, once: true };
+    let (listening, mut listens) = mpsc::unbounded_channel();
+    let report = move |report| {
+        if let Report::Listening(address) = report {
+            listening.send(address).unwrap();
+        }
+    };
+    let worker = runtime.spawn(run(worker, Place::Listen(HERE), Stop::default(), report));
+    let ended = runtime.block_on(async {
+        let mut hand = Hand::dial(listens.recv().await.unwrap(), &token).await;
+        let evil = tempfile::tempdir().unwrap();
+        let file = evil.path().join("written").display().to_string();
+        let refused = [
+            format!("filesink location={file}"),
+            "multifilesrc location=/etc/passwd".into(),
+            "sh -c true".into(),
+            format!("x264enc multipass-cache-file={file}"),
+            format!("x264enc option-string=stats={file}"),
+            format!("x264enc option-string=dump-yuv={file}"),
+            format!("x264enc ! filesink location={file}"),
+            "../../bin/x264enc".into(),
+        ];
+        for (id, encoder) in (0..).zip(&refused) {
+            let answer = hand.ask(wire_format(id, encoder)).await;
+            assert!(matches!(&answer, Received::Unfit(unfit) if unfit.format == id), "{encoder}: {answer:?}");
+        }
+        let filter = message::Format { filter: format!("filesink location={file}"), ..wire_format(50, ENCODER) };
+        assert!(matches!(hand.ask(filter).await, Received::Unfit(_)));
+        let decoder = message::Format { decoder: Some("avdec_h264".into()), ..wire_format(51, ENCODER) };
+        assert!(matches!(hand.ask(decoder).await, Received::Unfit(_)));
+        let caps = message::Format { input: "no caps at all, =".into(), ..wire_format(52, ENCODER) };
+        assert!(matches!(hand.ask(caps).await, Received::Unfit(_)));
+        assert!(matches!(hand.ask(wire_format(60, ENCODER)).await, Received::Fit(_)));
+        assert!(std::fs::read_dir(evil.path()).unwrap().next().is_none());
+
+        let begin = |format| Message::Begin(Begin { chunk: 0, format, wanted: None });
+        let (units, end) = frames(5);
+        let whole = |first: Message, end: End| {
+            let all: Vec<_> = [first].into_iter().chain(units.clone()).chain([Message::End(end)]).collect();
+            written(&all)
+        };
+        // A format that was refused, garbage, a length of 4 GiB, units before they should come, units that are not those.
+        assert!(matches!(hand.attempt(whole(begin(0), end)).await, Ok(Output::Failed(_))));
+        assert!(hand.attempt(vec![Bytes::from_static(b"\x7fgarbage garbage")]).await.is_err());
+        assert!(hand.attempt(vec![Bytes::from_static(b"\x11\xff\xff\xff\xff")]).await.is_err());
+        assert!(hand.attempt(written(&units[..1])).await.is_err());
+        assert!(hand.attempt(written(&[begin(60), begin(60)])).await.is_err());
+        let other = End { tally: Count { units: 5, hash: [0; 32] } };
+        assert!(hand.attempt(whole(begin(60), other)).await.is_err());
+        // It goes on all the same.
+        match hand.attempt(whole(begin(60), end)).await {
+            Ok(Output::Done(done)) => assert_eq!((done.frames, done.tally.units), (5, 5)),
+            other => panic!("{other:?}"),
+        }
+        link::send(&mut hand.send, &Message::Goodbye(Goodbye::Done)).await.unwrap();
+        tokio::time::timeout(NEVER, worker).await.unwrap().unwrap().unwrap()
+    });
+    assert_eq!(ended, Ended::Done);
+}
+
+/// What a worker by hand does with an attempt.
+type Misdeed = fn() -> Vec<Bytes>;
+
+fn head() -> Message {
+    Message::Head(Head { caps: "video/x-h264".into(), segment_start: 0 })
+}
+
+fn unit(flags: gst::BufferFlags) -> Message {
+    Message::Unit(Unit { flags: flags.bits(), ..Unit::default() }, Bytes::from_static(b"unit"))
+}
+
+fn done(tally: Count) -> Message {
+    Message::Done(Done { tally, frames: 5, tags: None, lost: Lost::default() })
+}
+
+fn count(units: &[Message]) -> Count {
+    let mut tally = Tally::default();
+    units.iter().for_each(|unit| tally.add(&unit.write().unwrap()));
+    tally.count()
+}
+
+/// A worker by hand, that does this with every attempt.
+async fn misdo(connection: Connection, misdeed: Option<Misdeed>, digest: Option<[u8; 32]>) {
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(8));
+    let hello = Hello { minor: 1, name: "bad\n".into(), slots: 0, cores: 1, memory: 1, software: Vec::new() };
+    link::send(&mut send, &Message::Hello(hello)).await.unwrap();
+    let mut control = Control::of_worker();
+    let format = loop {
+        match control.next_message().unwrap() {
+            Some(Received::Format(format)) => break format,
+            Some(_) => {}
+            None => control.push(link::piece(&mut receive).await.unwrap().unwrap()),
+        }
+    };
+    let own = format_from_wire(&format).unwrap();
+    let mut fit = tokio::task::spawn_blocking(move || fingerprint(&own, format.id)).await.unwrap().unwrap();
+    fit.digest = digest.unwrap_or(fit.digest);
+    link::send(&mut send, &Message::Fit(fit)).await.unwrap();
+    while let Ok((mut send, _receive)) = connection.accept_bi().await {
+        match misdeed {
+            Some(misdeed) => {
+                // It may be ended from the other side.
+                let _ = link::write(&mut send, misdeed()).await;
+                let _ = send.finish();
+                let _ = send.stopped().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn attempt(frames: u64) -> Attempt {
+    let format = Format {
+        encoder: EncoderSpec::parse(ENCODER, 0).unwrap(),
+        input: CAPS.parse().unwrap(),
+        decoder: None,
+        filter: FilterSpec::default(),
+        frame_caps: None,
+        output: "video/x-h264".parse().unwrap(),
+    };
+    let (input, budget) = (Arc::new(ChunkInput::default()), Budget::new(u64::MAX));
+    for n in 0..frames {
+        let mut frame = gst::Buffer::from_mut_slice(vec![n as u8; 64 * 48 * 3 / 2]);
+        frame.make_mut().set_pts(gst::ClockTime::from_mseconds(40 * n));
+        input.push(frame, budget.count(0));
+    }
+    input.end();
+    Attempt {
+        format: Arc::new(format),
+        input: Arc::new(Reader::new(input)),
+        wanted: None,
+        cancel: Arc::default(),
+        progress: Arc::default(),
+        result: Outlet::Store(Store::new(1 << 20)),
+    }
+}
+
+/// What becomes of an attempt with such a worker.
+fn with(misdeed: Option<Misdeed>, digest: Option<[u8; 32]>) -> Result<Result<usize, LaneError>, Refusal> {
+    let runtime = runtime();
+    let token = Token::random().unwrap();
+    runtime.block_on(async {
+        let listener = Listener::bind(HERE, &token).unwrap();
+        let address = listener.address().unwrap();
+        let (send, mut arrivals) = mpsc::channel(1);
+        tokio::spawn(listener.run(send, CancellationToken::new()));
+        let member = dial(address, &token).await.unwrap();
+        let Some(Arrival::Member(connection)) = arrivals.recv().await else { panic!("nobody came") };
+        tokio::spawn(misdo(member, misdeed, digest));
+        let site = Site::meet(connection, Arc::<Formats>::default()).await.unwrap();
+        assert_eq!((site.hello().name.as_str(), site.hello().slots), ("bad", 1));
+        let encoded = site.encode(0, &attempt(5), || {}, Some(Duration::from_secs(1))).await;
+        encoded.map(|outcome| outcome.map(|encoded| encoded.units.len()))
+    })
+}
+
+#[test]
+fn results_that_cannot_be_right_are_not_taken() {
+    const KEY: gst::BufferFlags = gst::BufferFlags::empty();
+    let misdeeds: [(&str, Misdeed); 8] = [
+        ("no key frame", || written(&[head(), unit(gst::BufferFlags::DELTA_UNIT)])),
+        ("units came", || {
+            let hash = count(&[unit(gst::BufferFlags::DELTA_UNIT)]).hash;
+            written(&[head(), unit(KEY), done(Count { units: 1, hash })])
+        }),
+        ("units came", || {
+            let count = count(&[unit(KEY)]);
+            written(&[head(), unit(KEY), done(Count { units: 2, ..count })])
+        }),
+        ("too early", || written(&[head(), unit(KEY)])),
+        ("tag 0x7f", || vec![Bytes::from_static(b"\x7f\x00\x00\x00\x00")]),
+        ("4294967295 bytes", || vec![Bytes::from_static(b"\x11\xff\xff\xff\xff")]),
+        ("does not belong there", || written(&[unit(KEY)])),
+        ("no known kind", || written(&[Message::Head(Head { caps: "=,=".into(), segment_start: 0 })])),
+    ];
+    for (said, misdeed) in misdeeds {
+        match with(Some(misdeed), None) {
+            Ok(Err(LaneError::Elsewhere(why))) => assert!(why.contains(said), "{said}: {why}"),
+            other => panic!("{said}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn one_that_says_nothing_is_not_waited_for() {
+    match with(None, None) {
+        Ok(Err(LaneError::Elsewhere(why))) => assert!(why.contains("nothing moved"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    // Nor one that says the same for ever, or never ends.
+    let told: Misdeed = || written(&vec![Message::Progress(Progress { frames: 1 }); 1000]);
+    assert!(matches!(with(Some(told), None), Ok(Err(LaneError::Elsewhere(_)))));
+    let endless: Misdeed = || {
+        let units = std::iter::repeat_n(unit(gst::BufferFlags::empty()), 1000);
+        written(&[head()].into_iter().chain(units).collect::<Vec<_>>())
+    };
+    match with(Some(endless), None) {
+        Ok(Err(LaneError::Elsewhere(why))) => assert!(why.contains("more units than 5 frames"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_that_would_write_other_bytes_gets_no_chunk() {
+    match with(None, Some([1; 32])) {
+        Err(Refusal::Bytes(software)) => assert!(software.contains("x264enc of x264"), "{software}"),
+        other => panic!("{other:?}"),
+    }
+}
