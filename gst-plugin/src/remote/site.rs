@@ -1,13 +1,13 @@
 //! A machine elsewhere, as the one with the chunks sees it: who it is, whether it may encode, and attempts at chunks there.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use thiserror::Error;
-use tokio::sync::{Mutex, Notify, OnceCell, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, OnceCell, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,7 @@ struct Own {
 
 impl Formats {
     fn of(&self, format: &Arc<Format>) -> Arc<Own> {
-        let mut all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = all.iter().find(|own| Arc::ptr_eq(&own.format, format)) {
             return own.clone();
         }
@@ -87,6 +87,8 @@ impl Own {
 }
 
 type Answer = Result<Fit, Unfit>;
+/// Whether a machine may encode something; an error is that it is gone.
+type Verdict = Result<Result<(), Refusal>, String>;
 
 /// A machine that has said who it is.
 #[derive(Debug)]
@@ -97,7 +99,7 @@ pub(crate) struct Site {
     /// Answers that are waited for.
     asked: mpsc::UnboundedSender<(u32, oneshot::Sender<Answer>)>,
     formats: Arc<Formats>,
-    fits: Mutex<HashMap<u32, Result<(), Refusal>>>,
+    fits: std::sync::Mutex<HashMap<u32, watch::Receiver<Option<Verdict>>>>,
     moved: Moved,
     /// It takes no more chunks, by its own word or since it is gone.
     pub(crate) draining: CancellationToken,
@@ -130,7 +132,7 @@ impl Site {
         let (asked, answers) = mpsc::unbounded_channel();
         let draining = CancellationToken::new();
         tokio::spawn(listen(connection.clone(), receive, control, answers, draining.clone()));
-        let (control, fits, moved) = (Mutex::new(send), Mutex::default(), Moved::default());
+        let (control, fits, moved) = (Mutex::new(send), std::sync::Mutex::default(), Moved::default());
         Ok(Arc::new(Self { connection, hello, control, asked, formats, fits, moved, draining }))
     }
 
@@ -146,30 +148,43 @@ impl Site {
         self.connection.set_send_window(bytes);
     }
 
-    /// Whether it may encode this; asked once.
-    async fn fits(&self, own: &Own) -> Result<Result<(), Refusal>, LinkError> {
-        let mut fits = self.fits.lock().await;
-        if let Some(known) = fits.get(&own.wire.id) {
-            return Ok(known.clone());
-        }
+    /// Whether it may encode this. Asked once, by a task of its own: who waits for the answer may be called off.
+    async fn fits(self: &Arc<Self>, own: &Arc<Own>) -> Verdict {
+        let mut told = {
+            let mut fits = self.fits.lock().unwrap_or_else(PoisonError::into_inner);
+            let ask = || {
+                let (tell, told) = watch::channel(None);
+                let (site, own) = (self.clone(), own.clone());
+                tokio::spawn(async move {
+                    let verdict = site.ask(&own).await.map_err(|error| error.to_string());
+                    // Nobody may wait any more.
+                    let _ = tell.send(Some(verdict));
+                });
+                told
+            };
+            fits.entry(own.wire.id).or_insert_with(ask).clone()
+        };
+        let verdict = told.wait_for(Option::is_some).await;
+        verdict.ok().and_then(|verdict| verdict.clone()).unwrap_or_else(|| Err(LinkError::Left.to_string()))
+    }
+
+    async fn ask(&self, own: &Own) -> Result<Result<(), Refusal>, LinkError> {
         let (answer, answered) = oneshot::channel();
         self.asked.send((own.wire.id, answer)).map_err(|_| LinkError::Left)?;
         link::send(&mut *self.control.lock().await, &Message::Format(own.wire.clone())).await?;
         let here = own.fit().await;
         let there = timeout(FITTING, answered).await.map_err(|_| LinkError::Late)?.map_err(|_| LinkError::Left)?;
-        let verdict = match (here, there) {
+        Ok(match (here, there) {
             (_, Err(unfit)) => Err(Refusal::Unfit(unfit.reason)),
             (Err(why), Ok(_)) => Err(Refusal::Unfit(format!("nor can this machine: {why}"))),
             (Ok(here), Ok(there)) => compare(here, &there),
-        };
-        fits.insert(own.wire.id, verdict.clone());
-        Ok(verdict)
+        })
     }
 
     /// Makes an attempt there. `begun` is called when an encoder has begun with it; `wait` is how long nothing may move
     /// from then on.
     pub(crate) async fn encode(
-        &self,
+        self: &Arc<Self>,
         chunk: u64,
         attempt: &Attempt,
         begun: impl Fn(),
@@ -183,7 +198,7 @@ impl Site {
         };
         match fits {
             Ok(verdict) => verdict?,
-            Err(error) => return Ok(Err(LaneError::Lost(error.to_string()))),
+            Err(error) => return Ok(Err(LaneError::Lost(error))),
         }
         let (mut send, mut receive) = match self.connection.open_bi().await {
             Ok(streams) => streams,
@@ -344,11 +359,11 @@ impl Default for Moved {
 
 impl Moved {
     fn now(&self) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn at(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
