@@ -23,6 +23,8 @@ use crate::wire::{Control, MINOR, Message, Received};
 const MOST_ARRIVALS: usize = 16;
 /// How long a coordinator may take to answer.
 const GREETING: Duration = Duration::from_secs(10);
+/// How long attempts may take to see that all is done.
+const ENDING: Duration = Duration::from_millis(500);
 /// How long it waits before it dials again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// What one coordinator may have on its way here, in bytes.
@@ -226,8 +228,7 @@ async fn session(told: Arc<Told>, connection: Connection) -> Ended {
         Ok(mut session) => {
             (told.report)(Report::Met(peer));
             let ended = session.run().await;
-            // Attempts that go on have nobody to give their results to.
-            session.attempts.shutdown().await;
+            session.finish(matches!(ended, Ok(Ended::Done))).await;
             ended
         }
         Err(error) => Err(error),
@@ -368,6 +369,16 @@ impl<'a> Session<'a> {
             Received::Goodbye(Goodbye::Refused(why)) => Some(Ended::Unfit(why)),
             _ => None,
         }
+    }
+
+    /// Attempts that go on have nobody to give their results to; where all is done they are those just over.
+    async fn finish(&mut self, is_done: bool) {
+        if is_done {
+            while let Ok(Some(outcome)) = tokio::time::timeout(ENDING, self.attempts.join_next()).await {
+                self.over(outcome.ok().flatten());
+            }
+        }
+        self.attempts.shutdown().await;
     }
 
     fn over(&self, outcome: Option<Outcome>) {
