@@ -169,11 +169,25 @@ fn a_site_that_is_put_aside_gets_no_more_though_what_it_still_brings_is_taken() 
 }
 
 #[test]
+fn the_window_grows_with_the_slots_that_there_are() {
+    let mut d = Dispatch::new(2, 1, 3);
+    open(&mut d, 0..2);
+    assert!(!d.has_room());
+    worker(&mut d, 1);
+    open(&mut d, 2..4);
+    assert!(!d.has_room());
+    assert_eq!(d.slots_in_all(), 2);
+    d.handle(Event::Slots(Site(1), 0));
+    assert_eq!(d.slots_in_all(), 1);
+}
+
+#[test]
 fn an_idle_site_takes_what_another_has_not_begun() {
     let mut d = Dispatch::new(2, 0, 3);
     worker(&mut d, 1);
     open(&mut d, 0..2);
     d.handle(Event::Begun(ChunkId(0), LaneId(10)));
+    d.handle(Event::Ended);
     assert_eq!(worker(&mut d, 2), [Action::CallOff(ChunkId(1), LaneId(11)), Action::Start(ChunkId(1), LaneId(20))]);
     // It comes to rest there.
     assert!(d.handle(Event::LaneIdle(LaneId(11), Site(1))).is_empty());
