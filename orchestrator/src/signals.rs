@@ -1,5 +1,6 @@
 //! Signals to end, at any moment: while an input is opened, while it is encoded, while the file is completed.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,34 +45,29 @@ struct Guarded {
 impl Signals {
     /// Starts to listen; `quiet` ends without a word.
     pub(crate) fn listen(quiet: bool) -> Result<Self, Error> {
-        let fault = |e: std::io::Error| Error::Fault { what: format!("cannot listen for signals: {e}") };
+        let fault = |e: io::Error| Error::Fault { what: format!("cannot listen for signals: {e}") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
         let this = Self::default();
-        let signals = {
+        let ends = {
             let _inside = runtime.enter();
-            let listen = |kind| signal(kind).map_err(fault);
             // Heard or not, it no longer ends the process: a file that may not grow further is an error like a full disk.
-            drop(listen(SignalKind::from_raw(FILE_SIZE))?);
-            // nohup has it ignored, and means it.
-            let hangup = if ignores_hangup() { None } else { Some(listen(SignalKind::hangup())?) };
-            let ends = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
-            let [interrupt, terminate, quit] = ends.map(listen);
-            ([interrupt?, terminate?, quit?], hangup)
+            drop(signal(SignalKind::from_raw(FILE_SIZE)).map_err(fault)?);
+            Ends::listen().map_err(fault)?
         };
         let listener = this.clone();
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || runtime.block_on(listener.hear(signals, quiet)))
+            .spawn(move || runtime.block_on(listener.hear(ends, quiet)))
             .map_err(fault)?;
         Ok(this)
     }
 
-    async fn hear(&self, mut signals: Listened, quiet: bool) {
-        any(&mut signals).await;
+    async fn hear(&self, mut ends: Ends, quiet: bool) {
+        ends.next().await;
         self.shared.told.notify_one();
         if self.shared.follows.load(Ordering::Acquire) {
             // In order if it can be, but a second signal is meant.
-            let _ = tokio::time::timeout(GRACE, any(&mut signals)).await;
+            let _ = tokio::time::timeout(GRACE, ends.next()).await;
         }
         self.shared.ends.store(true, Ordering::Release);
         // Held to the end of the process, so that no file is made behind it.
@@ -133,19 +129,38 @@ impl Signals {
     }
 }
 
-type Listened = ([Signal; 3], Option<Signal>);
+/// The signals to end.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    always: [Signal; 3],
+    hangup: Option<Signal>,
+}
 
-async fn any(([interrupt, terminate, quit], hangup): &mut Listened) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = quit.recv() => {}
-        () = async {
-            match hangup {
+impl Ends {
+    /// Listens from here on, within a runtime of tokio.
+    pub(crate) fn listen() -> io::Result<Self> {
+        // nohup has it ignored, and means it.
+        let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+        let [interrupt, terminate, quit] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()].map(signal);
+        Ok(Self { always: [interrupt?, terminate?, quit?], hangup })
+    }
+
+    /// Resolves when one has come. Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        let [interrupt, terminate, quit] = &mut self.always;
+        let hangup = async {
+            match &mut self.hangup {
                 Some(hangup) => drop(hangup.recv().await),
                 None => std::future::pending().await,
             }
-        } => {}
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = quit.recv() => {}
+            () = hangup => {}
+        }
     }
 }
 
