@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use gstdivien::net::{NetError, TokenError};
+use gstdivien::remote::worker::Ended;
+
 use crate::report::counted;
 
 /// The run did what it was asked.
@@ -26,6 +29,14 @@ pub const EXIT_CANNOT_CREATE: u8 = 73;
 pub const EXIT_WRITE: u8 = 74;
 /// The output is there and holds what could be read, but the input ended early or lost frames.
 pub const EXIT_INCOMPLETE: u8 = 75;
+/// No worker or no coordinator could be reached (`EX_UNAVAILABLE`).
+pub const EXIT_UNREACHED: u8 = 69;
+/// A worker was told to drain, or its coordinator left before all was done: it may be started again (`EX_TEMPFAIL`).
+pub const EXIT_NOT_DONE: u8 = 75;
+/// The other machine holds another token (`EX_NOPERM`).
+pub const EXIT_REFUSED: u8 = 77;
+/// There is no token, no address to listen on, or a worker that is not what its coordinator needs (`EX_CONFIG`).
+pub const EXIT_CONFIG: u8 = 78;
 /// Ended by Ctrl-C or a signal to end (ffmpeg's own code).
 pub const EXIT_INTERRUPTED: u8 = 255;
 
@@ -157,6 +168,15 @@ pub enum Error {
         /// What was lost.
         reason: String,
     },
+    /// The secret of a fleet.
+    #[error("no token: {0}")]
+    Token(#[from] TokenError),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A worker has ended, and not because all is done.
+    #[error("{}", ended(.0))]
+    Worker(Ended),
     /// Ctrl-C.
     #[error("interrupted; {left}")]
     Interrupted {
@@ -189,8 +209,20 @@ impl Error {
             Self::Write { .. } => EXIT_WRITE,
             Self::Encoder { .. } => EXIT_ENCODER,
             Self::Incomplete { .. } => EXIT_INCOMPLETE,
+            Self::Worker(ended) => match ended {
+                Ended::Done => EXIT_OK,
+                Ended::Unfinished(_) | Ended::Drained => EXIT_NOT_DONE,
+                Ended::NoCoordinator(_) => EXIT_UNREACHED,
+                Ended::Refused(_) => EXIT_REFUSED,
+                Ended::Unfit(_) => EXIT_CONFIG,
+            },
+            Self::Net(error) if error.is_refusal() => EXIT_REFUSED,
+            Self::Net(error) if error.is_other_protocol() => EXIT_CONFIG,
+            Self::Net(NetError::Name { .. } | NetError::Dial { .. } | NetError::Handshake { .. }) => EXIT_UNREACHED,
+            Self::Token(TokenError::Random) => EXIT_FAILED,
+            Self::Net(NetError::Socket { .. }) | Self::Token(_) => EXIT_CONFIG,
             Self::Interrupted { .. } => EXIT_INTERRUPTED,
-            Self::Mux { .. } | Self::Fault { .. } => EXIT_FAILED,
+            Self::Mux { .. } | Self::Fault { .. } | Self::Net(NetError::Key(_) | NetError::Cipher(_)) => EXIT_FAILED,
         }
     }
 
@@ -223,13 +255,44 @@ impl Error {
             Self::Encoder { .. } => {
                 "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
             }
-            Self::NoVideo { .. }
+            Self::Token(TokenError::Random) => return None,
+            Self::Token(_) => MAKE_A_TOKEN.into(),
+            Self::Net(NetError::Socket { .. }) => "choose another address or port with --listen".into(),
+            Self::Net(error) if error.is_refusal() => SAME_TOKEN.into(),
+            Self::Net(error) if error.is_other_protocol() => SAME_VERSION.into(),
+            Self::Worker(Ended::Refused(_)) => SAME_TOKEN.into(),
+            Self::Worker(Ended::Unfit(_)) => SAME_VERSION.into(),
+            Self::Worker(Ended::NoCoordinator(_)) => {
+                "check the address after --join; --join-timeout gives whoever has chunks more time to begin".into()
+            }
+            Self::Net(NetError::Name { .. } | NetError::Dial { .. } | NetError::Handshake { .. }) => {
+                "check the address, and that UDP gets through to it".into()
+            }
+            Self::Net(NetError::Key(_) | NetError::Cipher(_))
+            | Self::Worker(Ended::Done | Ended::Drained | Ended::Unfinished(_))
+            | Self::NoVideo { .. }
             | Self::Write { .. }
             | Self::Mux { .. }
             | Self::Incomplete { .. }
             | Self::Interrupted { .. }
             | Self::Fault { .. } => return None,
         })
+    }
+}
+
+const MAKE_A_TOKEN: &str = "divien token new > FILE; chmod 600 FILE makes one, of which every machine gets a copy: --token-file FILE with a worker, -token-file FILE with an encode, or its text in DIVIEN_TOKEN";
+const SAME_TOKEN: &str = "give all machines the same token: --token-file, -token-file or DIVIEN_TOKEN";
+const SAME_VERSION: &str = "install the same versions of divien and of the encoders on all machines";
+
+/// How a worker has ended, in words.
+fn ended(ended: &Ended) -> String {
+    match ended {
+        Ended::Done => "all is done".into(),
+        Ended::Unfinished(why) => format!("the run has ended before all was done: {why}"),
+        Ended::Drained => "drained, as it was told to".into(),
+        Ended::NoCoordinator(why) => format!("nobody has chunks: {why}"),
+        Ended::Refused(why) => format!("refused: {why}"),
+        Ended::Unfit(why) => format!("this worker is of no use there: {why}"),
     }
 }
 

@@ -12,3 +12,4 @@ pub mod report;
 pub mod run;
 mod signals;
 mod sync;
+pub mod worker;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use divien::cli::{self, Command};
-use divien::{error, report, run};
+use divien::cli::{self, Command, LogLevel};
+use divien::{error, report, run, worker};
 
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os().skip(1)) {
@@ -15,6 +15,11 @@ fn main() -> ExitCode {
             Ok(_) => ExitCode::from(error::EXIT_OK),
             Err(failure) => report::failure(job.report.level, &failure),
         },
+        Command::Worker(args) => match worker::run(&args) {
+            Ok(()) => ExitCode::from(error::EXIT_OK),
+            Err(failure) => report::failure(LogLevel::Info, &failure),
+        },
+        Command::NewToken => report::token(),
         Command::Help(topic) => report::page(cli::help(&topic)),
         Command::Encoders => report::page(Ok(cli::encoders())),
         Command::Version => report::page(Ok(cli::version())),

@@ -15,6 +15,7 @@ use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
 use crate::report::{Lane, Report, Snapshot, Summary, counted, tell};
 use crate::signals::Signals;
+use crate::worker;
 
 /// How often the report is brought up to date.
 const TICK: Duration = Duration::from_millis(250);
@@ -37,6 +38,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     plan::container(job)?;
     let choice = codec::resolve(&job.video, job.threads)?;
     may_write(job)?;
+    may_join(job)?;
     let name = plan::input_name(&job.input);
     let waiting = Waiting::start(job.report.level, format!("{name}: nothing comes yet; waiting"));
     let mut source = probe::open(&job.input)?;
@@ -194,6 +196,16 @@ fn may_write(job: &Job) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Exists { path: path.clone(), kept: job.overwrite == Overwrite::Never })
+}
+
+/// Whether there is a token for workers elsewhere, asked before anything is opened. What standard input has is the
+/// encoder's to read.
+fn may_join(job: &Job) -> Result<(), Error> {
+    match job.remote.as_ref().map(|remote| remote.token_file.as_deref()) {
+        None => Ok(()),
+        Some(Some(file)) if file == Path::new("-") => Ok(()),
+        Some(file) => Ok(worker::token(file).map(drop)?),
+    }
 }
 
 fn confirmed(path: &Path) -> bool {

@@ -11,6 +11,7 @@ mod filters;
 mod habits;
 mod parts;
 mod streams;
+mod token;
 mod video;
 
 use std::path::{Path, PathBuf};

@@ -95,6 +95,14 @@ pub enum UsageError {
         /// What it will do, or what to do instead.
         reason: &'static str,
     },
+    /// A line that begins with a word of its own.
+    #[error("{what}")]
+    Word {
+        /// The word, and what is wrong with the line.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// A second input or output.
     #[error("'{extra}' is a second {what}: several are not supported yet, run divien once for each")]
     Second {
@@ -136,6 +144,7 @@ impl UsageError {
                 Some("divien -h full lists the options, divien -h encoder=NAME an encoder's".into())
             }
             Self::Encoder(error) => error.hint(),
+            Self::Word { hint, .. } => Some(hint.clone()),
             Self::NotTheEncoders { encoder, .. } => {
                 Some(format!("divien -h encoder={encoder} lists the options it has"))
             }

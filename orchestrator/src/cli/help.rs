@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::same::{SAME, Same};
 use super::table::{Group, OPTIONS, OptionDef};
-use super::{Topic, UsageError};
+use super::{Topic, UsageError, worker};
 use crate::codec::{self, EncoderDef, Opt};
 use crate::filter;
 
@@ -17,6 +17,7 @@ pub fn help(topic: &Topic) -> Result<String, UsageError> {
         Topic::Basic => Ok(options(|o| o.basic, true)),
         Topic::Full => Ok(options(|_| true, false)),
         Topic::Docs => Ok(docs()),
+        Topic::Worker | Topic::Token => Ok(worker::help(topic)),
         Topic::Encoder(name) => encoder(name),
     }
 }
@@ -74,6 +75,7 @@ fn options(wanted: impl Fn(&OptionDef) -> bool, brief: bool) -> String {
     text.push_str("\nOptions of the output stand after -i. If one is given twice, the last counts.\n");
     if brief {
         text.push_str("-h full lists all options, -h encoder=libx264 an encoder's own, -encoders the encoders.\n");
+        text.push_str("divien worker -h is about encoding for other machines, divien token new makes their secret.\n");
     }
     text
 }
@@ -215,6 +217,14 @@ pub fn docs() -> String {
     );
     for same in SAME {
         let _ = writeln!(text, "| `{}` | {} |", same_head(same), escape(same.why));
+    }
+    for topic in [Topic::Worker, Topic::Token] {
+        let help = worker::help(&topic);
+        let (about, rest) = help.split_once("\n\n").unwrap_or_default();
+        let indented: String =
+            rest.trim_end().lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect();
+        let word = if topic == Topic::Worker { "worker" } else { "token" };
+        let _ = write!(text, "\n## divien {word}: {about}\n\n{indented}");
     }
     for def in codec::ENCODERS {
         let _ = writeln!(

@@ -1,5 +1,6 @@
 //! What a command line asks for, typed but not yet resolved: nothing here has looked at a file.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ pub struct Job {
     pub format: Option<String>,
     /// `-y`, `-n`
     pub overwrite: Overwrite,
-    /// `-w`: lanes that encode at once; `None` is the default.
+    /// `-w`: lanes that encode at once on this machine; `None` is the default.
     pub workers: Option<u32>,
+    /// Workers elsewhere; `None` where everything is encoded here.
+    pub remote: Option<Remote>,
     /// `-threads`: threads of each encoder; `None` is the encoder's constant default.
     pub threads: Option<u32>,
     /// `-bsize`: frames in a chunk; `None` is the encoder's default.
@@ -44,6 +47,19 @@ pub struct Job {
     pub metadata: Vec<(String, String)>,
     /// How the run is told about.
     pub report: Report,
+}
+
+/// Workers on other machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// `-workers`: the `host:port` of each that listens.
+    pub workers: Vec<String>,
+    /// `divien server`, `-listen`: where others may join.
+    pub listen: Option<SocketAddr>,
+    /// `-token-file`, `-` for standard input; `None` is the variable `DIVIEN_TOKEN`.
+    pub token_file: Option<PathBuf>,
+    /// `-worker-timeout`: how long the run waits for one when there is none.
+    pub timeout: Duration,
 }
 
 /// Where chunks begin.

@@ -1,27 +1,35 @@
 //! The command line: one table of options drives the parser, the help and the docs.
 
+mod address;
 mod error;
 mod help;
 mod job;
 mod not_yet;
 mod parse;
+mod remote;
 mod same;
 mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod worker;
 
 use std::ffi::OsString;
 
 pub use error::UsageError;
 pub use help::{docs, encoders, help, version};
 pub use job::*;
+pub use worker::{LogFormat, WorkerArgs};
 
 /// What the user wants done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Encode a video.
     Encode(Box<Job>),
+    /// `divien worker`, `divien client`: encode for other machines.
+    Worker(Box<WorkerArgs>),
+    /// `divien token new`
+    NewToken,
     /// `-h`
     Help(Topic),
     /// `-encoders`
@@ -41,6 +49,10 @@ pub enum Topic {
     Encoder(String),
     /// `-h docs`: the page of the docs, as Markdown.
     Docs,
+    /// `divien worker -h`
+    Worker,
+    /// `divien token -h`
+    Token,
 }
 
 /// Reads a command line, without the program's own name.

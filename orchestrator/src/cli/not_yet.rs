@@ -15,6 +15,8 @@ const MUXER: &str =
     "the containers are written with their usual settings; of their options -movflags +faststart is there";
 const KEYS: &str =
     "key frames stand where chunks begin, at scene changes, and as -g, -keyint_min and -sc_threshold say";
+/// Why a token is no argument.
+pub(super) const SECRET: &str = "it would be seen in `ps`; use --token-file FILE with a worker, -token-file FILE with an encode, or the variable DIVIEN_TOKEN";
 const LATER: &str = "a later version of divien builds it";
 
 const TIMES: &str = "every frame keeps its own time, counted from where the encode begins";
@@ -147,11 +149,12 @@ const NOT_YET: &[(&[&str], &str)] = &[
         SOUND,
     ),
     (&["stream_loop", "loop", "sseof", "itsoffset", "itsscale", "shortest"], "a later version of divien may build it"),
-    (&["workers", "workers_file", "token", "verify", "resume", "lane-timeout", "worker-timeout"], LATER),
+    (&["workers_file", "verify", "resume", "lane-timeout"], LATER),
 ];
 
 /// What divien is not made for, or does by itself.
 const NOT_TAKEN: &[(&[&str], &str)] = &[
+    (&["token", "-token"], SECRET),
     (&["vn"], "divien encodes video; to take the sound alone use ffmpeg"),
     (
         &[
@@ -286,6 +289,11 @@ const NOT_TAKEN: &[(&[&str], &str)] = &[
 
 /// The error for ffmpeg's option `name`, if it is one of those that are not there; with the value where that matters.
 pub(super) fn refusal(name: &str, value: Option<&str>) -> Option<UsageError> {
+    // What stands behind the sign may be the secret, and is not repeated.
+    let name = match name.split_once('=') {
+        Some((token @ ("token" | "-token"), _)) => token,
+        _ => name,
+    };
     let matches = |known: &str| match known.strip_suffix(':') {
         Some(base) => name.strip_prefix(base).is_some_and(|rest| rest.starts_with(':')),
         None => name == known,
@@ -310,12 +318,8 @@ pub(super) fn refusal(name: &str, value: Option<&str>) -> Option<UsageError> {
 
 /// Words that stand first on DiViEn's command lines and on those of later versions.
 const WORDS: &[(&str, &str)] = &[
-    ("worker", "it will encode for another machine; until then everything is encoded here"),
-    ("workers", "it will list the machines that encode; until then everything is encoded here"),
-    ("server", "it will be 'divien worker'; until then everything is encoded here"),
-    ("client", "it will be 'divien -workers HOST:PORT,… -i INPUT OUTPUT'; until then everything is encoded here"),
+    ("workers", "it will list the machines that encode; -workers HOST:PORT,… has them encode"),
     ("standalone", "encoding on this machine needs no word: divien -i INPUT OUTPUT"),
-    ("token", "it will make the secret of a fleet of workers"),
 ];
 
 /// Why `divien WORD` is refused.

@@ -9,7 +9,7 @@ use super::error::{UsageError, nearest_names};
 use super::table::{self, Group, Id, Kind, OptionDef};
 use super::{
     AudioArgs, AudioCodec, Carry, Command, Cut, Input, Job, LogLevel, Output, Overwrite, Range, Report, SubtitleCodec,
-    Topic, VideoArgs, not_yet, same, value,
+    Topic, VideoArgs, address, not_yet, remote, same, value, worker,
 };
 use crate::codec;
 use crate::filter::{self, Filter};
@@ -41,13 +41,22 @@ const RECOGNISED: &[&str] = &[
     "obu",
 ];
 
-pub(super) fn parse(args: VecDeque<OsString>) -> Result<Command, UsageError> {
-    if let Some(word) = args.front().and_then(|w| w.to_str())
-        && let Some(reason) = not_yet::word(word)
-    {
-        return Err(UsageError::NotBuilt { word: word.into(), reason });
+pub(super) fn parse(mut args: VecDeque<OsString>) -> Result<Command, UsageError> {
+    let mut typed = Typed::default();
+    let all = args.make_contiguous();
+    if let Some((word, rest)) = all.split_first().and_then(|(word, rest)| Some((word.to_str()?, rest))) {
+        if let Some(reason) = not_yet::word(word) {
+            return Err(UsageError::NotBuilt { word: word.into(), reason });
+        }
+        if let Some(command) = worker::parse(word, rest) {
+            return command;
+        }
+        typed.remote.is_server = word == "server";
     }
-    let mut parser = Parser { args, typed: Typed::default() };
+    if typed.remote.is_server {
+        args.pop_front();
+    }
+    let mut parser = Parser { args, typed };
     while let Some(arg) = parser.args.pop_front() {
         if let Some(command) = parser.argument(&arg)? {
             return Ok(command);
@@ -73,6 +82,7 @@ struct Typed {
     no: bool,
     no_stdin: bool,
     workers: Option<u32>,
+    remote: remote::Typed,
     threads: Option<u32>,
     chunk_frames: Option<u32>,
     cut: Cut,
@@ -304,6 +314,20 @@ impl Typed {
             Id::Stdin => self.no_stdin = false,
             Id::NoStdin => self.no_stdin = true,
             Id::Workers => self.workers = Some(said.small(option.kind)?),
+            Id::RemoteWorkers => {
+                self.remote.workers = remote::workers(said.text).map_err(|wanted| said.bad(&wanted))?
+            }
+            Id::TokenFile => self.remote.token_file = Some(path(said.text.into())),
+            Id::WorkerTimeout => self.remote.timeout = Some(Duration::from_secs(said.count(option.kind)?)),
+            Id::Listen if self.remote.is_server => {
+                self.remote.listen = Some(address::local(said.text).ok_or_else(|| said.bad(address::LOCAL))?);
+            }
+            Id::Listen => {
+                return Err(UsageError::NotTaken {
+                    name: said.name.into(),
+                    reason: "it comes after the word server: divien server -listen ADDR -i INPUT OUTPUT".into(),
+                });
+            }
             Id::Threads => {
                 let threads = said.threads(option.kind)?;
                 if !said.before_input {
@@ -442,12 +466,14 @@ impl Typed {
         filter::check(&filters).map_err(|error| UsageError::Filter { name: "vf".into(), error })?;
         let input = self.input.ok_or(UsageError::NoInput)?;
         let output = self.output.ok_or(UsageError::NoOutput)?;
+        let remote = self.remote.resolve(self.workers, &input)?;
         Ok(Job {
             input,
             output,
             format: self.format,
             overwrite,
             workers: self.workers,
+            remote,
             threads: self.threads,
             chunk_frames: self.chunk_frames,
             cut: self.cut,

@@ -84,6 +84,10 @@ pub(crate) enum Id {
     Yes,
     No,
     Workers,
+    RemoteWorkers,
+    Listen,
+    TokenFile,
+    WorkerTimeout,
     Threads,
     ChunkFrames,
     Cut,
@@ -170,7 +174,8 @@ impl OptionDef {
     }
 }
 
-const WORKERS: Kind = Kind::Count { metavar: "N", min: 1, max: 1024 };
+const WORKERS: Kind = Kind::Count { metavar: "N", min: 0, max: 1024 };
+const WORKER_TIMEOUT: Kind = Kind::Count { metavar: "SECONDS", min: 1, max: 86_400 };
 const THREADS: Kind = Kind::CountOrAuto { metavar: "N", max: 256 };
 const CHUNK: Kind = Kind::Count { metavar: "FRAMES", min: 1, max: 1_000_000 };
 const FRAMES: Kind = Kind::Count { metavar: "N", min: 1, max: u64::MAX };
@@ -188,10 +193,46 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     def(Id::Version, "version", Kind::Flag, Group::Global, "show the version").or(&["-version"]),
     def(Id::Yes, "y", Kind::Flag, Group::Global, "overwrite the output without asking").basic(),
     def(Id::No, "n", Kind::Flag, Group::Global, "never overwrite: an output that exists is an error"),
-    def(Id::Workers, "w", WORKERS, Group::Global, "encoders that run at the same time")
+    def(Id::Workers, "w", WORKERS, Group::Global, "encoders that run at the same time; 0, only with workers elsewhere: none here")
         .default("one for each core")
         .ffmpeg("divien's own; no byte of the output depends on it")
         .basic(),
+    def(
+        Id::RemoteWorkers,
+        "workers",
+        Kind::Text("HOST:PORT,…"),
+        Group::Global,
+        "workers on other machines that encode too, each a `divien worker` that holds the same token",
+    )
+    .ffmpeg("divien's own; no byte of the output depends on them")
+    .basic(),
+    def(
+        Id::TokenFile,
+        "token-file",
+        Kind::Text("FILE"),
+        Group::Global,
+        "file with the token that the workers hold, as `divien token new` makes it; - is stdin",
+    )
+    .default("the variable DIVIEN_TOKEN")
+    .ffmpeg("divien's own"),
+    def(
+        Id::WorkerTimeout,
+        "worker-timeout",
+        WORKER_TIMEOUT,
+        Group::Global,
+        "how long a run that has no encoder left waits for a worker",
+    )
+    .default("30")
+    .ffmpeg("divien's own"),
+    def(
+        Id::Listen,
+        "listen",
+        Kind::Text("ADDR"),
+        Group::Global,
+        "after the word server, divien server -listen ADDR -i …: where workers may join (divien worker --join)",
+    )
+    .default("[::]:7171")
+    .ffmpeg("divien's own"),
     def(
         Id::Progress,
         "progress",

@@ -154,8 +154,8 @@ fn errors_say_what_is_wrong_and_what_there_is() {
         ("-i a -row-mt 1 o", "libx264 has no option '-row-mt'"),
         ("-i a o -crf", "'-crf' wants a value (QUALITY)"),
         ("-i", "'-i' wants a value (INPUT)"),
-        ("-i a -w 0 o", "-w 0 is out of range: 1 to 1024"),
-        ("-i a -w -3 o", "-w -3 is out of range: 1 to 1024"),
+        ("-i a -w 0 o", "-w 0 is out of range: 1 to 1024; 0, none here, wants -workers"),
+        ("-i a -w -3 o", "-w -3 is out of range: 0 to 1024"),
         ("-i a -w many o", "a whole number is wanted"),
         ("-i a -bsize 1.5 o", "a whole number is wanted"),
         ("-i a -b:a fast o", "a bit rate is wanted"),
@@ -203,7 +203,8 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         "-force_key_frames 1",
         "-movflags frag_keyframe",
         "-movflags -write_colr",
-        "-workers a:1",
+        "-lane-timeout 5",
+        "-resume",
         "-fps_mode cfr",
         "-x264-stats a",
     ];
@@ -349,11 +350,56 @@ fn what_is_carried_along_can_be_chosen() {
 
 #[test]
 fn the_words_of_later_versions_are_no_outputs() {
-    for word in ["worker", "workers", "server", "client", "standalone", "token"] {
+    for word in ["workers", "standalone"] {
         assert!(matches!(parse_line(word), Err(UsageError::NotBuilt { .. })), "{word}");
         assert!(matches!(parse_line(&format!("{word} -i a o")), Err(UsageError::NotBuilt { .. })), "{word}");
     }
     assert_eq!(job("-i worker token").output, Output::File("token".into()));
+}
+
+#[test]
+fn workers_elsewhere_are_named_or_waited_for() {
+    let remote = |line: &str| job(line).remote;
+    assert_eq!(remote("-i a o"), None);
+    let named = remote("-workers n1,[fd00::5]:80 -i a -token-file t -worker-timeout 5 -w 0 o").unwrap();
+    assert_eq!(named.workers, ["n1:7171", "[fd00::5]:80"]);
+    assert_eq!((named.listen, named.token_file, named.timeout), (None, Some("t".into()), Duration::from_secs(5)));
+    let bare = Remote {
+        workers: Vec::new(),
+        listen: "[::]:7171".parse().ok(),
+        token_file: None,
+        timeout: Duration::from_secs(30),
+    };
+    assert_eq!(remote("server -i a o"), Some(bare.clone()));
+    let both = Remote { listen: "127.0.0.1:5".parse().ok(), workers: vec!["b:1".into()], ..bare };
+    assert_eq!(remote("server -listen 127.0.0.1:5 -i a -workers b:1 o"), Some(both));
+    assert_eq!(job("server -w 0 -i a o").workers, Some(0));
+    assert_eq!(parse_line("server -h"), Ok(Command::Help(Topic::Basic)));
+}
+
+#[test]
+fn what_workers_elsewhere_cannot_be_told_is_refused() {
+    for (line, says) in [
+        ("-i a -workers :1 o", "HOST:PORT is wanted"),
+        ("-i a -workers a,,b o", "commas between"),
+        ("-i a -workers a,a:7171 o", "a:7171 is named twice"),
+        ("-i a -worker-timeout 0 o", "1 to 86400"),
+        ("-i a -listen :1 o", "divien server -listen ADDR"),
+        ("server -i a -listen x:y o", "an address of this machine is wanted"),
+        ("server -i - -token-file - o", "into DIVIEN_TOKEN"),
+        ("-i a -token-file t o", "of which -workers HOST:PORT"),
+        ("-i a -worker-timeout 9 o", "of which -workers HOST:PORT"),
+        ("server", "-i INPUT is missing"),
+    ] {
+        let told = error(line);
+        assert!(told.contains(says), "{line}: {told}");
+    }
+    for line in
+        ["-workers a -token x1y2 -i a o", "-i a o -token x1y2", "server -i a --token x1y2 o", "-i a -token=x1y2 o"]
+    {
+        let told = error(line);
+        assert!(told.contains("`ps`") && !told.contains("x1y2"), "{line}: {told}");
+    }
 }
 
 #[test]

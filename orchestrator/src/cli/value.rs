@@ -48,6 +48,11 @@ pub(crate) fn rate(text: &str) -> Option<u64> {
     (0.0..=9.0e15).contains(&value).then(|| value.round() as u64)
 }
 
+/// Bytes: `512M`, `1Gi`, a `B` behind them or not.
+pub(super) fn size(text: &str) -> Option<u64> {
+    rate(text.strip_suffix('B').unwrap_or(text))
+}
+
 /// A time: `12.5`, `90s`, `250ms`, `40us`, `1:02`, `1:02:03.5`.
 pub(super) fn time(text: &str) -> Option<Duration> {
     let (text, unit): (&str, u128) = if let Some(rest) = text.strip_suffix("us") {
@@ -115,6 +120,8 @@ mod tests {
         }
         assert_eq!(rate("2.5M"), Some(2_500_000));
         assert_eq!(rate("-2M"), None);
+        assert_eq!((size("512M"), size("1GiB"), size("2kB")), (Some(512_000_000), Some(1 << 30), Some(2000)));
+        assert_eq!((size("B"), size("-1")), (None, None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use gstdivien::lane::{EncoderSpec, FilterSpec};
 use super::colour::Said;
 use super::lock;
 use super::video::named_format;
+use crate::cli::Remote;
 use crate::error::Error;
 use crate::plan::VideoPlan;
 use crate::probe::Pace;
@@ -51,7 +52,12 @@ impl Encoder {
             .map_err(|e| Error::Fault { what: format!("divienenc cannot be made: {e}") })?;
         // The elements after it are linked by what this encoder gives; [`Self::begin`] adds what the pictures need.
         element.set_property("encoder", &video.encoder.spec);
-        element.set_property("workers", video.workers);
+        if let Some(workers) = video.workers {
+            element.set_property_from_str("workers", &workers.to_string());
+        }
+        if let Some(remote) = &video.remote {
+            remote_properties(&element, remote)?;
+        }
         element.set_property("threads", video.threads);
         element.set_property("chunk-frames", video.chunk_frames);
         element.set_locked_state(true);
@@ -201,6 +207,23 @@ impl Encoder {
             _ => String::new(),
         }
     }
+}
+
+/// Tells the element of workers elsewhere.
+fn remote_properties(element: &gst::Element, remote: &Remote) -> Result<(), Error> {
+    let told = [
+        ("remote-workers", (!remote.workers.is_empty()).then(|| remote.workers.join(","))),
+        ("listen-address", remote.listen.map(|address| address.to_string())),
+        ("token-file", remote.token_file.as_ref().map(|path| path.display().to_string())),
+        ("worker-timeout", Some(remote.timeout.as_secs().to_string())),
+    ];
+    for (name, value) in told.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        if !element.has_property(name) {
+            return Err(Error::Fault { what: format!("this divienenc has no property '{name}'") });
+        }
+        element.set_property_from_str(name, &value);
+    }
+    Ok(())
 }
 
 /// What caps say beside the layout of the pictures.

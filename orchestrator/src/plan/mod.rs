@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use gstdivien::chunk::{self, Mode, Needs};
 
-use crate::cli::{AudioCodec, Cut, Input, Job, Output};
+use crate::cli::{AudioCodec, Cut, Input, Job, Output, Remote};
 use crate::error::Error;
 use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
 use crate::probe::{Cutting, Facts, Pace, Pause, Stream};
@@ -75,8 +75,10 @@ pub struct VideoPlan {
     pub encoder: Encoder,
     /// What it is compressed to.
     pub codec: Codec,
-    /// Lanes; 0 is the element's default.
-    pub workers: u32,
+    /// Lanes on this machine; `None` is the element's default.
+    pub workers: Option<u32>,
+    /// Workers elsewhere.
+    pub remote: Option<Remote>,
     /// Threads of each encoder; 0 is its constant default.
     pub threads: u32,
     /// Frames in a chunk.
@@ -266,7 +268,8 @@ fn video(
     Ok(VideoPlan {
         stream: index,
         codec,
-        workers: job.workers.unwrap_or(0),
+        workers: job.workers,
+        remote: job.remote.clone(),
         threads: job.threads.unwrap_or(0),
         chunk_frames,
         cut,

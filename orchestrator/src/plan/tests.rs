@@ -14,6 +14,7 @@ fn job(output: &str) -> Job {
         format: None,
         overwrite: Overwrite::Ask,
         workers: None,
+        remote: None,
         threads: None,
         chunk_frames: None,
         cut: Cut::Keyframe,

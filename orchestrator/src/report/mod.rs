@@ -10,11 +10,13 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use gstdivien::net::Token;
+
 use crate::cli::{LogLevel, UsageError};
 use crate::error::{EXIT_OK, EXIT_USAGE, Error};
 use keyvalue::KeyValue;
 use line::Line;
-pub(crate) use text::counted;
+pub(crate) use text::{clock, counted, size};
 
 /// How often plain lines come when nobody watches a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -243,6 +245,15 @@ pub fn page(text: Result<String, UsageError>) -> ExitCode {
         }
         Err(error) => usage(&error),
     }
+}
+
+/// A new token, on standard output.
+pub fn token() -> ExitCode {
+    let told = Token::random().map_err(Error::Token).and_then(|token| {
+        let fault = |e: io::Error| Error::Fault { what: format!("the token cannot be written: {e}") };
+        writeln!(io::stdout(), "{}", *token.text()).map_err(fault)
+    });
+    told.map_or_else(|error| failure(LogLevel::Error, &error), |()| ExitCode::from(EXIT_OK))
 }
 
 fn complain(what: &str, hint: Option<String>) {

@@ -76,7 +76,7 @@ pub(super) fn encoders(s: &Summary) -> impl Iterator<Item = String> {
 }
 
 /// `1:02:03`, `2:03` or `3.4 s`.
-pub(super) fn clock(d: Duration) -> String {
+pub(crate) fn clock(d: Duration) -> String {
     let s = d.as_secs();
     match (s / 3600, s / 60 % 60, s % 60) {
         (0, 0, _) => format!("{:.1} s", d.as_secs_f64()),
@@ -86,7 +86,7 @@ pub(super) fn clock(d: Duration) -> String {
 }
 
 /// In kB, MB, GB of a thousand each.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),

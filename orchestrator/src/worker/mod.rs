@@ -1,0 +1,93 @@
+//! `divien worker`: encodes chunks for divien on other machines until it is told to stop.
+
+mod log;
+
+use std::path::Path;
+use std::time::Duration;
+
+use gstdivien::net::{Token, TokenError};
+use gstdivien::remote::worker::{self, Ended, Stop, Worker};
+
+use crate::cli::WorkerArgs;
+use crate::error::Error;
+use crate::signals::Ends;
+use log::Log;
+
+/// How long a worker that was told to end at once gets to take its leave.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// Works as `args` say.
+///
+/// # Errors
+/// Whatever ends it before the coordinator says that all is done.
+pub fn run(args: &WorkerArgs) -> Result<(), Error> {
+    let log = Log::new(args.log_format);
+    let outcome = work(args, log);
+    log.ended(outcome.as_ref().err());
+    outcome
+}
+
+fn work(args: &WorkerArgs, log: Log) -> Result<(), Error> {
+    let token = token(args.token_file.as_deref())?;
+    let fault = |what: String| Error::Fault { what };
+    gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
+    let worker = Worker {
+        name: args.name.clone().unwrap_or_else(host_name),
+        slots: args.slots.unwrap_or_else(cores),
+        memory: args.max_memory,
+        token,
+        drain_timeout: args.drain_timeout,
+        once: args.once,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("divien-net")
+        .enable_all()
+        .build()
+        .map_err(|e| fault(format!("no runtime: {e}")))?;
+    let ended = runtime.block_on(async {
+        let ends = Ends::listen().map_err(|e| fault(format!("cannot listen for signals: {e}")))?;
+        let stop = Stop::default();
+        tokio::select! {
+            ended = worker::run(worker, args.place(), stop.clone(), move |told| log.report(&told)) => {
+                if stop.now.is_cancelled() { Err(at_once()) } else { ended.map_err(Error::from) }
+            }
+            () = heed(ends, &stop) => Err(at_once()),
+        }
+    });
+    // An encoder that is in the middle of a frame is not waited for.
+    runtime.shutdown_background();
+    match ended? {
+        Ended::Done => Ok(()),
+        ended => Err(Error::Worker(ended)),
+    }
+}
+
+/// Drains at the first signal and ends at the second; resolves when that has taken too long. Cancel safe.
+async fn heed(mut ends: Ends, stop: &Stop) {
+    ends.next().await;
+    stop.drain.cancel();
+    ends.next().await;
+    stop.now.cancel();
+    tokio::time::sleep(GRACE).await;
+}
+
+fn at_once() -> Error {
+    Error::Interrupted { left: "the chunks that were begun go back to whoever had them encoded".into() }
+}
+
+/// The token in this file (`-` is standard input), else in the variable.
+///
+/// # Errors
+/// There is none, or it is damaged.
+pub(crate) fn token(file: Option<&Path>) -> Result<Token, TokenError> {
+    file.map_or_else(Token::from_environment, Token::from_file)
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "worker".into() } else { name }
+}
+
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
