@@ -405,7 +405,11 @@ impl Watch {
                 Ok(name.as_deref() == Some(pipeline::DONE))
             }
             gst::MessageView::Element(e) => {
-                self.chunks += u64::from(e.structure().is_some_and(|s| s.name() == "divien-chunk-done"));
+                match e.structure().map(|told| (told.name().as_str(), told)) {
+                    Some(("divien-chunk-done", _)) => self.chunks += 1,
+                    Some(("divien-worker", told)) => of_worker(told, report),
+                    _ => {}
+                }
                 Ok(false)
             }
             gst::MessageView::Warning(w) if w.details().is_some_and(|lost| running.lost(lost)) => Ok(false),
@@ -452,6 +456,21 @@ impl Watch {
             elapsed: self.started.elapsed(),
             lanes: work.lanes,
         }
+    }
+}
+
+/// A line about a machine elsewhere.
+fn of_worker(told: &gst::StructureRef, report: &Report) {
+    let field = |name: &str| told.get::<&str>(name).unwrap_or_default();
+    let (name, detail) = (field("name"), field("detail"));
+    match field("event") {
+        "listening" => report.note(&format!("workers may join at {detail}")),
+        "joined" => report.note(&format!("worker {name} joined ({detail})")),
+        "lost" => report.warn(&format!("worker {name} is lost: {detail}; others do what it had")),
+        "refused" => report.warn(&format!("worker {name} is not used: {detail}")),
+        "put-aside" => report.warn(&format!("worker {name} is not used any more: {detail}")),
+        "failed" => report.warn(&format!("{name}: {detail}")),
+        _ => report.warn(&format!("no worker: {detail}")),
     }
 }
 

@@ -13,6 +13,7 @@ mod parts;
 mod streams;
 mod token;
 mod video;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

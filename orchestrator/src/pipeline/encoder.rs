@@ -52,11 +52,13 @@ impl Encoder {
             .map_err(|e| Error::Fault { what: format!("divienenc cannot be made: {e}") })?;
         // The elements after it are linked by what this encoder gives; [`Self::begin`] adds what the pictures need.
         element.set_property("encoder", &video.encoder.spec);
-        if let Some(workers) = video.workers {
-            element.set_property_from_str("workers", &workers.to_string());
+        match video.workers {
+            Some(0) => element.set_property("local", false),
+            Some(workers) => element.set_property("workers", workers),
+            None => {}
         }
         if let Some(remote) = &video.remote {
-            remote_properties(&element, remote)?;
+            remote_properties(&element, remote);
         }
         element.set_property("threads", video.threads);
         element.set_property("chunk-frames", video.chunk_frames);
@@ -210,20 +212,11 @@ impl Encoder {
 }
 
 /// Tells the element of workers elsewhere.
-fn remote_properties(element: &gst::Element, remote: &Remote) -> Result<(), Error> {
-    let told = [
-        ("remote-workers", (!remote.workers.is_empty()).then(|| remote.workers.join(","))),
-        ("listen-address", remote.listen.map(|address| address.to_string())),
-        ("token-file", remote.token_file.as_ref().map(|path| path.display().to_string())),
-        ("worker-timeout", Some(remote.timeout.as_secs().to_string())),
-    ];
-    for (name, value) in told.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        if !element.has_property(name) {
-            return Err(Error::Fault { what: format!("this divienenc has no property '{name}'") });
-        }
-        element.set_property_from_str(name, &value);
-    }
-    Ok(())
+fn remote_properties(element: &gst::Element, remote: &Remote) {
+    element.set_property("remote-workers", remote.workers.join(","));
+    element.set_property("listen-address", remote.listen.map(|address| address.to_string()));
+    element.set_property("token-file", remote.token_file.as_ref().map(|path| path.display().to_string()));
+    element.set_property("worker-timeout", u32::try_from(remote.timeout.as_secs()).unwrap_or(u32::MAX));
 }
 
 /// What caps say beside the layout of the pictures.

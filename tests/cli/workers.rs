@@ -1,0 +1,130 @@
+//! `divien worker` and those who use it: real processes, real QUIC on loopback.
+
+use std::fs::File;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use divien_testbed::run::{LIMIT, signal};
+use divien_testbed::{Running, divien, place, run};
+use rustix::process::Signal;
+
+use crate::{encode, made_film};
+
+/// A worker that is killed with the test.
+struct Worker {
+    child: Child,
+    address: String,
+    log: PathBuf,
+}
+
+impl Worker {
+    fn listen(folder: &Path, name: &str, token: &Path) -> Self {
+        let address = free();
+        let mut worker = Self::start(folder, name, token, &["--listen", &address]);
+        worker.says("listening on");
+        worker.address = address;
+        worker
+    }
+
+    fn start(folder: &Path, name: &str, token: &Path, arguments: &[&str]) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let mut command: Command = divien!("worker", "--name", name, "--slots", "1", "--token-file", token);
+        let child = command.args(arguments).stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        Self { child, address: String::new(), log }
+    }
+
+    /// Waits until it has said so.
+    #[track_caller]
+    fn says(&self, words: &str) {
+        let patience = Instant::now() + LIMIT;
+        while !std::fs::read_to_string(&self.log).unwrap().contains(words) {
+            assert!(Instant::now() < patience, "{words}: {}", std::fs::read_to_string(&self.log).unwrap());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn code(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address that nobody has.
+fn free() -> String {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+fn token(folder: &Path) -> PathBuf {
+    let file = folder.join("token");
+    std::fs::write(&file, run(&mut divien!("token", "new")).success().stdout).unwrap();
+    file
+}
+
+const OPTIONS: [&str; 5] = ["-an", "-preset", "veryfast", "-bsize", "25"];
+
+#[test]
+fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
+    let folder = place::temporary();
+    let film = folder.path().join("film.mp4");
+    made_film("640x360", 24, &["-c:v", "libx264", "-g", "25"], &film);
+    let alone = std::fs::read(encode(&film, &OPTIONS, folder.path(), "alone.mkv")).unwrap();
+    let token = token(folder.path());
+    let start = |name| Worker::listen(folder.path(), name, &token);
+    let (mut killed, gone, stays) = (start("killed"), start("gone"), start("stays"));
+    let output = folder.path().join("far.mkv");
+    let mut command = divien!("-y", "-i", &film, "-w", "0", "-token-file", &token, "-workers");
+    command.arg([&killed, &gone, &stays].map(|worker| worker.address.clone()).join(","));
+    let encoding = Running::start(command.args(OPTIONS).arg(&output));
+    killed.says("chunk");
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    gone.says("chunk");
+    signal(&gone.child, Signal::TERM);
+    assert_eq!(gone.code(), Some(75));
+    encoding.wait(LIMIT).success().says(&["worker stays joined", "worker gone is lost"]);
+    assert!(std::fs::read(&output).unwrap() == alone);
+}
+
+#[test]
+fn workers_join_a_server_and_end_with_it() {
+    let folder = place::temporary();
+    let film = folder.path().join("film.mp4");
+    made_film("320x180", 8, &["-c:v", "libx264", "-g", "25"], &film);
+    let alone = std::fs::read(encode(&film, &OPTIONS, folder.path(), "alone.mkv")).unwrap();
+    let (token, address, output) = (token(folder.path()), free(), folder.path().join("far.mkv"));
+    let mut command = divien!("server", "-listen", &address, "-y", "-i", &film, "-w", "0", "-token-file", &token);
+    let encoding = Running::start(command.args(OPTIONS).arg(&output));
+    // Another token is none.
+    let other = folder.path().join("other");
+    std::fs::write(&other, run(&mut divien!("token", "new")).success().stdout).unwrap();
+    let stranger = Worker::start(folder.path(), "stranger", &other, &["--join", &address]);
+    assert_eq!(stranger.code(), Some(77));
+    let worker = Worker::start(folder.path(), "member", &token, &["--join", &address]);
+    encoding.wait(LIMIT).success().says(&["workers may join", "worker member joined"]);
+    assert_eq!(worker.code(), Some(0));
+    assert!(std::fs::read(&output).unwrap() == alone);
+}
+
+#[test]
+fn nobody_to_work_for_and_nobody_who_works_are_told() {
+    let folder = place::temporary();
+    let token = token(folder.path());
+    let worker = Worker::start(folder.path(), "alone", &token, &["--join", &free(), "--join-timeout", "1"]);
+    let film = folder.path().join("film.mp4");
+    made_film("320x180", 2, &[], &film);
+    let output = folder.path().join("far.mkv");
+    let mut command = divien!("-y", "-i", &film, "-w", "0", "-worker-timeout", "1", "-token-file", &token, "-workers");
+    let outcome = run(command.arg(free()).args(OPTIONS).arg(&output)).failure();
+    outcome.says(&["no worker was there for 1 s"]);
+    assert!(!output.exists());
+    assert_eq!(worker.code(), Some(69));
+}
