@@ -282,7 +282,12 @@ impl Dispatch {
         if site == Site::HERE {
             return self.count(site) < self.most_here();
         }
-        !self.sites.get(&site).is_some_and(|fame| fame.is_aside)
+        !self.is_aside(site)
+    }
+
+    /// The site failed too often to get any more.
+    pub fn is_aside(&self, site: Site) -> bool {
+        self.sites.get(&site).is_some_and(|fame| fame.is_aside)
     }
 
     /// The lane that gets a chunk that waits: one where it has not failed, while there is such a site.

@@ -51,8 +51,9 @@ impl Engine {
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let window = 2 * u64::from(config.workers) + 2;
-        // Of frames that may be read again half waits for its first reader.
-        let first = if config.has_elsewhere { config.max_buffered_bytes / 2 } else { config.max_buffered_bytes };
+        // Of frames that may be read again a quarter may have been read before.
+        let most = config.max_buffered_bytes;
+        let first = if config.has_elsewhere { most - most / 4 } else { most };
         let shared = Arc::new(Shared {
             config,
             budget: Budget::new(first),
@@ -268,6 +269,18 @@ impl Engine {
         self.shared.act(&mut state, &actions);
     }
 
+    /// The lane is gone, if it is still there.
+    pub(super) fn lane_gone(&self, id: LaneId) {
+        let mut state = self.shared.state();
+        let actions = state.handle(Event::LaneGone(id));
+        self.shared.act(&mut state, &actions);
+    }
+
+    /// The site failed too often to get any more.
+    pub(super) fn is_aside(&self, site: Site) -> bool {
+        self.shared.state().dispatch.is_aside(site)
+    }
+
     /// The lane takes no more chunks.
     pub(super) fn close_lane(&self, id: LaneId) {
         if let Some(lane) = self.shared.state().lanes.get_mut(id.0 as usize) {
@@ -315,13 +328,13 @@ impl Engine {
         (chunk, attempt, started): (ChunkId, Attempt, Instant),
         outcome: Result<Encoded, LaneError>,
     ) {
-        self.shared.conclude(lane, chunk, started, &attempt, outcome);
+        tokio::task::block_in_place(|| self.shared.conclude(lane, chunk, started, &attempt, outcome));
     }
 
     /// Chunks wait, or are on their way.
     pub(super) fn has_work(&self) -> bool {
         let state = self.shared.state();
-        state.flow.is_ok() && state.dispatch.in_flight() > 0
+        state.flow.is_ok() && (state.dispatch.running() > 0 || state.dispatch.waiting().next().is_some())
     }
 
     /// All that came has been handed on, and nothing more was to come.
@@ -521,7 +534,12 @@ impl Shared {
         attempt: &Attempt,
         outcome: Result<Encoded, LaneError>,
     ) {
-        for notice in self.settle(id, chunk, started, attempt, outcome) {
+        let is_lost = matches!(&outcome, Err(error) if !matches!(error, LaneError::Cancelled));
+        let notices = self.settle(id, chunk, started, attempt, outcome);
+        if is_lost {
+            attempt.input.input().set_aside();
+        }
+        for notice in notices {
             let is_over = matches!(notice, Notice::Failed { .. });
             (self.notify)(notice);
             if is_over {

@@ -48,7 +48,7 @@
 //! DIVIEN_TOKEN): those that `remote-workers` names are dialled, and dialled again when they are lost; others may join at
 //! `listen-address` at any time. Which machine encodes what changes no byte: each has to show first that it makes the
 //! same of a short clip, with the same libraries, and is refused where it does not. What a lost machine had goes to
-//! another; chunks are kept for that until they are done, raw frames beyond half of `max-buffered-bytes` in files without
+//! another; chunks are kept for that until they are done, raw frames beyond a quarter of `max-buffered-bytes` in files without
 //! a name. With `local=false` nothing is encoded here. What becomes of machines is told in element messages
 //! `divien-worker` with the fields `event` (`listening`, `joined`, `lost`, `refused`, `not-met`, `failed`, `put-aside`),
 //! `name` and `detail` (strings).

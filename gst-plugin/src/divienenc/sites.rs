@@ -286,6 +286,7 @@ impl Shared {
                 }
             }
         }
+        self.engine.close_site(site);
         if self.over.is_cancelled() || self.engine.flow().is_err() {
             // Said goodbye to when all are.
             return false;
@@ -295,6 +296,11 @@ impl Shared {
         if let Some(refusal) = refusal {
             (self.tell)(News::Refused { name, why: refusal.to_string() });
             remote.leave(Goodbye::Refused(refusal.to_string())).await;
+            return false;
+        }
+        if self.engine.is_aside(site) {
+            // It would fail the next ones as well.
+            remote.leave(Goodbye::Refused("it failed three chunks in a row".into())).await;
             return false;
         }
         let is_drained = !remote.is_closed();
@@ -308,6 +314,8 @@ impl Shared {
 
     /// One lane of it.
     async fn work(self: Arc<Self>, lane: LaneId, remote: Arc<site::Site>) -> Option<Refusal> {
+        // Whatever becomes of this task, no chunk waits for it.
+        let _gone = Gone { engine: &self.engine, lane };
         while let Some((chunk, attempt, started)) = self.engine.next_attempt(lane).await {
             let begun = || self.engine.begun(chunk, lane);
             let outcome = remote.encode(chunk.0, &attempt, begun, self.meeting.lane_timeout).await;
@@ -343,6 +351,17 @@ impl Shared {
                 return;
             }
         }
+    }
+}
+
+struct Gone<'a> {
+    engine: &'a Engine,
+    lane: LaneId,
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.engine.lane_gone(self.lane);
     }
 }
 

@@ -256,6 +256,24 @@ impl ChunkInput {
         drop(dropped);
     }
 
+    /// Nobody reads it for now, so that it keeps nobody else waiting: what has not been read goes into the store.
+    pub fn set_aside(&self) {
+        if self.store.is_none() {
+            return;
+        }
+        for at in 0.. {
+            let (frame, share) = match self.queue().waiting.get_mut(at) {
+                None => break,
+                Some((Waiting::Frame(frame), share)) => (Some(frame.clone()), share.take()),
+                Some((Waiting::Unit(_), share)) => (None, share.take()),
+            };
+            if let (Some(frame), Some(_)) = (frame, &share) {
+                // What cannot be put there stays where it is.
+                let _ = self.keep(at, &frame);
+            }
+        }
+    }
+
     fn wake(&self) {
         self.changed.notify_all();
         self.woken.notify_waiters();
@@ -320,6 +338,11 @@ impl Reader {
     /// Begins with the first frame.
     pub fn new(input: Arc<ChunkInput>) -> Self {
         Self { input, state: Mutex::default() }
+    }
+
+    /// What it reads.
+    pub fn input(&self) -> &ChunkInput {
+        &self.input
     }
 
     /// Reads no more; others may.
@@ -464,6 +487,21 @@ mod tests {
         assert_eq!(numbers(&Reader::new(input.clone())), [0, 1, 2]);
         input.cancel();
         assert!(numbers(&Reader::new(input)).is_empty());
+    }
+
+    #[test]
+    fn what_nobody_reads_keeps_nobody_waiting() {
+        gst::init().unwrap();
+        let (budget, input) = (Budget::new(30), Arc::new(ChunkInput::kept(Store::new(10))));
+        let lost = Reader::new(input.clone());
+        (0..3).for_each(|n| input.push(frame(n), budget.reserve(10).unwrap()));
+        assert!(matches!(lost.next(), Next::Frame(_)));
+        assert!(budget.try_reserve(20).is_none());
+        input.set_aside();
+        assert_eq!(budget.bytes(), 0);
+        input.push(frame(3), budget.reserve(10).unwrap());
+        input.end();
+        assert_eq!(numbers(&Reader::new(input)), [0, 1, 2, 3]);
     }
 
     #[test]

@@ -75,10 +75,12 @@ pub(crate) fn from_wire(unit: Unit, media: Bytes, is_picture: bool) -> Result<gs
         gst::Buffer::from_slice(media)
     };
     let size = buffer.size() as u64;
+    // The last number is no time.
+    let time = |nanos: Option<u64>| nanos.filter(|nanos| *nanos != u64::MAX).map(gst::ClockTime::from_nseconds);
     let writable = buffer.make_mut();
-    writable.set_pts(unit.pts.map(gst::ClockTime::from_nseconds));
-    writable.set_dts(unit.dts.map(gst::ClockTime::from_nseconds));
-    writable.set_duration(unit.duration.map(gst::ClockTime::from_nseconds));
+    writable.set_pts(time(unit.pts));
+    writable.set_dts(time(unit.dts));
+    writable.set_duration(time(unit.duration));
     writable.set_flags(gst::BufferFlags::from_bits_truncate(unit.flags) & video_flags());
     writable.set_video_flags(gst_video::VideoBufferFlags::from_bits_truncate(unit.flags));
     if let Some(layout) = unit.layout {
@@ -258,6 +260,15 @@ mod tests {
             let caption = back.meta::<gst_video::video_meta::VideoCaptionMeta>().unwrap();
             assert_eq!((caption.caption_type(), caption.data()), (kind, &[1, 2, 3][..]));
         }
+    }
+
+    #[test]
+    fn no_number_is_too_large_for_a_time() {
+        gst::init().unwrap();
+        let most = Some(u64::MAX);
+        let unit = Unit { pts: most, dts: most, duration: most, flags: u32::MAX, ..Unit::default() };
+        let buffer = from_wire(unit, Bytes::from_static(b"unit"), false).unwrap();
+        assert_eq!((buffer.pts(), buffer.dts(), buffer.duration()), (None, None, None));
     }
 
     #[test]

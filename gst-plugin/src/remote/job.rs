@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::convert::{from_wire, to_wire};
 use super::link::{self, BROKEN, LinkError, OVER};
 use crate::lane::{
-    Attempt, Budget, ChunkInput, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet, Progress, Reader,
+    Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet, Progress,
+    Reader,
 };
 use crate::wire::message::{self, Begin, Blame, Done, Failed, Head};
 use crate::wire::{Inputs, Message, ProtocolError, Tally, Work};
@@ -114,6 +115,8 @@ async fn work(
         progress: progress.clone(),
         result: Outlet::Leave(Arc::new(move |made| leave.blocking_send(made).is_ok())),
     };
+    // Whatever becomes of this task, no encoder goes on for nobody.
+    let _over = CallsOff(attempt.cancel.clone(), input.clone());
     let stopped = send.stopped();
     let watching = async {
         let taking = take_all(receive, inputs, &input, slots.most, attempt.wanted.is_none());
@@ -138,11 +141,19 @@ async fn work(
         error = watching => {
             attempt.cancel.cancel();
             // Nothing of it is left running after this.
-            giving.await.and(Err(error))
+            giving.await.map_err(|_| error)
         }
     };
-    input.cancel();
     outcome
+}
+
+struct CallsOff(Arc<Cancel>, Arc<ChunkInput>);
+
+impl Drop for CallsOff {
+    fn drop(&mut self) {
+        self.0.cancel();
+        self.1.cancel();
+    }
 }
 
 /// Takes the units as they come, no more of them than may wait.
@@ -220,6 +231,9 @@ async fn encode(
     };
     while let Ok(made) = leaving.try_recv() {
         out.unit(made).await.map_err(lost)?;
+    }
+    if !attempt.progress.has_ended() {
+        return Err(LaneError::Early(attempt.progress.frames()));
     }
     out.done(attempt, encoded).await.map_err(lost)
 }

@@ -173,7 +173,10 @@ impl Site {
         self.asked.send((own.wire.id, answer)).map_err(|_| LinkError::Left)?;
         link::send(&mut *self.control.lock().await, &Message::Format(own.wire.clone())).await?;
         let here = own.fit().await;
-        let there = timeout(FITTING, answered).await.map_err(|_| LinkError::Late)?.map_err(|_| LinkError::Left)?;
+        let Ok(there) = timeout(FITTING, answered).await else {
+            return Ok(Err(Refusal::Unfit(format!("it did not answer within {} s", FITTING.as_secs()))));
+        };
+        let there = there.map_err(|_| LinkError::Left)?;
         Ok(match (here, there) {
             (_, Err(unfit)) => Err(Refusal::Unfit(unfit.reason)),
             (Err(why), Ok(_)) => Err(Refusal::Unfit(format!("nor can this machine: {why}"))),
@@ -229,6 +232,11 @@ impl Site {
                 }
             }
         };
+        // One that leaves says nothing of its chunks.
+        let outcome = outcome.map_err(|error| match error {
+            LaneError::Elsewhere(why) if self.draining.is_cancelled() || self.is_closed() => LaneError::Lost(why),
+            error => error,
+        });
         if outcome.is_err() {
             // Fails where the stream is over already.
             let _ = (send.reset(OVER), receive.stop(OVER));
@@ -372,11 +380,13 @@ struct Movement<'a> {
     own: Moved,
     all: &'a Moved,
     has_begun: AtomicBool,
+    /// Nothing can be sent before more of the input comes.
+    waits: AtomicBool,
 }
 
 impl<'a> Movement<'a> {
     fn new(all: &'a Moved) -> Self {
-        Self { own: Moved::default(), all, has_begun: AtomicBool::new(false) }
+        Self { own: Moved::default(), all, has_begun: AtomicBool::new(false), waits: AtomicBool::new(false) }
     }
 
     fn now(&self) {
@@ -389,6 +399,10 @@ impl<'a> Movement<'a> {
         let Some(wait) = wait else { return std::future::pending().await };
         loop {
             tokio::time::sleep(wait / 4).await;
+            if self.waits.load(Ordering::Relaxed) {
+                self.own.now();
+                continue;
+            }
             let has_begun = self.has_begun.load(Ordering::Relaxed);
             let last = if has_begun { self.own.at() } else { self.own.at().max(self.all.at()) };
             if last.elapsed() >= wait {
@@ -419,7 +433,10 @@ async fn send_all(
     let mut tally = Tally::default();
     link::send(send, &Message::Begin(begin)).await?;
     loop {
-        let buffer = match attempt.input.next_async().await {
+        moved.waits.store(true, Ordering::Relaxed);
+        let next = attempt.input.next_async().await;
+        moved.waits.store(false, Ordering::Relaxed);
+        let buffer = match next {
             Next::Frame(buffer) => buffer,
             Next::End => break,
             Next::Cancelled => return Err(Sending::Input(LaneError::Cancelled)),
@@ -430,7 +447,8 @@ async fn send_all(
             }
         };
         let (unit, media) = to_wire(buffer).map_err(|e| Sending::Input(LaneError::Start(e.to_string())))?;
-        let pieces = Message::Unit(unit, media).write().map_err(LinkError::from)?;
+        let pieces = Message::Unit(unit, media).write();
+        let pieces = pieces.map_err(|e| Sending::Input(LaneError::Start(e.to_string())))?;
         tally.add(&pieces);
         link::write(send, pieces).await?;
         sent.fetch_add(1, Ordering::Relaxed);
@@ -475,14 +493,20 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 None => match link::piece(receive).await {
                     Ok(Some(piece)) => self.results.push(piece),
                     Ok(None) => return Err(wrong(&"it ended the result too early")),
-                    Err(LinkError::Read(quinn::ReadError::Reset(code))) if code == BROKEN => {
-                        return Err(wrong(&"what came there was damaged"));
+                    Err(LinkError::Read(quinn::ReadError::Reset(code))) => {
+                        let why = if code == BROKEN { "what came there was damaged" } else { "it gave the chunk back" };
+                        return Err(wrong(&why));
                     }
                     Err(error) => return Err(LaneError::Lost(error.to_string())),
                 },
             }
         }
         Ok(std::mem::replace(&mut self.encoded, empty()))
+    }
+
+    fn has_begun(&self) {
+        self.moved.has_begun.store(true, Ordering::Relaxed);
+        (self.begun)();
     }
 
     /// True when the result is whole.
@@ -494,11 +518,11 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 let caps =
                     head.caps.parse().map_err(|_| wrong(format!("its result is of no known kind: {}", head.caps)))?;
                 (self.encoded.caps, self.encoded.segment_start) = (caps, head.segment_start);
+                self.has_begun();
             }
             Output::Progress(made) => {
                 progress.has_taken(made.frames);
-                self.moved.has_begun.store(true, Ordering::Relaxed);
-                (self.begun)();
+                self.has_begun();
             }
             Output::Unit(unit, media) => {
                 let unit = from_wire(unit, media, false).map_err(|error| wrong(error.to_string()))?;

@@ -165,6 +165,8 @@ async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError>
         }
     };
     over.cancel();
+    // Each of them sees for itself that it is to end.
+    let _ = tokio::time::timeout(ENDING, async { while sessions.join_next().await.is_some() {} }).await;
     sessions.shutdown().await;
     // It ends at once when it is told to.
     let _ = accepting.await;
@@ -378,6 +380,8 @@ impl<'a> Session<'a> {
                 self.over(outcome.ok().flatten());
             }
         }
+        // First of all, or streams that end would seem to be results.
+        self.connection.close(OVER, b"");
         self.attempts.shutdown().await;
     }
 
