@@ -44,6 +44,7 @@ pub(super) enum Item {
     Eos(gst::Event),
 }
 
+#[derive(Default)]
 pub(super) struct LaneState {
     pub(super) site: Site,
     /// Wakes a lane that is no thread.
@@ -65,21 +66,9 @@ pub(super) struct LaneState {
 }
 
 impl LaneState {
-    pub(super) fn new(site: Site, wake: Option<Arc<Notify>>) -> Self {
-        Self {
-            site,
-            wake,
-            is_over: false,
-            mail: None,
-            recalled: false,
-            chunks: 0,
-            frames: 0,
-            bytes: 0,
-            busy: Duration::ZERO,
-            current: None,
-            cancel: None,
-            length: None,
-        }
+    /// A lane that is no thread looks what has changed.
+    pub(super) fn wake(&self) {
+        self.wake.iter().for_each(|wake| wake.notify_one());
     }
 }
 
@@ -121,7 +110,7 @@ impl State {
             next_chunk: ChunkId::default(),
             order: VecDeque::new(),
             pending: Vec::new(),
-            lanes: (0..lanes).map(|_| LaneState::new(Site::HERE, None)).collect(),
+            lanes: (0..lanes).map(|_| LaneState::default()).collect(),
             sites: 0,
             is_done: false,
             result_bytes: 0,
@@ -138,9 +127,12 @@ impl State {
         self.dispatch.handle(event)
     }
 
-    /// Lanes that are no threads look what has changed.
-    pub(super) fn wake_elsewhere(&self) {
-        self.lanes.iter().filter_map(|lane| lane.wake.as_ref()).for_each(|wake| wake.notify_one());
+    /// The lanes of this site get nothing any more.
+    pub(super) fn close(&mut self, site: Site) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.site == site) {
+            lane.is_over = true;
+            lane.wake();
+        }
     }
 
     /// Enough chunks of coded units wait for a lane.

@@ -174,8 +174,7 @@ impl Engine {
     pub(super) fn eos(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         let mut state = self.shared.end_chunk(self.shared.state())?;
         state.order.push_back(Item::Eos(event));
-        let actions = state.handle(Event::Ended);
-        self.shared.act(&mut state, &actions);
+        self.shared.happened(&mut state, Event::Ended);
         self.shared.due.notify_all();
         Ok(())
     }
@@ -216,8 +215,7 @@ impl Engine {
         state.result_bytes = state.result_bytes.saturating_sub(result_bytes);
         state.frames_out += frames;
         state.bytes_out += bytes;
-        let actions = state.handle(Event::Delivered(id));
-        self.shared.act(&mut state, &actions);
+        self.shared.happened(&mut state, Event::Delivered(id));
         self.shared.room.notify_all();
         self.shared.due.notify_all();
     }
@@ -248,12 +246,11 @@ impl Engine {
         let site = Site(state.sites);
         let lanes: Vec<_> = (0..=slots)
             .filter_map(|_| {
-                state.lanes.push(LaneState::new(site, Some(Arc::default())));
+                state.lanes.push(LaneState { site, wake: Some(Arc::default()), ..LaneState::default() });
                 u32::try_from(state.lanes.len() - 1).ok().map(LaneId)
             })
             .collect();
-        let actions = state.handle(Event::Slots(site, slots));
-        self.shared.act(&mut state, &actions);
+        self.shared.happened(&mut state, Event::Slots(site, slots));
         self.shared.room.notify_all();
         (site, lanes)
     }
@@ -261,31 +258,19 @@ impl Engine {
     /// The site takes no more chunks. Those that it has go on.
     pub(super) fn close_site(&self, site: Site) {
         let mut state = self.shared.state();
-        for lane in state.lanes.iter_mut().filter(|lane| lane.site == site) {
-            lane.is_over = true;
-            lane.wake.iter().for_each(|wake| wake.notify_one());
-        }
-        let actions = state.handle(Event::Slots(site, 0));
-        self.shared.act(&mut state, &actions);
+        state.close(site);
+        self.shared.happened(&mut state, Event::Slots(site, 0));
     }
 
     /// The lane is gone, if it is still there.
     pub(super) fn lane_gone(&self, id: LaneId) {
         let mut state = self.shared.state();
-        let actions = state.handle(Event::LaneGone(id));
-        self.shared.act(&mut state, &actions);
+        self.shared.happened(&mut state, Event::LaneGone(id));
     }
 
     /// The site failed too often to get any more.
     pub(super) fn is_aside(&self, site: Site) -> bool {
         self.shared.state().dispatch.is_aside(site)
-    }
-
-    /// The lane takes no more chunks.
-    pub(super) fn close_lane(&self, id: LaneId) {
-        if let Some(lane) = self.shared.state().lanes.get_mut(id.0 as usize) {
-            lane.is_over = true;
-        }
     }
 
     /// The next chunk for a lane of a machine elsewhere; `None` when there will be none.
@@ -298,8 +283,6 @@ impl Engine {
                 let lane = state.lanes.get(id.0 as usize)?;
                 let recalled = lane.recalled;
                 if state.flow.is_err() || lane.is_over && lane.mail.is_none() {
-                    let actions = state.handle(Event::LaneGone(id));
-                    self.shared.act(&mut state, &actions);
                     return None;
                 }
                 if !is_told || recalled {
@@ -317,8 +300,7 @@ impl Engine {
     /// An encoder elsewhere has begun with the chunk.
     pub(super) fn begun(&self, chunk: ChunkId, lane: LaneId) {
         let mut state = self.shared.state();
-        let actions = state.handle(Event::Begun(chunk, lane));
-        self.shared.act(&mut state, &actions);
+        self.shared.happened(&mut state, Event::Begun(chunk, lane));
     }
 
     /// An attempt elsewhere is over.
@@ -463,9 +445,15 @@ impl Shared {
         state.chunks.insert(id, chunk);
         state.open = Some(id);
         state.order.push_back(Item::Chunk(id));
-        let actions = state.handle(Event::Opened(id, frames));
-        self.act(state, &actions);
+        self.happened(state, Event::Opened(id, frames));
         Ok(())
+    }
+
+    /// Tells `dispatch`, and does what follows from it.
+    fn happened(&self, state: &mut State, event: Event) -> Vec<Action> {
+        let actions = state.handle(event);
+        self.act(state, &actions);
+        actions
     }
 
     fn act(&self, state: &mut State, actions: &[Action]) {
@@ -474,22 +462,17 @@ impl Shared {
                 Action::Start(chunk, LaneId(lane)) => {
                     if let Some(lane) = state.lanes.get_mut(lane as usize) {
                         lane.mail = Some(chunk);
-                        lane.wake.iter().for_each(|wake| wake.notify_one());
+                        lane.wake();
                     }
                 }
                 Action::CallOff(chunk, LaneId(lane)) => {
                     if let Some(lane) = state.lanes.get_mut(lane as usize) {
                         lane.recalled = lane.mail.take_if(|mail| *mail == chunk).is_some();
                         lane.cancel.iter().for_each(|cancel| cancel.cancel());
-                        lane.wake.iter().for_each(|wake| wake.notify_one());
+                        lane.wake();
                     }
                 }
-                Action::PutAside(site) => {
-                    for lane in state.lanes.iter_mut().filter(|lane| lane.site == site) {
-                        lane.is_over = true;
-                        lane.wake.iter().for_each(|wake| wake.notify_one());
-                    }
-                }
+                Action::PutAside(site) => state.close(site),
                 // Told by the lane that failed last.
                 Action::GiveUp(_) => {}
             }
@@ -507,7 +490,7 @@ impl Shared {
                 state.flow = Err(flow);
             }
             let inputs = state.chunks.values().map(|chunk| chunk.input.clone()).collect();
-            state.wake_elsewhere();
+            state.lanes.iter().for_each(LaneState::wake);
             (inputs, state.lanes.iter().filter_map(|lane| lane.cancel.clone()).collect())
         };
         self.budget.cancel();
@@ -565,8 +548,7 @@ impl Shared {
 
     fn is_idle(&self, state: &mut State, id: LaneId) {
         let Some(site) = state.lanes.get(id.0 as usize).map(|lane| lane.site) else { return };
-        let actions = state.handle(Event::LaneIdle(id, site));
-        self.act(state, &actions);
+        self.happened(state, Event::LaneIdle(id, site));
     }
 
     /// What the lane's mail asks for; `None` where it was taken back, or nothing came.
@@ -632,19 +614,16 @@ impl Shared {
                     lane.chunks += 1;
                 }
                 state.result_bytes += bytes;
-                let actions = state.handle(Event::Done(id, lane));
-                self.act(&mut state, &actions);
+                self.happened(&mut state, Event::Done(id, lane));
                 self.due.notify_all();
                 Vec::new()
             }
             Err(LaneError::Cancelled | LaneError::Lost(_)) => {
-                let actions = state.handle(Event::Lost(id, lane));
-                self.act(&mut state, &actions);
+                self.happened(&mut state, Event::Lost(id, lane));
                 Vec::new()
             }
             Err(error) => {
-                let actions = state.handle(Event::Failed(id, lane));
-                self.act(&mut state, &actions);
+                let actions = self.happened(&mut state, Event::Failed(id, lane));
                 if stopped {
                     return Vec::new();
                 }

@@ -154,17 +154,17 @@ impl Settings {
     pub(super) fn set(&mut self, name: &str, value: &glib::Value) {
         // GObject has checked the type and the range against the ParamSpec.
         match name {
-            "encoder" => self.encoder = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "encoder" => self.encoder = text(value),
             "workers" => self.workers = value.get().unwrap_or(self.workers),
             "threads" => self.threads = value.get().unwrap_or(self.threads),
             "chunk-frames" => self.chunk_frames = value.get().unwrap_or(self.chunk_frames),
             "max-buffered-bytes" => self.max_buffered_bytes = value.get().unwrap_or(self.max_buffered_bytes),
             "cut" => self.cut = value.get().unwrap_or(self.cut),
-            "filter" => self.filter = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "filter" => self.filter = text(value),
             "local" => self.local = value.get().unwrap_or(self.local),
-            "remote-workers" => self.remote_workers = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
-            "listen-address" => self.listen_address = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
-            "token-file" => self.token_file = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "remote-workers" => self.remote_workers = text(value),
+            "listen-address" => self.listen_address = text(value),
+            "token-file" => self.token_file = text(value),
             "worker-timeout" => self.worker_timeout = value.get().unwrap_or(self.worker_timeout),
             "lane-timeout" => self.lane_timeout = value.get().unwrap_or(self.lane_timeout),
             "frame-caps" => self.frame_caps = value.get().unwrap_or_default(),
@@ -190,6 +190,11 @@ impl Settings {
             _ => self.max_buffered_bytes.to_value(),
         }
     }
+}
+
+/// A text, empty where there is none.
+fn text(value: &glib::Value) -> String {
+    value.get::<Option<String>>().ok().flatten().unwrap_or_default()
 }
 
 /// One for each core: more of them only share its caches, until the last chunks.

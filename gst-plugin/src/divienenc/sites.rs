@@ -125,9 +125,7 @@ impl Sites {
         runtime.spawn(shared.clone().watch());
         Ok(Self { runtime: Some(runtime), shared })
     }
-}
 
-impl Sites {
     /// What people call a machine that is there.
     pub(super) fn name(&self, site: Site) -> Option<String> {
         self.shared.here().get(&site).map(|site| site.hello().name.clone())
@@ -140,12 +138,11 @@ impl Drop for Sites {
         let Some(runtime) = self.runtime.take() else { return };
         let here: Vec<_> = self.shared.here().values().cloned().collect();
         let is_done = self.shared.engine.is_done();
-        let goodbye =
-            || if is_done { Goodbye::Done } else { Goodbye::Ended("the run ended before all was done".into()) };
+        let goodbye = if is_done { Goodbye::Done } else { Goodbye::Ended("the run ended before all was done".into()) };
         runtime.block_on(async {
             let mut leaving = JoinSet::new();
             for site in here {
-                let goodbye = goodbye();
+                let goodbye = goodbye.clone();
                 leaving.spawn(async move { site.leave(goodbye).await });
             }
             // Whoever does not answer is left all the same.
@@ -323,13 +320,9 @@ impl Shared {
                 Ok(outcome) => (outcome, None),
                 Err(refusal) => (Err(LaneError::Lost(refusal.to_string())), Some(refusal)),
             };
-            let is_lost = matches!(outcome, Err(LaneError::Lost(_)));
-            let engine = self.engine.clone();
-            if refusal.is_some() || is_lost && remote.is_closed() {
-                engine.close_lane(lane);
-            }
-            engine.conclude(lane, (chunk, attempt, started), outcome);
-            if refusal.is_some() {
+            let is_over = refusal.is_some() || matches!(outcome, Err(LaneError::Lost(_))) && remote.is_closed();
+            self.engine.conclude(lane, (chunk, attempt, started), outcome);
+            if is_over {
                 return refusal;
             }
         }

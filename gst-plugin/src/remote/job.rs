@@ -34,11 +34,12 @@ pub(super) struct Outcome {
     pub(super) frames: u64,
     pub(super) bytes: u64,
     pub(super) time: Duration,
-    /// Why there is no result; `None` within where it was called off.
-    pub(super) failed: Option<Option<String>>,
+    /// Why there is no result.
+    pub(super) failed: Option<String>,
 }
 
-/// Does what the streams of an attempt ask for. `None` where nothing was asked.
+/// Does what the streams of an attempt ask for. `None` where nothing was asked, or it was called off: another
+/// one was first, or the coordinator is gone.
 pub(super) async fn attempt(
     (mut send, mut receive): (SendStream, RecvStream),
     slots: Arc<Slots>,
@@ -63,19 +64,19 @@ pub(super) async fn attempt(
         Ok(()) => None,
         Err(LaneError::Cancelled | LaneError::Lost(_)) => {
             refuse(&mut send, &mut receive);
-            Some(None)
+            return None;
         }
         Err(LaneError::Elsewhere(why)) => {
             // What came was damaged.
             let _ = (send.reset(BROKEN), receive.stop(BROKEN));
-            Some(Some(why))
+            Some(why)
         }
         Err(error) => {
             let failed = Failed { blame: Blame::Chunk, reason: error.to_string() };
             // Both fail where nobody listens any more.
             let _ = link::send(&mut send, &Message::Failed(failed)).await;
             let _ = (send.finish(), receive.stop(OVER));
-            Some(Some(error.to_string()))
+            Some(error.to_string())
         }
     };
     let (frames, bytes) = (progress.frames(), progress.bytes());
@@ -135,7 +136,7 @@ async fn work(
     };
     let giving = encode(send, slots, &attempt, leaving);
     tokio::pin!(giving);
-    let outcome = tokio::select! {
+    tokio::select! {
         biased;
         given = &mut giving => given,
         error = watching => {
@@ -143,8 +144,7 @@ async fn work(
             // Nothing of it is left running after this.
             giving.await.map_err(|_| error)
         }
-    };
-    outcome
+    }
 }
 
 struct CallsOff(Arc<Cancel>, Arc<ChunkInput>);

@@ -298,6 +298,7 @@ async fn listen(
 ) {
     let mut open = HashMap::new();
     let ended = loop {
+        // What is asked is known here before it is sent, and so before it can be answered.
         while let Ok((format, answer)) = asked.try_recv() {
             control.ask(format);
             open.insert(format, answer);
@@ -324,17 +325,9 @@ async fn listen(
             }
             Err(error) => break Err(error.to_string()),
         }
-        tokio::select! {
-            // What is asked is known before it can be answered.
-            biased;
-            Some((format, answer)) = asked.recv() => {
-                control.ask(format);
-                open.insert(format, answer);
-            }
-            piece = link::piece(&mut receive) => match piece {
-                Ok(Some(piece)) => control.push(piece),
-                Ok(None) | Err(_) => break Ok(()),
-            },
+        match link::piece(&mut receive).await {
+            Ok(Some(piece)) => control.push(piece),
+            Ok(None) | Err(_) => break Ok(()),
         }
     };
     draining.cancel();

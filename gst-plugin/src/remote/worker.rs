@@ -387,12 +387,6 @@ impl<'a> Session<'a> {
 
     fn over(&self, outcome: Option<Outcome>) {
         let Some(Outcome { chunk, frames, bytes, time, failed }) = outcome else { return };
-        let failed = match failed {
-            // Called off: another one was first, or the coordinator is gone.
-            Some(None) => return,
-            Some(why) => why,
-            None => None,
-        };
         let peer = self.connection.remote_address();
         (self.told.report)(Report::Chunk { peer, chunk, frames, bytes, time, failed });
     }
