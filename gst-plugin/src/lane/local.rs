@@ -63,6 +63,8 @@ impl Lane for LocalLane {
         }
         // Always succeeds on the way down.
         let _ = pipeline.set_state(gst::State::Null);
+        drop((bus, encoder, pipeline));
+        memory::give_back(attempt.progress.frames());
         outcome?;
 
         let collected = std::mem::take(&mut *lock(&collected));

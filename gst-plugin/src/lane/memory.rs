@@ -1,4 +1,4 @@
-//! The C library's memory, for a process with one encoder after the other.
+//! The C library's memory, for a process with one encoder after the other, several at once.
 
 /// Has glibc hand out zeros.
 ///
@@ -18,6 +18,30 @@ pub(super) fn hand_out_zeros() {
     });
 }
 
+/// Gives the system what is free, once for each hundred frames of all lanes, when one has ended.
+///
+/// glibc keeps for each thread what its threads let go of: with many lanes and short chunks that adds up to one encoder
+/// for every three. To ask for it anew takes time, so this is not done for every chunk.
+#[cfg(target_env = "gnu")]
+pub(super) fn give_back(frames: u64) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    const BETWEEN: u64 = 100;
+    static SINCE: AtomicU64 = AtomicU64::new(0);
+    let before = SINCE.fetch_add(frames, Ordering::Relaxed);
+    if before.saturating_add(frames) < BETWEEN {
+        return;
+    }
+    SINCE.store(0, Ordering::Relaxed);
+    // SAFETY: takes a number by value, and locks one arena after the other.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Other C libraries have no such setting.
 #[cfg(not(target_env = "gnu"))]
 pub(super) fn hand_out_zeros() {}
+
+/// Other C libraries give back what they have by themselves, or never.
+#[cfg(not(target_env = "gnu"))]
+pub(super) fn give_back(_frames: u64) {}
