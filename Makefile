@@ -68,7 +68,7 @@ doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc $(MANIFEST) --workspace --no-deps
 
 deny:
-	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	@command -v cargo-deny >/dev/null || CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug cargo-deny
 	cargo deny $(MANIFEST) check licenses bans sources
 
 setup:

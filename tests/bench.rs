@@ -40,6 +40,7 @@ fn every_way_is_run_checked_and_reported() {
     let script = format!(
         "[ \"$1\" = --version ] && {{ echo av1an 9.9; exit; }}\n\
          echo \"$*\" >>'{}'\n\
+         case \"$*\" in *'-m ffms2'*) exit 1;; esac\n\
          while [ $# -gt 0 ]; do case $1 in -i) input=$2 ;; -o) output=$2 ;; esac; shift; done\n\
          exec ffmpeg -nostdin -v error -y -i \"$input\" -c:v libx264 \"$output\"",
         asked.display(),
@@ -63,9 +64,10 @@ fn every_way_is_run_checked_and_reported() {
     let all = ["one thread", "ffmpeg", "x264enc in gst-launch-1.0", "divien", "divien -w 2", "av1an"];
     assert_eq!(ways("x264"), all);
     assert_eq!(ways("vp9"), ["one thread", "ffmpeg", "divien", "divien -w 2"]);
-    // Once with each of its settings, and in the round with the best.
+    // Once by each way to the frames, one of which fails, once more with each other setting, and in the round with the best.
     let asked = std::fs::read_to_string(asked).unwrap();
-    assert_eq!(asked.lines().count(), 4, "{asked}");
+    assert_eq!(asked.lines().count(), 4 + 2 + 1, "{asked}");
+    assert_eq!(asked.lines().filter(|line| line.contains("-m ffms2 --cache-mode temp")).count(), 1, "{asked}");
     for words in ["--split-method none", "-x 250", "-w 1 -e x264", "-v --preset medium --crf 23 --threads 1 --temp"] {
         assert!(asked.contains(words), "{words}\n{asked}");
     }

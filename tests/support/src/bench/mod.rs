@@ -20,8 +20,8 @@
 //! largest process alone, and no less than the bench's own, some tens of MB.
 //!
 //! Where `av1an` is installed it cuts chunks of the same length as divien, without its scene detection, with the encoder's
-//! program at the same settings; of the ways to share the cores `way.rs` lists it gets the one that was fastest in a
-//! run beforehand.
+//! program at the same settings; of its ways to read chunks and to share the cores, as `way.rs` lists them, it gets those
+//! that were fastest in a run beforehand.
 
 mod check;
 mod contest;

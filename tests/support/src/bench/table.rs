@@ -25,7 +25,8 @@ Written by `make bench RECORD=1`; every single run is in [bench.tsv](bench.tsv).
   done slower because the cores share memory and caches.
 - CPU time is that of all processes of a way, memory that of the largest of them: av1an starts several.
 - av1an cut chunks of the same length as divien, with equal settings of the encoder, and with those of its own for
-  workers and threads that were fastest beforehand.
+  chunk method (lsmash, ffms2, bestsource, hybrid), workers and threads that were fastest beforehand; it makes its index of
+  the file in each run.
 ";
 
 /// The page with all figures.

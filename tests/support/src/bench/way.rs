@@ -21,9 +21,11 @@ pub(super) enum Way {
     Av1an(Av1an),
 }
 
-/// How av1an shares the cores.
+/// How av1an reads its chunks and shares the cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Av1an {
+    /// What it calls the chunk method.
+    pub(super) method: &'static str,
     pub(super) workers: usize,
     /// Of each encoder; `None` for the encoder's own choice.
     pub(super) threads: Option<usize>,
@@ -153,6 +155,8 @@ impl Workshop<'_> {
         }
         let mut command = Command::new(self.av1an);
         command.arg("-i").arg(&contest.clip).args(["-y", "--quiet", "--split-method", "none", "--no-defaults"]);
+        // An index kept beside the clip would spare all runs but the first what others do in each.
+        command.args(["-m", settings.method, "--cache-mode", "temp"]);
         command.args(["-x", &contest.chunk.unwrap_or(250).to_string(), "-w", &settings.workers.to_string()]);
         command.args(["-e", encoder, "-p", "1", "--pix-format", &crate::probe::video(&contest.clip, "pix_fmt")]);
         command.args(["-v", &parameters, "--temp"]).arg(self.folder.join("av1an"));
@@ -191,10 +195,14 @@ fn words(line: &str) -> impl Iterator<Item = OsString> + '_ {
     line.split(' ').map(OsString::from)
 }
 
-/// The settings to choose from: what one encoder does with all cores, one encoder a core, and two.
-pub(super) fn av1an_settings(cores: usize) -> [Av1an; 3] {
-    let one_thread = |workers| Av1an { workers, threads: Some(1) };
-    [Av1an { workers: 1, threads: None }, one_thread(cores), one_thread(2 * cores)]
+/// av1an's ways to a chunk's frames, less those that cut elsewhere than they are told to.
+pub(super) const AV1AN_METHODS: [&str; 4] = ["lsmash", "ffms2", "bestsource", "hybrid"];
+
+/// The settings to choose from once the way to the frames is known: one encoder a core comes first, then what one does
+/// with all cores, then two a core.
+pub(super) fn av1an_settings(method: &'static str, cores: usize) -> [Av1an; 3] {
+    let one_thread = |workers| Av1an { method, workers, threads: Some(1) };
+    [one_thread(cores), Av1an { method, workers: 1, threads: None }, one_thread(2 * cores)]
 }
 
 /// What the program says when it is asked for its version, if it is there.
