@@ -84,12 +84,16 @@ fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
     let mut command = divien!("-y", "-i", &film, "-w", "0", "-token-file", &token, "-workers");
     command.arg([&killed, &gone, &stays].map(|worker| worker.address.clone()).join(","));
     let encoding = Running::start(command.args(OPTIONS).arg(&output));
+    // It has no part in this before the others are gone: the run cannot end by then.
+    stays.says("works for");
+    signal(&stays.child, Signal::STOP);
     killed.says("chunk");
     killed.child.kill().unwrap();
     killed.child.wait().unwrap();
     gone.says("chunk");
     signal(&gone.child, Signal::TERM);
     assert_eq!(gone.code(), Some(75));
+    signal(&stays.child, Signal::CONT);
     encoding.wait(LIMIT).success().says(&["worker stays joined", "worker gone is lost"]);
     assert!(std::fs::read(&output).unwrap() == alone);
 }
