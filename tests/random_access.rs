@@ -112,7 +112,7 @@ impl Stream {
             Ok(gst::FlowSuccess::Ok)
         });
         let sink = gst_app::AppSink::builder().sync(false).callbacks(take.build()).build();
-        let decoder = decoder.build(start).unwrap();
+        let decoder = decoder.build_of_many(start).unwrap();
         let elements = [source.upcast_ref(), &decoder, sink.upcast_ref()];
         pipeline.add_many(elements).unwrap();
         gst::Element::link_many(elements).unwrap();

@@ -412,6 +412,12 @@ impl Watch {
                 }
                 Ok(false)
             }
+            gst::MessageView::Info(i) => {
+                if let Some(early) = i.details() {
+                    running.lost(early);
+                }
+                Ok(false)
+            }
             gst::MessageView::Warning(w) if w.details().is_some_and(|lost| running.lost(lost)) => Ok(false),
             gst::MessageView::Warning(w) => {
                 report.warn(&format!("{}: {}", of(message), said(&w.error(), w.debug().as_deref())));

@@ -204,6 +204,18 @@ fn a_full_temporary_folder_is_not_taken_for_a_full_output() {
     }
 }
 
+#[test]
+fn results_that_cannot_wait_are_not_taken_for_an_encoder_that_failed() {
+    // More than what waits in memory.
+    let folder = place::temporary();
+    let output = folder.path().join("out.mkv").display().to_string();
+    let line = ["-vf", "scale=3840:2160:flags=neighbor", "-qp", "0", &output];
+    let Some(outcome) = on_a_small_disk(&line, "true") else { return };
+    assert_eq!(outcome.status.code(), Some(74), "{outcome}");
+    assert!(!outcome.says(&["the result cannot be kept", "TMPDIR", "space"]).said().contains("appsink"));
+    assert_eq!(entries(folder.path()), Vec::<PathBuf>::new());
+}
+
 /// Encodes with these arguments, then says what this line says; both may name `SMALL`, a file system of 64 kB where
 /// temporary files go as well. `None` where the system does not let one make it.
 fn on_a_small_disk(arguments: &[&str], then: &str) -> Option<Outcome> {

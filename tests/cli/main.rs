@@ -9,6 +9,7 @@ mod errors;
 mod files;
 mod filters;
 mod habits;
+mod losses;
 mod parts;
 mod streams;
 mod token;

@@ -272,6 +272,10 @@ impl Coded {
     /// When a frame is shown, and for how long, of what is in the segment.
     fn clip(&self, pts: gst::ClockTime, duration: Option<gst::ClockTime>) -> Option<FrameTime> {
         let end = duration.and_then(|d| pts.checked_add(d)).filter(|end| end.nseconds() < u64::MAX - 1);
+        // What nothing tells to last until the segment begins does not, or all that is decoded before would be shown there.
+        if end.is_none() && self.segment.start().is_some_and(|start| pts < start) {
+            return None;
+        }
         let (start, stop) = self.segment.clip(pts, end)?;
         let start = start.unwrap_or(pts);
         let duration = duration.and_then(|d| stop.map_or(Some(d), |stop| stop.checked_sub(start)));
@@ -323,4 +327,24 @@ pub fn within(fps: Fps, segment: &gst::FormattedSegment<gst::ClockTime>) -> Fps 
     let ns = |time: Option<gst::ClockTime>| time.map_or(0, |t| i64::try_from(t.nseconds()).unwrap_or(i64::MAX));
     let starts = ns(segment.start()).saturating_add(ns(segment.offset()));
     fps.from(fps.origin().saturating_add(starts).saturating_sub(ns(segment.base())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_before_the_segment_is_shown_in_it_only_where_it_is_known_to_last_so_long() {
+        gst::init().unwrap();
+        let mut coded = Coded::new(10, Mode::Fixed, Needs::default(), u64::MAX);
+        let mut segment = gst::FormattedSegment::new();
+        segment.set_start(gst::ClockTime::from_seconds(10));
+        coded.moves_to(segment);
+        let ms = gst::ClockTime::from_mseconds;
+        let shown = |pts, duration: Option<u64>| coded.clip(ms(pts), duration.map(ms)).map(|time| time.pts / 1_000_000);
+        assert_eq!(shown(9_980, Some(40)), Some(10_000));
+        assert_eq!(shown(9_980, Some(20)), None);
+        assert_eq!(shown(9_980, None), None);
+        assert_eq!(shown(10_000, None), Some(10_000));
+    }
 }

@@ -18,7 +18,7 @@ use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
 use super::sites::{News, Sites};
 use crate::dispatch::{Dispatch, Site};
-use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LocalLane};
+use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LaneError, LocalLane};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("divienenc", gst::DebugColorFlags::empty(), Some("divien chunked encoder"))
@@ -210,6 +210,13 @@ impl DivienEnc {
             Notice::PutAside { site } => {
                 let name = self.name_of(site);
                 self.post_worker("put-aside", name, "it failed three chunks in a row and gets no more".into());
+            }
+            Notice::Failed { id, error: error @ LaneError::Unkept { .. }, .. } => {
+                gst::element_imp_error!(
+                    self,
+                    gst::ResourceError::NoSpaceLeft,
+                    ("{id}: {error}; TMPDIR names another folder for what has no room in memory")
+                );
             }
             Notice::Failed { id, first_frame, frames, lane, error } => {
                 let last = (first_frame + frames).saturating_sub(1);

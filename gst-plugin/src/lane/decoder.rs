@@ -36,7 +36,22 @@ impl DecoderSpec {
         self.syntax
     }
 
-    /// Makes one for units that begin with a start of this kind, if with any.
+    /// Makes one of many that work at the same time, for units that begin with a start of this kind, if with any.
+    ///
+    /// More threads in each would hold more pictures, and wait for those of the others.
+    pub fn build_of_many(&self, start: Option<Start>) -> Result<gst::Element, glib::BoolError> {
+        let decoder = self.build(start)?;
+        if !self.needs_threads(start) {
+            for name in ["max-threads", "threads"] {
+                if decoder.has_property(name) {
+                    decoder.set_property_from_str(name, "1");
+                }
+            }
+        }
+        Ok(decoder)
+    }
+
+    /// Makes one for units that begin with a start of this kind, if with any. It may have a thread for each core.
     pub fn build(&self, start: Option<Start>) -> Result<gst::Element, glib::BoolError> {
         let decoder = self.factory.create().build()?;
         // A picture that libav decodes into GStreamer's memory is copied while it is still referred to, and a pool of as many
@@ -48,10 +63,16 @@ impl DecoderSpec {
         }
         if hides_damage(&self.factory.name(), start) && decoder.has_property("max-threads") {
             decoder.set_property("max-threads", 1i32);
-        } else if decoder.has_property("max-threads") && self.factory.name() == "avdec_h264" {
+        } else if decoder.has_property("max-threads") && self.needs_threads(start) {
             decoder.set_property("max-threads", FRAME_THREADS);
         }
         Ok(decoder)
+    }
+
+    /// H.264 that begins within a GOP: with one thread avdec_h264 of 1.22 loses the pictures around each gap in the frame
+    /// numbers.
+    fn needs_threads(&self, start: Option<Start>) -> bool {
+        self.factory.name() == "avdec_h264" && start != Some(Start::Clean)
     }
 }
 
@@ -59,8 +80,7 @@ impl DecoderSpec {
 const FRAME_THREADS: i32 = 2;
 
 /// Decoders that hide what is damaged by the pictures around it: with several threads, by as much of them as happened to
-/// be there. H.264 that begins within a GOP needs the threads all the same: with one of them avdec_h264 of 1.22 loses
-/// the pictures around each gap in the frame numbers.
+/// be there. H.264 that begins within a GOP needs the threads all the same.
 fn hides_damage(factory: &str, start: Option<Start>) -> bool {
     let kinds = ["mpeg4", "msmpeg4", "mpeg2video", "mpegvideo", "h263", "flv", "wmv", "vc1"];
     match factory.strip_prefix("avdec_") {
@@ -138,5 +158,23 @@ mod tests {
             spec.build(start).unwrap().property::<i32>("max-threads")
         };
         assert_eq!((threads(Some(Start::Clean)), threads(Some(Start::Recovers)), threads(None)), (1, 2, 2));
+    }
+
+    #[test]
+    fn each_of_many_has_one_thread_where_that_is_enough() {
+        gst::init().unwrap();
+        let threads = |caps: &str, start, property: &str| {
+            let spec = DecoderSpec::of(&caps.parse().unwrap()).unwrap();
+            let decoder = spec.build_of_many(Some(start)).unwrap();
+            let value = decoder.property_value(property);
+            value.get::<i32>().map_or_else(|_| value.get::<u32>().unwrap(), |count| count.unsigned_abs())
+        };
+        let hevc = "video/x-h265, stream-format=byte-stream, alignment=au";
+        assert_eq!(threads(hevc, Start::Recovers, "max-threads"), 1);
+        assert_eq!(threads("video/x-prores, variant=hq", Start::Clean, "max-threads"), 1);
+        assert_eq!(threads("video/x-vp9", Start::Clean, "threads"), 1);
+        let h264 = "video/x-h264, stream-format=byte-stream, alignment=au";
+        assert_eq!(threads(h264, Start::Clean, "max-threads"), 1);
+        assert_eq!(threads(h264, Start::Recovers, "max-threads"), 2);
     }
 }

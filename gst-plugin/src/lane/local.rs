@@ -217,6 +217,9 @@ fn first_error(bus: &gst::Bus, attempt: &Attempt) -> LaneError {
 /// The encoder's own error, where it gave one, says more than that of the source whose frame it refused.
 fn best_error(bus: &gst::Bus, first: &gst::message::Error, attempt: &Attempt) -> LaneError {
     let is_source = |m: &gst::message::Error| m.src().is_some_and(|s| s.is::<gst_app::AppSrc>());
+    if first.error().matches(gst::ResourceError::Write) && first.src().is_some_and(|s| s.is::<gst_app::AppSink>()) {
+        return LaneError::Unkept { error: first.error().message().to_owned() };
+    }
     if !is_source(first) {
         return encoder_error(first);
     }
@@ -263,7 +266,7 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, 
     let mut elements: Vec<gst::Element> = vec![src.upcast()];
     let mut sieve = None;
     if let (Some(decoder), Some(wanted)) = (&format.decoder, &attempt.wanted) {
-        let decoder = decoder.build(wanted.start()).map_err(|e| start(&e))?;
+        let decoder = decoder.build_of_many(wanted.start()).map_err(|e| start(&e))?;
         let frames = Arc::new(Sieve::new(wanted.clone()));
         let passing = frames::of_a_chunk(frames.clone(), &format.filter, attempt.progress.clone());
         sieve = Some(frames);
@@ -409,7 +412,7 @@ fn collect(attempt: &Attempt, collected: Arc<Mutex<Collected>>) -> gst_app::AppS
             match &result {
                 Outlet::Store(store) => {
                     let kept = store.keep(unit).map_err(|error| {
-                        gst::element_error!(sink, gst::ResourceError::Write, ["the result cannot be kept: {error}"]);
+                        gst::element_error!(sink, gst::ResourceError::Write, ("{error}"));
                         gst::FlowError::Error
                     })?;
                     lock(&collected).units.push(kept);

@@ -108,6 +108,12 @@ pub enum LaneError {
     /// A machine elsewhere says so.
     #[error("{0}")]
     Elsewhere(String),
+    /// What it made cannot wait for its turn.
+    #[error("the result cannot be kept in {}: {error}", std::env::temp_dir().display())]
+    Unkept {
+        /// What the system says.
+        error: String,
+    },
     /// A bug of ours.
     #[error("the lane panicked; this is a bug in divien")]
     Panicked,

@@ -533,7 +533,7 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 progress.add_unit(unit.size());
                 let Outlet::Store(store) = &self.attempt.result else { return Err(LaneError::Panicked) };
                 let kept = tokio::task::block_in_place(|| store.keep(unit));
-                let kept = kept.map_err(|error| LaneError::Start(format!("the result cannot be kept: {error}")))?;
+                let kept = kept.map_err(|error| LaneError::Unkept { error: error.to_string() })?;
                 self.encoded.units.push(kept);
             }
             Output::Done(done) => {

@@ -50,11 +50,9 @@ pub(super) fn begin(
         shared.note(&told);
     }
     *lock(&shared.raw_caps) = Some(raw);
-    lock(&shared.losses).follow_chunks();
-    // Decoders that start at a recovery point complain of the pictures before it, which nobody shows.
-    if units.all.iter().all(|unit| unit.start != Some(Start::Recovers)) {
-        loss::hear(shared, false);
-    }
+    let recovers = units.all.iter().any(|unit| unit.start == Some(Start::Recovers));
+    lock(&shared.losses).follow_chunks(recovers);
+    loss::hear(shared, false);
     Ok(())
 }
 

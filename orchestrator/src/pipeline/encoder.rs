@@ -119,6 +119,8 @@ impl Encoder {
             Mode::Keyframe => "keyframe",
         };
         self.element.set_property_from_str("cut", cut);
+        // Packets wait in files beyond a little memory, and no more chunks of them than encoders soon take.
+        self.element.set_property("max-buffered-bytes", u64::MAX);
         self.begun.call_once(|| self.start());
         Ok(told)
     }

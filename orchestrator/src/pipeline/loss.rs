@@ -53,18 +53,24 @@ pub(super) struct Losses {
     named: Vec<(Fault, u64, i64)>,
     /// The decoder gives its pictures times of its own, or packets have none: nothing can be told.
     lost_track: bool,
-    /// Frames of whole chunks that were never there, from the first one on.
-    before: u64,
+    /// The time of the first picture from which on all can be decoded, where packets say so.
+    reachable: Option<i64>,
     /// Pictures before the first that can be decoded: how many, and when the first and the last would be shown.
     early: Option<(u64, i64, i64)>,
     /// Decoders of chunks give frames with times that no packet has.
     strange: u64,
+    /// Decoders begin where they take pictures for lost that nobody shows.
+    recovers: bool,
     complaints: u64,
     complaint: Option<String>,
 }
 
 impl Losses {
-    fn entered(&mut self, time: Option<i64>) {
+    /// A packet is decoded, with which decoding may start.
+    fn entered(&mut self, time: Option<i64>, starts: bool) {
+        if starts && self.reachable.is_none() {
+            self.reachable = time;
+        }
         match time {
             Some(time) if self.pending.len() < MOST_PENDING => {
                 self.pending.insert(time);
@@ -84,11 +90,13 @@ impl Losses {
         }
         let later = self.pending.split_off(&time);
         let gone = std::mem::replace(&mut self.pending, later);
-        // Before the first picture they are those that refer to what a recording has not caught.
-        if self.shown > 0 {
-            gone.into_iter().for_each(|time| self.miss(time));
-        } else {
-            gone.into_iter().for_each(|time| self.come_too_early(time));
+        for time in gone {
+            // Before the first picture they are those that refer to what a recording has not caught.
+            if self.shown == 0 && self.reachable.is_none_or(|reachable| time < reachable) {
+                self.come_too_early(time);
+            } else {
+                self.miss(time);
+            }
         }
         self.shown += 1;
         if !self.window.contains(&time) {
@@ -134,15 +142,10 @@ impl Losses {
             return false;
         }
         for (number, time) in frames(told, "missing", "missing-times") {
-            // Before the first picture they are those that refer to what a recording has not caught.
-            if number == self.before {
-                self.before += 1;
-                self.come_too_early(time);
-            } else {
-                self.lost += 1;
-                self.name(Fault::Lost, number, time);
-            }
+            self.lost += 1;
+            self.name(Fault::Lost, number, time);
         }
+        // They refer to what a recording has not caught.
         for (_, time) in frames(told, "unreachable", "unreachable-times") {
             self.come_too_early(time);
         }
@@ -154,17 +157,18 @@ impl Losses {
         true
     }
 
-    /// Every chunk is decoded by itself, at once with others.
-    pub(super) fn follow_chunks(&mut self) {
+    /// Every chunk is decoded by itself, at once with others; `recovers`: some from pictures that are no clean start.
+    pub(super) fn follow_chunks(&mut self, recovers: bool) {
         self.window = i64::MIN..i64::MAX;
         self.shown = 1;
+        self.recovers = recovers;
     }
 
     /// `near` says where, about. Before the first picture decoders complain of what a recording has not caught, and before
     /// the first that is encoded of what nobody sees.
     fn complained(&mut self, near: Option<Near>, what: &str) {
         let is_before = self.window.start > i64::MIN && matches!(near, Some(Near::Frame(0)));
-        if self.shown == 0 || is_before {
+        if self.shown == 0 || is_before || self.recovers && is_of_references(what) {
             return;
         }
         self.complaints += 1;
@@ -218,6 +222,23 @@ impl Losses {
     }
 }
 
+/// What libavcodec's decoders of H.264 and HEVC say of pictures that others refer to and that are not there
+/// (`h264_refs.c`, `h264_slice.c`, `h264_picture.c`, `h264_direct.c`, `hevc_refs.c`).
+fn is_of_references(complaint: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "mmco:",
+        "issing reference picture",
+        "reference picture missing",
+        "illegal short term buffer state",
+        "number of reference frames",
+        "reference count overflow",
+        "Frame num gap",
+        "co located POCs unavailable",
+        "Could not find ref with POC",
+    ];
+    WORDS.iter().any(|words| complaint.contains(words))
+}
+
 /// Follows the packets through `decoder`. Codecs with packets that show the last picture again, and such as are not
 /// known, are left out.
 pub(super) fn follow(
@@ -244,8 +265,8 @@ pub(super) fn follow(
         };
         // A frame has the time of its first field.
         let shown = info.buffer().filter(|buffer| !is_hidden(pad, buffer) && !closes(buffer));
-        if let Some(time) = shown.and_then(|buffer| time(pad, buffer)) {
-            lock(&at_entry.losses).entered(time);
+        if let Some((buffer, time)) = shown.and_then(|buffer| Some((buffer, time(pad, buffer)?))) {
+            lock(&at_entry.losses).entered(time, syntax.is_some_and(|syntax| starts(syntax, buffer)));
         }
         gst::PadProbeReturn::Ok
     });
@@ -263,6 +284,12 @@ pub(super) fn follow(
     });
     hear(shared, true);
     Some(())
+}
+
+/// Whether decoding may start with this packet.
+fn starts(syntax: Syntax, packet: &gst::BufferRef) -> bool {
+    let signs = packet.map_readable().ok().and_then(|bytes| syntax.signs(&bytes));
+    signs.is_some_and(|signs| signs.start.is_some())
 }
 
 /// The running time, if there is one; `None` for what an edit list leaves out.
@@ -316,7 +343,7 @@ mod tests {
 
     fn through(entered: &[i64], left: &[i64]) -> Losses {
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
-        entered.iter().for_each(|t| losses.entered(Some(*t)));
+        entered.iter().for_each(|t| losses.entered(Some(*t), false));
         left.iter().for_each(|t| losses.left(Some(*t), false));
         losses.ended();
         losses
@@ -341,9 +368,46 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_behind_the_first_that_can_be_decoded_is_lost_though_none_was_shown() {
+        let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
+        // Leading pictures, and one behind.
+        for (time, starts) in [(5, true), (3, false), (4, false), (6, false)] {
+            losses.entered(Some(time), starts);
+        }
+        losses.left(Some(6), false);
+        assert_eq!(losses.told().unwrap(), "1 frame missing: 0 at 0.000 s");
+        assert!(losses.too_early().unwrap().starts_with("2 pictures"));
+    }
+
+    #[test]
+    fn what_a_chunk_misses_behind_its_start_is_lost_from_the_first_frame_on() {
+        gst::init().unwrap();
+        let array = |values: &[u64]| gst::Array::new(values);
+        let told = |missing: &[u64], unreachable: &[u64]| {
+            gst::Structure::builder("divien-frames-lost")
+                .field("missing", array(missing))
+                .field("missing-times", array(missing))
+                .field("unreachable", array(unreachable))
+                .field("unreachable-times", array(unreachable))
+                .build()
+        };
+        let mut losses = Losses::default();
+        losses.follow_chunks(false);
+        assert!(losses.in_a_chunk(&told(&[], &[0, 1])));
+        assert_eq!((losses.told(), losses.too_early().is_some()), (None, true));
+        assert!(losses.in_a_chunk(&told(&[2], &[])));
+        assert!(losses.told().unwrap().starts_with("1 frame missing: 2 at"));
+        let mut whole = Losses::default();
+        whole.follow_chunks(false);
+        whole.in_a_chunk(&told(&[0, 1, 2], &[]));
+        assert!(whole.told().unwrap().starts_with("3 frames missing: 0 at"));
+        assert_eq!(whole.too_early(), None);
+    }
+
+    #[test]
     fn a_damaged_picture_has_the_number_it_would_have_if_none_were_missing() {
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
-        (0..4).for_each(|t| losses.entered(Some(t)));
+        (0..4).for_each(|t| losses.entered(Some(t), false));
         losses.left(Some(0), false);
         losses.left(Some(2), true);
         let told = losses.told().unwrap();
@@ -355,7 +419,7 @@ mod tests {
         let mut losses = through(&[0, 10, 20, 30], &[0, 20, 30]);
         assert!(losses.told().is_some());
         losses = Losses { window: 15..25, ..Losses::default() };
-        [0, 10, 20, 30].iter().for_each(|t| losses.entered(Some(*t)));
+        [0, 10, 20, 30].iter().for_each(|t| losses.entered(Some(*t), false));
         [0, 20].iter().for_each(|t| losses.left(Some(*t), *t == 0));
         losses.ended();
         assert_eq!(losses.told(), None);

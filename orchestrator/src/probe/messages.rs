@@ -23,7 +23,7 @@ pub(super) fn listen(pipeline: &gst::Pipeline) -> Result<Messages, Error> {
     let (sender, receiver) = unbounded_channel();
     bus.set_sync_handler(move |_, message| {
         use gst::MessageType as T;
-        let heard = [T::Error, T::Warning, T::Eos, T::Application, T::Element, T::StreamCollection];
+        let heard = [T::Error, T::Warning, T::Info, T::Eos, T::Application, T::Element, T::StreamCollection];
         if heard.contains(&message.type_()) {
             // The receiver is gone only when the run is over.
             let _ = sender.send(message.clone());

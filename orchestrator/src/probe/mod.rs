@@ -291,7 +291,10 @@ pub fn measure(source: &mut Source, input: &Input, range: &Range) {
         let scanned = scan::scan(scan::Wanted { path, has_gaps, id: &id, is_whole, part, skip })?;
         (skip.is_none() || scanned.is_enough(part.start)).then_some((scanned, at))
     };
-    let Some((scanned, at)) = (0..=places.len()).find_map(scan) else { return };
+    let Some((scanned, at)) = (0..=places.len()).find_map(scan) else {
+        stream.cutting = Cutting::Refused("its packets could not be read beforehand".into());
+        return;
+    };
     let places = places.get(at..).filter(|_| scanned.skipped).unwrap_or_default().to_vec();
     let preface = scanned.first.first().zip(scanned.caps.as_ref()).and_then(|(first, caps)| seek::preface(first, caps));
     let skip = (!places.is_empty()).then_some(Skip { places, preface });
