@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::engine::Engine;
 use crate::dispatch::{LaneId, Site};
 use crate::lane::LaneError;
-use crate::net::{self, Arrival, Listener, NetError, Token};
+use crate::net::{self, Arrival, Listener, Token};
 use crate::remote::site::{self, Formats, Refusal};
 use crate::wire::message::Goodbye;
 
@@ -172,13 +172,20 @@ impl Shared {
                 () = self.over.cancelled() => break,
                 Some(arrival) = arrivals.recv() => match arrival {
                     Arrival::Stranger(error) => (self.tell)(News::NotMet(error.to_string())),
-                    Arrival::Member(connection) => drop(sessions.spawn(self.clone().session(connection))),
+                    Arrival::Member(connection) => drop(sessions.spawn(self.clone().joined(connection))),
                 },
                 Some(_) = sessions.join_next() => {}
             }
         }
         // They end with the run; each is told so.
         sessions.detach_all();
+    }
+
+    /// One of them; it is for it to come back.
+    async fn joined(self: Arc<Self>, connection: Connection) {
+        if let Parted::NotMet(why) = self.clone().session(connection).await {
+            (self.tell)(News::NotMet(why));
+        }
     }
 
     /// Those behind a name.
@@ -193,7 +200,7 @@ impl Shared {
                     }
                     break;
                 }
-                Err(error) => self.not_met(&mut pause, &error),
+                Err(error) => self.not_met(&mut pause, error.to_string()),
             }
             if self.waits(pause.next()).await {
                 return;
@@ -202,8 +209,7 @@ impl Shared {
         tried.join_all().await;
     }
 
-    fn not_met(&self, pause: &mut Pause, error: &NetError) {
-        let why = error.to_string();
+    fn not_met(&self, pause: &mut Pause, why: String) {
         if pause.said.as_ref() != Some(&why) {
             (self.tell)(News::NotMet(why.clone()));
             pause.said = Some(why);
@@ -215,14 +221,15 @@ impl Shared {
         let mut pause = Pause::default();
         loop {
             match net::dial(address, &self.meeting.token).await {
-                Ok(connection) => {
-                    if !self.clone().session(connection).await {
-                        return;
-                    }
-                    pause = Pause::default();
-                }
+                Ok(connection) => match self.clone().session(connection).await {
+                    Parted::ForGood => return,
+                    Parted::Lost => pause = Pause::default(),
+                    Parted::NotMet(why) => self.not_met(&mut pause, why),
+                    // By its other address; this one is the next when that is gone.
+                    Parted::IsHere => {}
+                },
                 Err(error) => {
-                    self.not_met(&mut pause, &error);
+                    self.not_met(&mut pause, error.to_string());
                     // It will not hold another token soon.
                     if error.is_refusal() || error.is_other_protocol() {
                         return;
@@ -243,20 +250,38 @@ impl Shared {
         }
     }
 
-    /// A machine encodes for us until it is gone. True if it may come back.
-    async fn session(self: Arc<Self>, connection: Connection) -> bool {
+    /// A machine encodes for us until it is gone.
+    async fn session(self: Arc<Self>, connection: Connection) -> Parted {
         let address = connection.remote_address();
         let remote = match site::Site::meet(connection, self.formats.clone()).await {
             Ok(remote) => remote,
-            Err(refusal) => {
-                (self.tell)(News::NotMet(format!("{address}: {refusal}")));
-                return true;
-            }
+            Err(refusal) => return Parted::NotMet(format!("{address}: {refusal}")),
         };
         let slots = remote.hello().slots;
         let name = remote.hello().name.clone();
-        let (site, lanes) = self.engine.add_site(slots);
-        self.here().insert(site, remote.clone());
+        let added = {
+            let mut here = self.here();
+            let twin = here.values().find(|other| other.hello().instance == remote.hello().instance).cloned();
+            twin.map_or_else(
+                || {
+                    let (site, lanes) = self.engine.add_site(slots);
+                    here.insert(site, remote.clone());
+                    Ok((site, lanes))
+                },
+                Err,
+            )
+        };
+        let (site, lanes) = match added {
+            Ok(added) => added,
+            Err(twin) => {
+                remote.leave(Goodbye::Ended("this machine is met by another address".into())).await;
+                tokio::select! {
+                    _ = twin.closed() => {}
+                    () = self.over.cancelled() => {}
+                }
+                return Parted::IsHere;
+            }
+        };
         self.share();
         (self.tell)(News::Joined { name: name.clone(), address, slots });
         let mut working = JoinSet::new();
@@ -286,19 +311,19 @@ impl Shared {
         self.engine.close_site(site);
         if self.over.is_cancelled() || self.engine.flow().is_err() {
             // Said goodbye to when all are.
-            return false;
+            return Parted::ForGood;
         }
         self.here().remove(&site);
         self.share();
         if let Some(refusal) = refusal {
             (self.tell)(News::Refused { name, why: refusal.to_string() });
             remote.leave(Goodbye::Refused(refusal.to_string())).await;
-            return false;
+            return Parted::ForGood;
         }
         if self.engine.is_aside(site) {
             // It would fail the next ones as well.
             remote.leave(Goodbye::Refused("it failed three chunks in a row".into())).await;
-            return false;
+            return Parted::ForGood;
         }
         let is_drained = !remote.is_closed();
         let why = if is_drained { "it takes no more".to_owned() } else { remote.closed().await };
@@ -306,7 +331,7 @@ impl Shared {
             remote.leave(Goodbye::Ended("it was told to stop".into())).await;
         }
         (self.tell)(News::Lost { name, why });
-        true
+        Parted::Lost
     }
 
     /// One lane of it.
@@ -345,6 +370,17 @@ impl Shared {
             }
         }
     }
+}
+
+/// How a session with a machine ended.
+enum Parted {
+    /// It is not dialled again.
+    ForGood,
+    Lost,
+    /// It did not say who it is.
+    NotMet(String),
+    /// It encodes for us by another address, or did so until now.
+    IsHere,
 }
 
 struct Gone<'a> {

@@ -42,6 +42,9 @@ const INCOMING: u64 = 1 << 20;
 /// Why there is no connection.
 #[derive(Debug, Error)]
 pub enum NetError {
+    /// The system has no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
     /// The token's key is of no use.
     #[error("the token's key cannot be used: {0}")]
     Key(#[from] rustls::Error),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quinn::{RecvStream, SendStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::convert::{from_wire, to_wire};
@@ -21,11 +21,41 @@ const TELLING: Duration = Duration::from_millis(500);
 /// Results that wait for the network; the encoder waits when they are more.
 const MOST_LEAVING: usize = 16;
 
-/// What all attempts of a session share.
+/// What all attempts on this machine share, whoever they are for.
 pub(super) struct Slots {
-    pub(super) free: Semaphore,
-    /// Bytes of inputs that may wait, for each attempt.
-    pub(super) most: u64,
+    /// Encoders that may work.
+    free: Semaphore,
+    /// Attempts whose inputs may come: those at work, as many that wait behind them, and some that are called off.
+    places: Semaphore,
+    /// Bytes of inputs that may wait, for each of them.
+    most: u64,
+}
+
+impl Slots {
+    /// So many attempts at once, with so many bytes for all.
+    pub(super) fn new(count: u32, memory: u64) -> Self {
+        let places = 2 * u64::from(count) + 2;
+        let permits = |count: u64| Semaphore::new(usize::try_from(count).unwrap_or(1).min(Semaphore::MAX_PERMITS));
+        Self { free: permits(count.into()), places: permits(places), most: memory / places }
+    }
+}
+
+/// Waits for one's turn, and has the other side know that it is only that.
+async fn turn<'s>(semaphore: &'s Semaphore, send: &mut SendStream) -> Result<SemaphorePermit<'s>, LaneError> {
+    let acquiring = semaphore.acquire();
+    tokio::pin!(acquiring);
+    loop {
+        tokio::select! {
+            biased;
+            permit = &mut acquiring => return permit.map_err(|_| LaneError::Cancelled),
+            () = tokio::time::sleep(TELLING) => tell(send, 0).await.map_err(lost)?,
+        }
+    }
+}
+
+/// Says how many frames an encoder has had.
+async fn tell(send: &mut SendStream, frames: u64) -> Result<(), LinkError> {
+    link::send(send, &Message::Progress(message::Progress { frames })).await
 }
 
 /// How it went.
@@ -106,6 +136,7 @@ async fn work(
     begin: Begin,
     progress: &Arc<Progress>,
 ) -> Result<(), LaneError> {
+    let _place = turn(&slots.places, send).await?;
     let input = Arc::<ChunkInput>::default();
     let (leave, leaving) = mpsc::channel(MOST_LEAVING);
     let attempt = Attempt {
@@ -201,7 +232,7 @@ async fn encode(
         move || called_off.cancel()
     });
     let _slot = tokio::select! {
-        slot = slots.free.acquire() => slot.map_err(|_| LaneError::Cancelled)?,
+        slot = turn(&slots.free, send) => slot?,
         () = called_off.cancelled() => return Err(LaneError::Cancelled),
     };
     let job = attempt.clone();
@@ -251,8 +282,7 @@ struct Leaving<'a> {
 
 impl Leaving<'_> {
     async fn progress(&mut self, attempt: &Attempt) -> Result<(), LinkError> {
-        let frames = attempt.progress.frames();
-        link::send(self.send, &Message::Progress(message::Progress { frames })).await
+        tell(self.send, attempt.progress.frames()).await
     }
 
     async fn unit(&mut self, made: Made) -> Result<(), LinkError> {

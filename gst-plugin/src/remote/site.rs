@@ -475,7 +475,9 @@ impl<'a, F: Fn()> Coming<'a, F> {
             match self.results.next_message().map_err(|error| wrong(&error))? {
                 Some(output) => {
                     let before = self.attempt.progress.frames();
-                    let is_idle = matches!(&output, Output::Progress(made) if made.frames <= before);
+                    // One that waits for its turn says so.
+                    let has_begun = self.moved.has_begun.load(Ordering::Relaxed);
+                    let is_idle = matches!(&output, Output::Progress(made) if has_begun && made.frames <= before);
                     if !is_idle {
                         self.moved.now();
                     }
@@ -515,7 +517,9 @@ impl<'a, F: Fn()> Coming<'a, F> {
             }
             Output::Progress(made) => {
                 progress.has_taken(made.frames);
-                self.has_begun();
+                if made.frames > 0 {
+                    self.has_begun();
+                }
             }
             Output::Unit(unit, media) => {
                 let unit = from_wire(unit, media, false).map_err(|error| wrong(error.to_string()))?;

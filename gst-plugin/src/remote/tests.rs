@@ -202,7 +202,8 @@ fn count(units: &[Message]) -> Count {
 async fn misdo(connection: Connection, misdeed: Option<Misdeed>, digest: Option<[u8; 32]>) {
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(8));
-    let hello = Hello { minor: 1, name: "bad\n".into(), slots: 0, cores: 1, memory: 1, software: Vec::new() };
+    let (name, software) = ("bad\n".into(), Vec::new());
+    let hello = Hello { minor: 1, instance: [1; 16], name, slots: 0, cores: 1, memory: 1, software };
     link::send(&mut send, &Message::Hello(hello)).await.unwrap();
     let mut control = Control::of_worker();
     let format = loop {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use tokio::sync::{Semaphore, mpsc};
+use ring::rand::{self, SystemRandom};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +123,9 @@ pub async fn run(
     stop: Stop,
     report: impl Fn(Report) + Send + Sync + 'static,
 ) -> Result<Ended, NetError> {
-    let told = Arc::new(Told { worker, stop, report: Box::new(report) });
+    let instance = rand::random(&SystemRandom::new()).map_err(|_| NetError::Random)?.expose();
+    let slots = Arc::new(Slots::new(worker.slots, worker.memory));
+    let told = Arc::new(Told { worker, instance, slots, stop, report: Box::new(report) });
     match place {
         Place::Listen(address) => listen(told, address).await,
         Place::Join(host, timeout) => Ok(join(told, &host, timeout).await),
@@ -131,6 +134,9 @@ pub async fn run(
 
 struct Told {
     worker: Worker,
+    /// By what coordinators know that it is the same machine.
+    instance: [u8; 16],
+    slots: Arc<Slots>,
     stop: Stop,
     report: Box<dyn Fn(Report) + Send + Sync>,
 }
@@ -262,7 +268,6 @@ struct Session<'a> {
     receive: RecvStream,
     control: Control,
     formats: Known,
-    slots: Arc<Slots>,
     attempts: JoinSet<Option<Outcome>>,
     /// Formats that are tried.
     fitting: JoinSet<Message>,
@@ -276,6 +281,7 @@ impl<'a> Session<'a> {
         let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
         let hello = Hello {
             minor: MINOR,
+            instance: told.instance,
             name: worker.name.clone(),
             slots: worker.slots,
             cores,
@@ -299,8 +305,6 @@ impl<'a> Session<'a> {
         let window = worker.memory.min(MOST_WINDOW);
         connection.set_receive_window(VarInt::from_u64(window).unwrap_or(VarInt::MAX));
         connection.set_send_window(window);
-        let free = Semaphore::new(usize::try_from(worker.slots).unwrap_or(1));
-        let slots = Slots { free, most: worker.memory / (2 * u64::from(worker.slots) + 2) };
         Ok(Self {
             told,
             connection,
@@ -308,7 +312,6 @@ impl<'a> Session<'a> {
             receive,
             control,
             formats: Known::default(),
-            slots: Arc::new(slots),
             attempts: JoinSet::new(),
             fitting: JoinSet::new(),
         })
@@ -336,7 +339,7 @@ impl<'a> Session<'a> {
                 streams = self.connection.accept_bi() => {
                     let formats = self.formats.clone();
                     let known = move |id| lock(&formats).get(&id).cloned();
-                    self.attempts.spawn(job::attempt(streams?, self.slots.clone(), known));
+                    self.attempts.spawn(job::attempt(streams?, self.told.slots.clone(), known));
                 }
                 Some(outcome) = self.attempts.join_next() => self.over(outcome.ok().flatten()),
                 Some(answer) = self.fitting.join_next() => {

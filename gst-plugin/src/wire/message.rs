@@ -55,6 +55,8 @@ pub struct Software {
 pub struct Hello {
     /// The latest minor version it knows.
     pub minor: u16,
+    /// The same in all its sessions, and nobody else's: a machine may be met by several addresses.
+    pub instance: [u8; 16],
     /// What people call it.
     pub name: String,
     /// So many attempts it makes at once.

@@ -60,6 +60,8 @@ pub struct Remote {
     pub token_file: Option<PathBuf>,
     /// `-worker-timeout`: how long the run waits for one when there is none.
     pub timeout: Duration,
+    /// `-lane-timeout`: how long a chunk may stand still on one before another encodes it; 0 is for ever.
+    pub lane_timeout: Duration,
 }
 
 /// Where chunks begin.

@@ -319,6 +319,7 @@ impl Typed {
             }
             Id::TokenFile => self.remote.token_file = Some(path(said.text.into())),
             Id::WorkerTimeout => self.remote.timeout = Some(Duration::from_secs(said.count(option.kind)?)),
+            Id::LaneTimeout => self.remote.lane_timeout = Some(Duration::from_secs(said.count(option.kind)?)),
             Id::Listen if self.remote.is_server => {
                 self.remote.listen = Some(address::local(said.text).ok_or_else(|| said.bad(address::LOCAL))?);
             }

@@ -88,6 +88,7 @@ pub(crate) enum Id {
     Listen,
     TokenFile,
     WorkerTimeout,
+    LaneTimeout,
     Threads,
     ChunkFrames,
     Cut,
@@ -176,6 +177,7 @@ impl OptionDef {
 
 const WORKERS: Kind = Kind::Count { metavar: "N", min: 0, max: 1024 };
 const WORKER_TIMEOUT: Kind = Kind::Count { metavar: "SECONDS", min: 1, max: 86_400 };
+const LANE_TIMEOUT: Kind = Kind::Count { metavar: "SECONDS", min: 0, max: 86_400 };
 const THREADS: Kind = Kind::CountOrAuto { metavar: "N", max: 256 };
 const CHUNK: Kind = Kind::Count { metavar: "FRAMES", min: 1, max: 1_000_000 };
 const FRAMES: Kind = Kind::Count { metavar: "N", min: 1, max: u64::MAX };
@@ -223,6 +225,15 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "how long a run that has no encoder left waits for a worker",
     )
     .default("30")
+    .ffmpeg("divien's own"),
+    def(
+        Id::LaneTimeout,
+        "lane-timeout",
+        LANE_TIMEOUT,
+        Group::Global,
+        "how long a chunk may stand still on a worker before another encodes it; 0 is for ever",
+    )
+    .default("300")
     .ffmpeg("divien's own"),
     def(
         Id::Listen,

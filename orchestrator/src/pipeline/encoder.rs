@@ -1,6 +1,7 @@
 //! The encoding element, started when the form of the pictures is known.
 
 use std::sync::{Mutex, Once};
+use std::time::Duration;
 
 use gst::prelude::*;
 use gst_video::VideoColorimetry;
@@ -218,7 +219,9 @@ fn remote_properties(element: &gst::Element, remote: &Remote) {
     element.set_property("remote-workers", remote.workers.join(","));
     element.set_property("listen-address", remote.listen.map(|address| address.to_string()));
     element.set_property("token-file", remote.token_file.as_ref().map(|path| path.display().to_string()));
-    element.set_property("worker-timeout", u32::try_from(remote.timeout.as_secs()).unwrap_or(u32::MAX));
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    element.set_property("worker-timeout", seconds(remote.timeout));
+    element.set_property("lane-timeout", seconds(remote.lane_timeout));
 }
 
 /// What caps say beside the layout of the pictures.

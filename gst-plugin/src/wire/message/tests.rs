@@ -28,6 +28,7 @@ fn all() -> Vec<Message> {
     vec![
         Message::Hello(Hello {
             minor: 0,
+            instance: [5; 16],
             name: "attic".into(),
             slots: 2,
             cores: 4,

@@ -11,7 +11,7 @@ fn push(to: &mut impl FnMut(Bytes), messages: &[Message]) {
 
 fn hello(minor: u16) -> Message {
     let software = vec![Software { name: "x264enc".into(), version: "164".into() }];
-    Message::Hello(Hello { minor, name: "attic".into(), slots: 1, cores: 2, memory: 0, software })
+    Message::Hello(Hello { minor, instance: [5; 16], name: "attic".into(), slots: 1, cores: 2, memory: 0, software })
 }
 
 fn format(id: u32) -> Message {
