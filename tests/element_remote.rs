@@ -210,3 +210,22 @@ fn settings_that_cannot_work_are_refused_before_anything_starts() {
     let error = launch(RAW, &[("listen-address", "nowhere"), ("token-file", &file)]).unwrap_err();
     assert!(error.contains("'nowhere' is no address"), "{error}");
 }
+
+#[test]
+fn a_machine_with_two_addresses_is_one_machine() {
+    init();
+    let token = Token::random().unwrap();
+    let file = token_file(&token);
+    let file = file.path().display().to_string();
+    let worker = Running::start(&token, 1, Place::Listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)));
+    let port = worker.address.unwrap().port();
+    let hosts = format!("127.0.0.1:{port},127.0.0.2:{port}");
+    let alone = launch(RAW, &[("encoder", "x264enc")]).unwrap();
+    let elsewhere = [("encoder", "x264enc"), ("remote-workers", &hosts), ("token-file", &file), ("local", "false")];
+    assert!(launch(RAW, &elsewhere).unwrap() == alone);
+    assert_eq!(worker.ended(), Ended::Done);
+    let reports = worker.reports.lock().unwrap();
+    let turned_away = |report: &&Report| matches!(report, Report::Left(_, why) if why.contains("another address"));
+    assert_eq!(reports.iter().filter(turned_away).count(), 1, "{reports:?}");
+    assert_eq!(reports.iter().filter(|report| matches!(report, Report::Met(_))).count(), 2);
+}

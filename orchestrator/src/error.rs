@@ -219,7 +219,7 @@ impl Error {
             Self::Net(error) if error.is_refusal() => EXIT_REFUSED,
             Self::Net(error) if error.is_other_protocol() => EXIT_CONFIG,
             Self::Net(NetError::Name { .. } | NetError::Dial { .. } | NetError::Handshake { .. }) => EXIT_UNREACHED,
-            Self::Token(TokenError::Random) => EXIT_FAILED,
+            Self::Token(TokenError::Random) | Self::Net(NetError::Random) => EXIT_FAILED,
             Self::Net(NetError::Socket { .. }) | Self::Token(_) => EXIT_CONFIG,
             Self::Interrupted { .. } => EXIT_INTERRUPTED,
             Self::Mux { .. } | Self::Fault { .. } | Self::Net(NetError::Key(_) | NetError::Cipher(_)) => EXIT_FAILED,
@@ -255,7 +255,7 @@ impl Error {
             Self::Encoder { .. } => {
                 "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
             }
-            Self::Token(TokenError::Random) => return None,
+            Self::Token(TokenError::Random) | Self::Net(NetError::Random) => return None,
             Self::Token(_) => MAKE_A_TOKEN.into(),
             Self::Net(NetError::Socket { .. }) => "choose another address or port with --listen".into(),
             Self::Net(error) if error.is_refusal() => SAME_TOKEN.into(),

@@ -177,6 +177,53 @@ fn a_worker_does_nothing_that_a_local_run_would_not_and_goes_on() {
     assert_eq!(ended, Ended::Done);
 }
 
+#[test]
+fn coordinators_share_the_slots_of_a_worker() {
+    let runtime = runtime();
+    let token = Token::random().unwrap();
+    let worker =
+        Worker { name: "w".into(), slots: 1, memory: 1 << 20, token: token.clone(), drain_timeout: NEVER, once: true };
+    let (listening, mut listens) = mpsc::unbounded_channel();
+    let report = move |report| {
+        if let Report::Listening(address) = report {
+            listening.send(address).unwrap();
+        }
+    };
+    let worker = runtime.spawn(run(worker, Place::Listen(HERE), Stop::default(), report));
+    runtime.block_on(async {
+        let address = listens.recv().await.unwrap();
+        let (mut one, mut other) = (Hand::dial(address, &token).await, Hand::dial(address, &token).await);
+        for hand in [&mut one, &mut other] {
+            assert!(matches!(hand.ask(wire_format(0, ENCODER)).await, Received::Fit(_)));
+        }
+        let begin = Message::Begin(Begin { chunk: 0, format: 0, wanted: None });
+        let (units, end) = frames(5);
+        // The rest of it waits until its encoder has begun.
+        let (mut send, mut receive) = one.connection.open_bi().await.unwrap();
+        link::write(&mut send, written(&[begin.clone(), units[0].clone()])).await.unwrap();
+        let mut results = Results::default();
+        loop {
+            match results.next_message().unwrap() {
+                Some(Output::Progress(made)) if made.frames > 0 => break,
+                Some(_) => {}
+                None => results.push(link::piece(&mut receive).await.unwrap().unwrap()),
+            }
+        }
+        let whole: Vec<_> = [begin].into_iter().chain(units.clone()).chain([Message::End(end)]).collect();
+        let mut waiting = Box::pin(other.attempt(written(&whole)));
+        assert!(tokio::time::timeout(Duration::from_millis(1200), &mut waiting).await.is_err());
+        let rest: Vec<_> = units[1..].iter().cloned().chain([Message::End(end)]).collect();
+        link::write(&mut send, written(&rest)).await.unwrap();
+        send.finish().unwrap();
+        assert!(matches!((&mut waiting).await, Ok(Output::Done(done)) if done.frames == 5));
+        drop(waiting);
+        for hand in [&mut one, &mut other] {
+            link::send(&mut hand.send, &Message::Goodbye(Goodbye::Done)).await.unwrap();
+        }
+        tokio::time::timeout(NEVER, worker).await.unwrap().unwrap().unwrap();
+    });
+}
+
 /// What a worker by hand does with an attempt.
 type Misdeed = fn() -> Vec<Bytes>;
 

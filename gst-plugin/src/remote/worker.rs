@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use ring::rand::{self, SystemRandom};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -123,7 +123,8 @@ pub async fn run(
     stop: Stop,
     report: impl Fn(Report) + Send + Sync + 'static,
 ) -> Result<Ended, NetError> {
-    let instance = rand::random(&SystemRandom::new()).map_err(|_| NetError::Random)?.expose();
+    let mut instance = [0; 16];
+    SystemRandom::new().fill(&mut instance).map_err(|_| NetError::Random)?;
     let slots = Arc::new(Slots::new(worker.slots, worker.memory));
     let told = Arc::new(Told { worker, instance, slots, stop, report: Box::new(report) });
     match place {
@@ -164,7 +165,7 @@ async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError>
             },
             Some(ended) = sessions.join_next() => {
                 let ended = ended.unwrap_or_else(|error| Ended::Unfinished(error.to_string()));
-                if told.worker.once || told.stop.drain.is_cancelled() && sessions.is_empty() {
+                if sessions.is_empty() && (told.worker.once || told.stop.drain.is_cancelled()) {
                     break ended;
                 }
             }
