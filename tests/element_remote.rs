@@ -77,6 +77,22 @@ fn token_file(token: &Token) -> tempfile::NamedTempFile {
     file
 }
 
+/// Leaves no slice in the units of H.264 at these places that pass the element.
+fn spoil(element: &gst::Element) {
+    let count = std::sync::atomic::AtomicU32::new(0);
+    element.static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if !(33..36).contains(&count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            return gst::PadProbeReturn::Ok;
+        }
+        let mut unit = info.buffer_mut().unwrap().make_mut().map_writable().unwrap();
+        let starts: Vec<_> = unit.windows(3).enumerate().filter(|(_, code)| **code == [0, 0, 1]).collect();
+        let starts: Vec<_> = starts.into_iter().map(|(at, _)| at + 3).collect();
+        // A type of NAL unit that no decoder looks at.
+        starts.into_iter().for_each(|at| unit[at] = 0x1f);
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// Runs a launch line with `divienenc name=d` and a `filesink`; gives the bytes that were written, or the error.
 fn launch(line: &str, properties: &[(&str, &str)]) -> Result<Vec<u8>, String> {
     init();
@@ -86,6 +102,9 @@ fn launch(line: &str, properties: &[(&str, &str)]) -> Result<Vec<u8>, String> {
     let element = pipeline.by_name("d").unwrap();
     for (name, value) in properties {
         element.set_property_from_str(name, value);
+    }
+    if let Some(spoils) = pipeline.by_name("spoils") {
+        spoil(&spoils);
     }
     let bus = pipeline.bus().unwrap();
     let started = pipeline.set_state(gst::State::Playing);
@@ -228,4 +247,22 @@ fn a_machine_with_two_addresses_is_one_machine() {
     let turned_away = |report: &&Report| matches!(report, Report::Left(_, why) if why.contains("another address"));
     assert_eq!(reports.iter().filter(turned_away).count(), 1, "{reports:?}");
     assert_eq!(reports.iter().filter(|report| matches!(report, Report::Met(_))).count(), 2);
+}
+
+#[test]
+fn what_another_machine_cannot_decode_is_believed_when_it_is_said_twice() {
+    let coded = "videotestsrc pattern=ball num-buffers=95 ! video/x-raw,format=I420,width=160,height=96,framerate=25/1 \
+                 ! x264enc key-int-max=30 bframes=0 ! h264parse ! video/x-h264,stream-format=byte-stream \
+                 ! identity name=spoils ! divienenc name=d chunk-frames=20 workers=2 encoder=x264enc";
+    let alone = launch(coded, &[]).unwrap();
+    let token = Token::random().unwrap();
+    let file = token_file(&token);
+    let file = file.path().display().to_string();
+    let worker = Running::listen(&token, 1);
+    let host = worker.address.unwrap().to_string();
+    let elsewhere = [("remote-workers", host.as_str()), ("token-file", &file), ("local", "false")];
+    assert!(launch(coded, &elsewhere).unwrap() == alone);
+    assert_eq!(worker.ended(), Ended::Done);
+    // The input begins a chunk at each of its four key frames.
+    assert_eq!(worker.chunks(), 4 + 1);
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::model::{Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Section, Stats};
 use crate::chunk::{ChunkId, Cutter, Nanos};
 use crate::dispatch::{Action, Dispatch, Event, LaneId, Site};
-use crate::lane::{Cancel, ChunkInput, Encoded, Progress, Reservation, Wanted};
+use crate::lane::{Cancel, ChunkInput, Encoded, Lost, Progress, Reservation, Wanted};
 
 /// Chunks of coded units that are read before a lane is free for them: so many always, and one more than there are
 /// workers while they are small, so that the end of the input is seen before its last chunks are begun.
@@ -36,6 +36,8 @@ pub(super) struct Chunk {
     /// Bytes of its units.
     pub(super) coded: u64,
     pub(super) result: Option<(Encoded, LaneId, Duration)>,
+    /// What machines elsewhere said could not be decoded of it, as long as no two of them agree.
+    pub(super) doubted: Vec<Lost>,
 }
 
 pub(super) enum Item {

@@ -13,7 +13,7 @@ use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section,
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Event, LaneId, Site};
 use crate::lane::{
-    Attempt, Budget, Cancel, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Outlet, Progress, Reader,
+    Attempt, Budget, Cancel, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Lost, Outlet, Progress, Reader,
     Reservation,
 };
 use crate::store::Store;
@@ -37,6 +37,9 @@ struct Shared {
 
 /// Of compressed units so many bytes wait in memory.
 const IN_MEMORY: u64 = 32 << 20;
+/// So often machines may find other frames of a chunk that cannot be decoded.
+const MOST_DOUBTED: usize = 3;
+const DISAGREE: &str = "other frames of it cannot be decoded each time";
 /// One run, from start or flush to stop or flush.
 pub(super) struct Engine {
     shared: Arc<Shared>,
@@ -441,6 +444,7 @@ impl Shared {
             wanted: None,
             coded: 0,
             result: None,
+            doubted: Vec::new(),
         };
         state.chunks.insert(id, chunk);
         state.open = Some(id);
@@ -517,9 +521,10 @@ impl Shared {
         attempt: &Attempt,
         outcome: Result<Encoded, LaneError>,
     ) {
-        let is_lost = matches!(&outcome, Err(error) if !matches!(error, LaneError::Cancelled));
+        let is_called_off = matches!(outcome, Err(LaneError::Cancelled));
         let notices = self.settle(id, chunk, started, attempt, outcome);
-        if is_lost {
+        // Of a chunk that is done nothing waits any more.
+        if !is_called_off {
             attempt.input.input().set_aside();
         }
         for notice in notices {
@@ -604,7 +609,19 @@ impl Shared {
             None => taken == frames && !is_open,
             Some(_) => attempt.progress.has_ended(),
         };
-        match outcome.and_then(|encoded| if whole { Ok(encoded) } else { Err(LaneError::Early(taken)) }) {
+        let outcome = outcome.and_then(|encoded| if whole { Ok(encoded) } else { Err(LaneError::Early(taken)) });
+        // That the input is damaged is believed of another machine when it is said twice: it may be its own fault.
+        let is_new = |lost: &&Lost| site != Site::HERE && **lost != Lost::default() && !chunk.doubted.contains(lost);
+        let doubted = outcome.as_ref().ok().map(|encoded| &encoded.lost).filter(is_new).cloned();
+        let outcome = match doubted {
+            None => outcome,
+            Some(_) if chunk.doubted.len() + 1 == MOST_DOUBTED => Err(LaneError::Elsewhere(DISAGREE.into())),
+            Some(lost) => {
+                chunk.doubted.push(lost);
+                Err(LaneError::Lost(DISAGREE.into()))
+            }
+        };
+        match outcome {
             Ok(encoded) => {
                 let bytes = encoded.bytes();
                 chunk.result = Some((encoded, lane, time));
