@@ -177,6 +177,12 @@ pub enum Error {
     /// A worker has ended, and not because all is done.
     #[error("{}", ended(.0))]
     Worker(Ended),
+    /// Workers that were asked would not encode as this machine does.
+    #[error("{workers} would not encode as this machine does")]
+    Differ {
+        /// How many.
+        workers: String,
+    },
     /// Ctrl-C.
     #[error("interrupted; {left}")]
     Interrupted {
@@ -220,7 +226,7 @@ impl Error {
             Self::Net(error) if error.is_other_protocol() => EXIT_CONFIG,
             Self::Net(NetError::Name { .. } | NetError::Dial { .. } | NetError::Handshake { .. }) => EXIT_UNREACHED,
             Self::Token(TokenError::Random) | Self::Net(NetError::Random) => EXIT_FAILED,
-            Self::Net(NetError::Socket { .. }) | Self::Token(_) => EXIT_CONFIG,
+            Self::Net(NetError::Socket { .. }) | Self::Token(_) | Self::Differ { .. } => EXIT_CONFIG,
             Self::Interrupted { .. } => EXIT_INTERRUPTED,
             Self::Mux { .. } | Self::Fault { .. } | Self::Net(NetError::Key(_) | NetError::Cipher(_)) => EXIT_FAILED,
         }
@@ -261,7 +267,7 @@ impl Error {
             Self::Net(error) if error.is_refusal() => SAME_TOKEN.into(),
             Self::Net(error) if error.is_other_protocol() => SAME_VERSION.into(),
             Self::Worker(Ended::Refused(_)) => SAME_TOKEN.into(),
-            Self::Worker(Ended::Unfit(_)) => SAME_VERSION.into(),
+            Self::Worker(Ended::Unfit(_)) | Self::Differ { .. } => SAME_VERSION.into(),
             Self::Worker(Ended::NoCoordinator(_)) => {
                 "check the address after --join; --join-timeout gives whoever has chunks more time to begin".into()
             }

@@ -19,6 +19,10 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::from(error::EXIT_OK),
             Err(failure) => report::failure(LogLevel::Info, &failure),
         },
+        Command::Roll(args) => match worker::roll(&args) {
+            Ok(()) => ExitCode::from(error::EXIT_OK),
+            Err(failure) => report::failure(LogLevel::Info, &failure),
+        },
         Command::NewToken => report::token(),
         Command::Help(topic) => report::page(cli::help(&topic)),
         Command::Encoders => report::page(Ok(cli::encoders())),

@@ -119,6 +119,28 @@ fn workers_join_a_server_and_end_with_it() {
 }
 
 #[test]
+fn workers_tell_what_they_are_and_what_they_can_do() {
+    let folder = place::temporary();
+    let file = token(folder.path());
+    let (one, two) = (Worker::listen(folder.path(), "one", &file), Worker::listen(folder.path(), "two", &file));
+    let ask = |peers: &str, token: &Path| run(&mut divien!("workers", peers, "--token-file", token));
+    let told = ask(&format!("{},{}", one.address, two.address), &file).success();
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    let named: Vec<_> = text.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert!(named[0].starts_with(&format!("one ({}): 1 chunk at once", one.address)), "{told}");
+    assert!(named[1].starts_with("two ("), "{told}");
+    assert_eq!(text.matches("encodes as this machine does: x264enc, x265enc, ").count(), 2, "{told}");
+    // The one that can be reached tells all the same.
+    let nowhere = ask(&format!("{},{}", free(), one.address), &file);
+    assert_eq!(nowhere.status.code(), Some(69), "{nowhere}");
+    nowhere.says(&["one (", "check the address"]);
+    let other = folder.path().join("other");
+    std::fs::write(&other, run(&mut divien!("token", "new")).success().stdout).unwrap();
+    let refused = ask(&one.address, &other);
+    assert_eq!(refused.status.code(), Some(77), "{refused}");
+}
+
+#[test]
 fn nobody_to_work_for_and_nobody_who_works_are_told() {
     let folder = place::temporary();
     let token = token(folder.path());

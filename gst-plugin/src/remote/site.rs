@@ -32,7 +32,8 @@ const MOST_UNITS_BESIDE: u64 = 64;
 
 /// Why a machine does not encode for us.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum Refusal {
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum Refusal {
     #[error("it did not say who it is: {0}")]
     Greeting(String),
     #[error("it cannot do this: {0}")]
@@ -139,6 +140,16 @@ impl Site {
     /// What it said of itself.
     pub(crate) fn hello(&self) -> &Hello {
         &self.hello
+    }
+
+    /// How long a packet takes to go there and back.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.connection.rtt()
+    }
+
+    /// Whether it would encode this as this machine does; the outer error is that it is gone.
+    pub(crate) async fn may_encode(self: &Arc<Self>, format: &Arc<Format>) -> Result<Result<(), Refusal>, String> {
+        self.fits(&self.formats.of(format)).await
     }
 
     /// So much may wait in each direction, in bytes.

@@ -17,7 +17,7 @@ pub fn help(topic: &Topic) -> Result<String, UsageError> {
         Topic::Basic => Ok(options(|o| o.basic, true)),
         Topic::Full => Ok(options(|_| true, false)),
         Topic::Docs => Ok(docs()),
-        Topic::Worker | Topic::Token => Ok(worker::help(topic)),
+        Topic::Worker | Topic::Roll | Topic::Token => Ok(worker::help(topic)),
         Topic::Encoder(name) => encoder(name),
     }
 }
@@ -218,13 +218,12 @@ pub fn docs() -> String {
     for same in SAME {
         let _ = writeln!(text, "| `{}` | {} |", same_head(same), escape(same.why));
     }
-    for topic in [Topic::Worker, Topic::Token] {
+    for topic in [Topic::Worker, Topic::Roll, Topic::Token] {
         let help = worker::help(&topic);
         let (about, rest) = help.split_once("\n\n").unwrap_or_default();
         let indented: String =
             rest.trim_end().lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect();
-        let word = if topic == Topic::Worker { "worker" } else { "token" };
-        let _ = write!(text, "\n## divien {word}: {about}\n\n{indented}");
+        let _ = write!(text, "\n## divien {}: {about}\n\n{indented}", worker::name(&topic));
     }
     for def in codec::ENCODERS {
         let _ = writeln!(

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 pub use error::UsageError;
 pub use help::{docs, encoders, help, version};
 pub use job::*;
-pub use worker::{LogFormat, WorkerArgs};
+pub use worker::{LogFormat, RollArgs, WorkerArgs};
 
 /// What the user wants done.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub enum Command {
     Encode(Box<Job>),
     /// `divien worker`, `divien client`: encode for other machines.
     Worker(Box<WorkerArgs>),
+    /// `divien workers`: ask workers what they can do.
+    Roll(RollArgs),
     /// `divien token new`
     NewToken,
     /// `-h`
@@ -51,6 +53,8 @@ pub enum Topic {
     Docs,
     /// `divien worker -h`
     Worker,
+    /// `divien workers -h`
+    Roll,
     /// `divien token -h`
     Token,
 }

@@ -1,4 +1,4 @@
-//! The words of a fleet: `divien worker`, `divien client`, `divien token`.
+//! The words of a fleet: `divien worker`, `divien client`, `divien workers`, `divien token`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use gstdivien::remote::worker::Place;
 
-use super::{Command, Topic, UsageError, address, not_yet, value};
+use super::{Command, Topic, UsageError, address, not_yet, remote, value};
 
 const BELOW: &str = "\
 The token comes from --token-file, else from the variable DIVIEN_TOKEN; `divien token new` makes one.
@@ -72,6 +72,32 @@ impl WorkerArgs {
     }
 }
 
+const ROLL_BELOW: &str = "\
+The token comes from --token-file, else from the variable DIVIEN_TOKEN.
+
+Exit codes:
+    0  each of them would encode as this machine does, with every encoder that is installed here
+   64  the command line cannot be understood
+   69  one of them could not be reached
+   77  one of them holds another token
+   78  there is no token, or one of them would not encode as this machine does";
+
+/// What `divien workers` is told.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(about = "asks workers what they are, and whether they encode as this machine does", after_help = ROLL_BELOW)]
+pub struct RollArgs {
+    /// the workers, commas between several
+    #[arg(value_name = "HOST:PORT,…", required = true, value_parser = peers)]
+    pub workers: Peers,
+    /// file with the fleet's token, - for standard input [default: the variable DIVIEN_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// The `host:port` of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peers(pub Vec<String>);
+
 /// How a worker tells what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -91,6 +117,7 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Word {
     Worker(Box<WorkerArgs>),
+    Workers(RollArgs),
     #[command(about = "the secret that all machines of a fleet hold")]
     Token {
         #[command(subcommand)]
@@ -108,6 +135,7 @@ enum TokenWord {
 pub(super) fn parse(word: &str, args: &[OsString]) -> Option<Result<Command, UsageError>> {
     let topic = match word {
         "worker" | "client" => Topic::Worker,
+        "workers" => Topic::Roll,
         "token" => Topic::Token,
         _ => return None,
     };
@@ -142,30 +170,36 @@ fn line(topic: &Topic, args: &[OsString]) -> Result<Command, UsageError> {
     let words = ["divien", name(topic)].map(OsString::from);
     match Line::try_parse_from(words.iter().chain(args)) {
         Ok(Line { word: Word::Worker(args) }) => Ok(Command::Worker(args)),
+        Ok(Line { word: Word::Workers(args) }) => Ok(Command::Roll(args)),
         Ok(Line { word: Word::Token { what: TokenWord::New } }) => Ok(Command::NewToken),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Command::Help(topic.clone())),
         Err(_) if *topic == Topic::Token => Err(UsageError::Word {
             what: "token: the word new is missing after it, or something else is there".into(),
             hint: "divien token new prints a new token".into(),
         }),
-        Err(error) => Err(refused(&error)),
+        Err(error) => Err(refused(name(topic), &error)),
     }
 }
 
-fn name(topic: &Topic) -> &'static str {
-    if *topic == Topic::Token { "token" } else { "worker" }
+/// The word.
+pub(super) fn name(topic: &Topic) -> &'static str {
+    match topic {
+        Topic::Token => "token",
+        Topic::Roll => "workers",
+        _ => "worker",
+    }
 }
 
 /// clap's words, as the other errors are told.
-fn refused(error: &clap::Error) -> UsageError {
+fn refused(word: &str, error: &clap::Error) -> UsageError {
     let text = error.render().to_string();
     let paragraphs: Vec<String> =
         text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let said = paragraphs.first().map_or("", String::as_str);
     let tip = paragraphs.iter().find_map(|part| part.strip_prefix("tip: ")).map(str::to_owned);
     UsageError::Word {
-        what: format!("worker: {}", said.strip_prefix("error: ").unwrap_or(said)),
-        hint: tip.unwrap_or_else(|| "divien worker -h lists its options".into()),
+        what: format!("{word}: {}", said.strip_prefix("error: ").unwrap_or(said)),
+        hint: tip.unwrap_or_else(|| format!("divien {word} -h lists its options")),
     }
 }
 
@@ -182,6 +216,10 @@ fn listen(text: &str) -> Result<SocketAddr, &'static str> {
 
 fn join(text: &str) -> Result<String, &'static str> {
     address::peer(text).ok_or(address::PEER)
+}
+
+fn peers(text: &str) -> Result<Peers, String> {
+    remote::workers(text).map(Peers)
 }
 
 fn memory(text: &str) -> Result<u64, &'static str> {
@@ -276,8 +314,26 @@ mod tests {
     }
 
     #[test]
+    fn workers_are_asked_by_their_names() {
+        let asked = |line| match read(line) {
+            Ok(Command::Roll(args)) => (args.workers.0, args.token_file),
+            other => panic!("{line}: {other:?}"),
+        };
+        let both = vec!["a:7171".to_owned(), "[::1]:5".to_owned()];
+        assert_eq!(asked("workers a,[::1]:5 --token-file t"), (both, Some("t".into())));
+        assert_eq!(read("workers -h"), Ok(Command::Help(Topic::Roll)));
+        assert!(help(&Topic::Roll).contains("78  there is no token"));
+        for (line, says) in
+            [("workers", "divien workers -h"), ("workers a,a", "named twice"), ("workers :1", "HOST:PORT is wanted")]
+        {
+            let told = error(line);
+            assert!(told.contains(says) && told.starts_with("workers: "), "{line}: {told}");
+        }
+    }
+
+    #[test]
     fn a_token_is_no_argument() {
-        for line in ["worker --token x1y2", "worker --token=x1y2", "worker -token x1y2", "client a --token x1y2"] {
+        for line in ["workers a --token x1y2", "worker --token x1y2", "worker --token=x1y2", "worker -token x1y2", "client a --token x1y2"] {
             let told = error(line);
             assert!(told.contains("ps") && told.contains("DIVIEN_TOKEN") && !told.contains("x1y2"), "{line}: {told}");
         }

@@ -1,6 +1,8 @@
-//! `divien worker`: encodes chunks for divien on other machines until it is told to stop.
+//! `divien worker`: encodes chunks for divien on other machines until it is told to stop; and `divien workers`, which asks
+//! such workers what they can do.
 
 mod log;
+mod roll;
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use crate::cli::WorkerArgs;
 use crate::error::Error;
 use crate::signals::Ends;
 use log::Log;
+pub use roll::roll;
 
 /// How long a worker that was told to end at once gets to take its leave.
 const GRACE: Duration = Duration::from_millis(1500);
