@@ -13,8 +13,8 @@ use crate::wire::message::Goodbye;
 const ENCODERS: [&str; 6] = [
     "x264enc speed-preset=veryfast",
     "x265enc speed-preset=veryfast",
-    "vp8enc deadline=1 cpu-used=8",
-    "vp9enc deadline=1 cpu-used=8",
+    "vp8enc cpu-used=8",
+    "vp9enc cpu-used=8",
     "av1enc cpu-used=8 usage-profile=realtime",
     "svtav1enc preset=10",
 ];

@@ -317,10 +317,7 @@ pub(super) fn refusal(name: &str, value: Option<&str>) -> Option<UsageError> {
 }
 
 /// Words that stand first on DiViEn's command lines and on those of later versions.
-const WORDS: &[(&str, &str)] = &[
-    ("workers", "it will list the machines that encode; -workers HOST:PORT,… has them encode"),
-    ("standalone", "encoding on this machine needs no word: divien -i INPUT OUTPUT"),
-];
+const WORDS: &[(&str, &str)] = &[("standalone", "encoding on this machine needs no word: divien -i INPUT OUTPUT")];
 
 /// Why `divien WORD` is refused.
 pub(super) fn word(word: &str) -> Option<&'static str> {

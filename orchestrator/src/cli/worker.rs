@@ -333,7 +333,13 @@ mod tests {
 
     #[test]
     fn a_token_is_no_argument() {
-        for line in ["workers a --token x1y2", "worker --token x1y2", "worker --token=x1y2", "worker -token x1y2", "client a --token x1y2"] {
+        for line in [
+            "workers a --token x1y2",
+            "worker --token x1y2",
+            "worker --token=x1y2",
+            "worker -token x1y2",
+            "client a --token x1y2",
+        ] {
             let told = error(line);
             assert!(told.contains("ps") && told.contains("DIVIEN_TOKEN") && !told.contains("x1y2"), "{line}: {told}");
         }

@@ -42,7 +42,7 @@ pub fn roll(args: &RollArgs) -> Result<(), Error> {
             let (place, (address, answer)) = answer.map_err(|e| fault(e.to_string()))?;
             answers.insert(place, answer.map(|present| (address, present)).map_err(Error::from));
         }
-        Ok(answers)
+        Ok::<_, Error>(answers)
     })?;
     let (mut failed, mut others) = (None, 0);
     for answer in answers.into_values() {
@@ -119,7 +119,7 @@ mod tests {
         };
         assert_eq!(
             told("10.0.0.5:7171".parse().unwrap(), &present),
-            "attic (10.0.0.5:7171): 8 chunks at once on 1 core, 2.0 GB for what waits, 0.4 ms away, divien 0.1.0\n    \
+            "attic (10.0.0.5:7171): 8 chunks at once on 1 core, 2.00 GB for what waits, 0.4 ms away, divien 0.1.0\n    \
              encodes as this machine does: x264enc, vp8enc\n    \
              x265enc: it would write other bytes: it has x265 of 3.4, and this machine x265 of 3.5\n"
         );
