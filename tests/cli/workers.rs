@@ -122,7 +122,11 @@ fn workers_join_a_server_and_end_with_it() {
 fn workers_tell_what_they_are_and_what_they_can_do() {
     let folder = place::temporary();
     let file = token(folder.path());
-    let (one, two) = (Worker::listen(folder.path(), "one", &file), Worker::listen(folder.path(), "two", &file));
+    let one = Worker::listen(folder.path(), "one", &file);
+    let address = free();
+    let mut two = Worker::start(folder.path(), "two", &file, &["--listen", &address, "--once"]);
+    two.says("listening on");
+    two.address = address;
     let ask = |peers: &str, token: &Path| run(&mut divien!("workers", peers, "--token-file", token));
     let told = ask(&format!("{},{}", one.address, two.address), &file).success();
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
@@ -130,6 +134,9 @@ fn workers_tell_what_they_are_and_what_they_can_do() {
     assert!(named[0].starts_with(&format!("one ({}): 1 chunk at once", one.address)), "{told}");
     assert!(named[1].starts_with("two ("), "{told}");
     assert_eq!(text.matches("encodes as this machine does: x264enc, x265enc, ").count(), 2, "{told}");
+    // Whoever asks has no chunks, for which it waits on.
+    two.says("only asked");
+    assert_eq!(two.child.try_wait().unwrap(), None);
     // The one that can be reached tells all the same.
     let nowhere = ask(&format!("{},{}", free(), one.address), &file);
     assert_eq!(nowhere.status.code(), Some(69), "{nowhere}");

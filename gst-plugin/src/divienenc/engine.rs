@@ -639,6 +639,11 @@ impl Shared {
                 self.happened(&mut state, Event::Lost(id, lane));
                 Vec::new()
             }
+            Err(error @ LaneError::Unkept { .. }) => {
+                // No machine's fault, and the same with the next.
+                self.happened(&mut state, Event::Lost(id, lane));
+                if stopped { Vec::new() } else { vec![Notice::Failed { id, first_frame, frames, lane, error }] }
+            }
             Err(error) => {
                 let actions = self.happened(&mut state, Event::Failed(id, lane));
                 if stopped {

@@ -1,6 +1,6 @@
 //! Machines elsewhere that encode for an engine: dialled, or taken in when they join; their lanes are tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -85,6 +85,8 @@ struct Shared {
     formats: Arc<Formats>,
     tell: Tell,
     here: Mutex<BTreeMap<Site, Arc<site::Site>>>,
+    /// Machines that are not taken in again, by whatever address.
+    unwanted: Mutex<BTreeSet<[u8; 16]>>,
     over: CancellationToken,
 }
 
@@ -109,6 +111,7 @@ impl Sites {
             formats: Arc::default(),
             tell,
             here: Mutex::default(),
+            unwanted: Mutex::default(),
             over: CancellationToken::new(),
         });
         if let Some(listener) = listener {
@@ -157,6 +160,10 @@ impl Shared {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn unwanted(&self) -> MutexGuard<'_, BTreeSet<[u8; 16]>> {
+        self.unwanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// All machines get the same share of what may wait.
     fn share(&self) {
         let here = self.here();
@@ -183,7 +190,7 @@ impl Shared {
 
     /// One of them; it is for it to come back.
     async fn joined(self: Arc<Self>, connection: Connection) {
-        if let Parted::NotMet(why) = self.clone().session(connection).await {
+        if let Parted::NotMet(why) = self.clone().session(connection, true).await {
             (self.tell)(News::NotMet(why));
         }
     }
@@ -221,7 +228,7 @@ impl Shared {
         let mut pause = Pause::default();
         loop {
             match net::dial(address, &self.meeting.token).await {
-                Ok(connection) => match self.clone().session(connection).await {
+                Ok(connection) => match self.clone().session(connection, false).await {
                     Parted::ForGood => return,
                     Parted::Lost => pause = Pause::default(),
                     Parted::NotMet(why) => self.not_met(&mut pause, why),
@@ -250,18 +257,31 @@ impl Shared {
         }
     }
 
-    /// A machine encodes for us until it is gone.
-    async fn session(self: Arc<Self>, connection: Connection) -> Parted {
+    /// A machine encodes for us until it is gone. One that `joins` has one connection at a time.
+    async fn session(self: Arc<Self>, connection: Connection, joins: bool) -> Parted {
         let address = connection.remote_address();
         let remote = match site::Site::meet(connection, self.formats.clone()).await {
             Ok(remote) => remote,
             Err(refusal) => return Parted::NotMet(format!("{address}: {refusal}")),
         };
-        let slots = remote.hello().slots;
+        let (slots, instance) = (remote.hello().slots, remote.hello().instance);
         let name = remote.hello().name.clone();
+        if self.unwanted().contains(&instance) {
+            remote.leave(Goodbye::Refused("it was turned away before".into())).await;
+            return Parted::ForGood;
+        }
         let added = {
             let mut here = self.here();
-            let twin = here.values().find(|other| other.hello().instance == remote.hello().instance).cloned();
+            let twin = here.values().find(|other| other.hello().instance == instance).cloned();
+            // It would not have come again if its first connection were not lost.
+            let twin = if joins {
+                twin.and_then(|lost| {
+                    lost.give_up();
+                    None
+                })
+            } else {
+                twin
+            };
             twin.map_or_else(
                 || {
                     let (site, lanes) = self.engine.add_site(slots);
@@ -316,12 +336,14 @@ impl Shared {
         self.here().remove(&site);
         self.share();
         if let Some(refusal) = refusal {
+            self.unwanted().insert(instance);
             (self.tell)(News::Refused { name, why: refusal.to_string() });
             remote.leave(Goodbye::Refused(refusal.to_string())).await;
             return Parted::ForGood;
         }
         if self.engine.is_aside(site) {
             // It would fail the next ones as well.
+            self.unwanted().insert(instance);
             remote.leave(Goodbye::Refused("it failed three chunks in a row".into())).await;
             return Parted::ForGood;
         }

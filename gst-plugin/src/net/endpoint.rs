@@ -31,9 +31,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const IDLE: VarInt = VarInt::from_u32(15_000);
 /// What a peer may send before it has said who it is, in bytes.
 const BEFORE_HELLO: VarInt = VarInt::from_u32(64 << 10);
-/// The same of one stream later: as much as is on the way on 10 Gbit/s over 50 ms. The connection's own window is smaller
-/// where there are many peers.
-const STREAM: VarInt = VarInt::from_u32(64 << 20);
+/// The same of one stream later, at most: as much as is on the way on 10 Gbit/s over 50 ms. The connection's own window is
+/// smaller where there are many peers.
+pub const MOST_ON_ITS_WAY: u64 = 64 << 20;
 /// What the system keeps of packets that nobody has taken yet, in bytes, if it lets us.
 const SOCKET: usize = 4 << 20;
 /// What it keeps of those of handshakes that are not begun, in bytes.
@@ -126,7 +126,7 @@ fn explained(error: &ConnectionError) -> String {
     }
 }
 
-fn transport() -> TransportConfig {
+fn transport(stream: u64) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .keep_alive_interval(Some(KEEP_ALIVE))
@@ -134,7 +134,7 @@ fn transport() -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(STREAM)
+        .stream_receive_window(VarInt::from_u64(stream.min(MOST_ON_ITS_WAY)).unwrap_or(VarInt::MAX))
         .receive_window(BEFORE_HELLO)
         .send_window(BEFORE_HELLO.into_inner());
     config
@@ -166,11 +166,19 @@ fn endpoint(socket: UdpSocket, server: Option<ServerConfig>, address: SocketAddr
 /// # Errors
 /// It does not answer, or holds another token.
 pub async fn dial(address: SocketAddr, token: &Token) -> Result<Connection, NetError> {
+    dial_with(address, token, MOST_ON_ITS_WAY).await
+}
+
+/// The same, where at most so many bytes of each stream are on their way here.
+///
+/// # Errors
+/// It does not answer, or holds another token.
+pub async fn dial_with(address: SocketAddr, token: &Token, stream: u64) -> Result<Connection, NetError> {
     let any = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let own = SocketAddr::new(any, 0);
     let endpoint = endpoint(socket(own)?, None, own)?;
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls::client(token)?)?));
-    config.transport_config(Arc::new(transport()));
+    config.transport_config(Arc::new(transport(stream)));
     // Names mean nothing to keys that are pinned.
     let connecting =
         endpoint.connect_with(config, address, "divien").map_err(|error| NetError::Dial { address, error })?;
@@ -209,9 +217,17 @@ impl Listener {
     /// # Errors
     /// The address is taken, or none of this machine's.
     pub fn bind(address: SocketAddr, token: &Token) -> Result<Self, NetError> {
+        Self::bind_with(address, token, MOST_ON_ITS_WAY)
+    }
+
+    /// The same, where at most so many bytes of each stream are on their way here.
+    ///
+    /// # Errors
+    /// The address is taken, or none of this machine's.
+    pub fn bind_with(address: SocketAddr, token: &Token, stream: u64) -> Result<Self, NetError> {
         let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls::server(token)?)?));
         config
-            .transport_config(Arc::new(transport()))
+            .transport_config(Arc::new(transport(stream)))
             .max_incoming(MOST_OPEN)
             .incoming_buffer_size(INCOMING / MOST_OPEN as u64)
             .incoming_buffer_size_total(INCOMING);

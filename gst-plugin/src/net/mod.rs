@@ -4,5 +4,5 @@ mod endpoint;
 mod tls;
 pub mod token;
 
-pub use endpoint::{Arrival, Listener, NetError, addresses, dial};
+pub use endpoint::{Arrival, Listener, MOST_ON_ITS_WAY, NetError, addresses, dial, dial_with};
 pub use token::{Token, TokenError};

@@ -1,10 +1,11 @@
 //! An attempt, as the worker sees it: units come, an encoder of this machine takes them, its units leave.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quinn::{RecvStream, SendStream};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::convert::{from_wire, to_wire};
@@ -24,31 +25,50 @@ const MOST_LEAVING: usize = 16;
 /// What all attempts on this machine share, whoever they are for.
 pub(super) struct Slots {
     /// Encoders that may work.
-    free: Semaphore,
+    free: Arc<Semaphore>,
     /// Attempts whose inputs may come: those at work, as many that wait behind them, and some that are called off.
-    places: Semaphore,
-    /// Bytes of inputs that may wait, for each of them.
-    most: u64,
+    places: Arc<Semaphore>,
+    /// How many they are.
+    pub(super) most_attempts: u32,
+    /// Bytes of inputs that may wait, for each of them, and as many that may be on their way: an attempt that waits takes
+    /// nothing from one at work.
+    pub(super) share: u64,
+    /// Goes up when any of them gets further.
+    moves: AtomicU64,
 }
 
 impl Slots {
     /// So many attempts at once, with so many bytes for all.
     pub(super) fn new(count: u32, memory: u64) -> Self {
-        let places = 2 * u64::from(count) + 2;
-        let permits = |count: u64| Semaphore::new(usize::try_from(count).unwrap_or(1).min(Semaphore::MAX_PERMITS));
-        Self { free: permits(count.into()), places: permits(places), most: memory / places }
+        let most_attempts = count.saturating_mul(2).saturating_add(2);
+        let permits = |count: u32| {
+            Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
+        };
+        Self {
+            free: permits(count),
+            places: permits(most_attempts),
+            most_attempts,
+            share: memory / 2 / u64::from(most_attempts),
+            moves: AtomicU64::new(0),
+        }
     }
-}
 
-/// Waits for one's turn, and has the other side know that it is only that.
-async fn turn<'s>(semaphore: &'s Semaphore, send: &mut SendStream) -> Result<SemaphorePermit<'s>, LaneError> {
-    let acquiring = semaphore.acquire();
-    tokio::pin!(acquiring);
-    loop {
-        tokio::select! {
-            biased;
-            permit = &mut acquiring => return permit.map_err(|_| LaneError::Cancelled),
-            () = tokio::time::sleep(TELLING) => tell(send, 0).await.map_err(lost)?,
+    /// Waits for a permit. As long as others get further, the other side is told that this one only waits for its turn.
+    async fn turn(&self, permits: &Arc<Semaphore>, send: &mut SendStream) -> Result<OwnedSemaphorePermit, LaneError> {
+        let acquiring = permits.clone().acquire_owned();
+        tokio::pin!(acquiring);
+        let mut before = self.moves.load(Ordering::Relaxed);
+        loop {
+            tokio::select! {
+                biased;
+                permit = &mut acquiring => return permit.map_err(|_| LaneError::Cancelled),
+                () = tokio::time::sleep(TELLING) => {
+                    let now = self.moves.load(Ordering::Relaxed);
+                    if std::mem::replace(&mut before, now) != now {
+                        tell(send, 0).await.map_err(lost)?;
+                    }
+                }
+            }
         }
     }
 }
@@ -136,7 +156,7 @@ async fn work(
     begin: Begin,
     progress: &Arc<Progress>,
 ) -> Result<(), LaneError> {
-    let _place = turn(&slots.places, send).await?;
+    let _place = slots.turn(&slots.places, send).await?;
     let input = Arc::<ChunkInput>::default();
     let (leave, leaving) = mpsc::channel(MOST_LEAVING);
     let attempt = Attempt {
@@ -151,7 +171,7 @@ async fn work(
     let _over = CallsOff(attempt.cancel.clone(), input.clone());
     let stopped = send.stopped();
     let watching = async {
-        let taking = take_all(receive, inputs, &input, slots.most, attempt.wanted.is_none());
+        let taking = take_all(receive, inputs, &input, slots.share, attempt.wanted.is_none());
         tokio::pin!(taking, stopped);
         tokio::select! {
             taken = &mut taking => match taken {
@@ -231,14 +251,18 @@ async fn encode(
         let called_off = called_off.clone();
         move || called_off.cancel()
     });
-    let _slot = tokio::select! {
-        slot = turn(&slots.free, send) => slot?,
+    let slot = tokio::select! {
+        slot = slots.turn(&slots.free, send) => slot?,
         () = called_off.cancelled() => return Err(LaneError::Cancelled),
     };
     let job = attempt.clone();
-    let encoding = tokio::task::spawn_blocking(move || LocalLane.encode(&job));
+    let encoding = tokio::task::spawn_blocking(move || {
+        // Whoever this is for may leave before the encoder has ended.
+        let _slot = slot;
+        LocalLane.encode(&job)
+    });
     tokio::pin!(encoding);
-    let mut out = Leaving { send, tally: Tally::default(), is_first: true };
+    let mut out = Leaving { send, tally: Tally::default(), is_first: true, told: 0, moves: &slots.moves };
     let relayed = loop {
         let sent = tokio::select! {
             biased;
@@ -278,14 +302,23 @@ struct Leaving<'a> {
     send: &'a mut SendStream,
     tally: Tally,
     is_first: bool,
+    /// Frames that the other side knows of.
+    told: u64,
+    moves: &'a AtomicU64,
 }
 
 impl Leaving<'_> {
     async fn progress(&mut self, attempt: &Attempt) -> Result<(), LinkError> {
-        tell(self.send, attempt.progress.frames()).await
+        let frames = attempt.progress.frames();
+        if std::mem::replace(&mut self.told, frames) < frames {
+            self.moves.fetch_add(1, Ordering::Relaxed);
+        }
+        // No frame yet is what those say that wait.
+        if frames == 0 { Ok(()) } else { tell(self.send, frames).await }
     }
 
     async fn unit(&mut self, made: Made) -> Result<(), LinkError> {
+        self.moves.fetch_add(1, Ordering::Relaxed);
         if std::mem::take(&mut self.is_first) {
             let head = Head { caps: made.caps.to_string(), segment_start: made.segment_start };
             link::send(self.send, &Message::Head(head)).await?;

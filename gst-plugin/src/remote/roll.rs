@@ -24,6 +24,8 @@ const CAPS: &str = "video/x-raw,format=I420,width=192,height=112,framerate=25/1"
 /// What a worker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
+    /// The same by all addresses of a machine, and nobody else's.
+    pub instance: [u8; 16],
     /// What people call it.
     pub name: String,
     /// So many chunks it encodes at once.
@@ -86,6 +88,7 @@ impl Roll {
         let hello = site.hello();
         let version = hello.software.iter().find(|software| software.name == "divien").map(|s| s.version.clone());
         let present = Present {
+            instance: hello.instance,
             name: hello.name.clone(),
             slots: hello.slots,
             cores: hello.cores,

@@ -270,6 +270,12 @@ impl Site {
         self.connection.close(OVER, b"");
     }
 
+    /// It is known that nobody is there any more.
+    pub(crate) fn give_up(&self) {
+        self.draining.cancel();
+        self.connection.close(OVER, b"");
+    }
+
     /// It is gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.connection.close_reason().is_some()
@@ -486,11 +492,11 @@ impl<'a, F: Fn()> Coming<'a, F> {
             match self.results.next_message().map_err(|error| wrong(&error))? {
                 Some(output) => {
                     let before = self.attempt.progress.frames();
-                    // One that waits for its turn says so.
-                    let has_begun = self.moved.has_begun.load(Ordering::Relaxed);
-                    let is_idle = matches!(&output, Output::Progress(made) if has_begun && made.frames <= before);
-                    if !is_idle {
-                        self.moved.now();
+                    match &output {
+                        // It waits for its turn, while others get further.
+                        Output::Progress(made) if made.frames == 0 => self.moved.own.now(),
+                        Output::Progress(made) if made.frames <= before => {}
+                        _ => self.moved.now(),
                     }
                     if self.take(output)? {
                         break;

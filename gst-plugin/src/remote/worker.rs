@@ -28,7 +28,7 @@ const GREETING: Duration = Duration::from_secs(10);
 const ENDING: Duration = Duration::from_millis(500);
 /// How long it waits before it dials again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// What one coordinator may have on its way here, in bytes.
+/// What may be on its way to one coordinator, in bytes.
 const MOST_WINDOW: u64 = 256 << 20;
 
 /// What a worker is.
@@ -143,7 +143,7 @@ struct Told {
 }
 
 async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError> {
-    let listener = Listener::bind(address, &told.worker.token)?;
+    let listener = Listener::bind_with(address, &told.worker.token, told.slots.share)?;
     if let Ok(address) = listener.address() {
         (told.report)(Report::Listening(address));
     }
@@ -152,21 +152,29 @@ async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError>
     let _listening = over.clone().drop_guard();
     let accepting = tokio::spawn(listener.run(send, over.clone()));
     let mut sessions = JoinSet::new();
+    // The first who had chunks, where that is the last.
+    let mut first = None;
     let ended = loop {
         tokio::select! {
             () = told.stop.now.cancelled() => break Ended::Drained,
             () = told.stop.drain.cancelled(), if sessions.is_empty() => break Ended::Drained,
             Some(arrival) = arrivals.recv() => match arrival {
                 Arrival::Stranger(error) => (told.report)(Report::NotMet(error.to_string())),
-                Arrival::Member(connection) if told.stop.drain.is_cancelled() => connection.close(OVER, b"draining"),
+                Arrival::Member(connection) if told.stop.drain.is_cancelled() || first.is_some() => {
+                    connection.close(OVER, b"draining");
+                }
                 Arrival::Member(connection) => {
                     sessions.spawn(session(told.clone(), connection));
                 }
             },
             Some(ended) = sessions.join_next() => {
-                let ended = ended.unwrap_or_else(|error| Ended::Unfinished(error.to_string()));
-                if sessions.is_empty() && (told.worker.once || told.stop.drain.is_cancelled()) {
-                    break ended;
+                let (ended, had_chunks) =
+                    ended.unwrap_or_else(|error| (Ended::Unfinished(error.to_string()), true));
+                if told.worker.once && had_chunks {
+                    first.get_or_insert_with(|| ended.clone());
+                }
+                if sessions.is_empty() && (first.is_some() || told.stop.drain.is_cancelled()) {
+                    break first.unwrap_or(ended);
                 }
             }
         }
@@ -188,7 +196,7 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
         let dialled = async {
             let mut failed = None;
             for address in net::addresses(host).await? {
-                match net::dial(address, &told.worker.token).await {
+                match net::dial_with(address, &told.worker.token, told.slots.share).await {
                     Ok(connection) => return Ok(connection),
                     Err(error) => failed = Some(error),
                 }
@@ -202,7 +210,7 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
         };
         match dialled {
             Ok(connection) => {
-                let ended = session(told.clone(), connection).await;
+                let (ended, _) = session(told.clone(), connection).await;
                 let is_final = !matches!(ended, Ended::Unfinished(_));
                 if told.worker.once || is_final || told.stop.drain.is_cancelled() {
                     return ended;
@@ -230,13 +238,15 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
     }
 }
 
-/// Works for one coordinator, until it leaves.
-async fn session(told: Arc<Told>, connection: Connection) -> Ended {
+/// Works for one coordinator, until it leaves; true if it had chunks.
+async fn session(told: Arc<Told>, connection: Connection) -> (Ended, bool) {
     let peer = connection.remote_address();
+    let mut had_chunks = false;
     let ended = match Session::begin(&told, &connection).await {
         Ok(mut session) => {
             (told.report)(Report::Met(peer));
             let ended = session.run().await;
+            had_chunks = session.had_chunks || matches!(ended, Ok(Ended::Done));
             session.finish(matches!(ended, Ok(Ended::Done))).await;
             ended
         }
@@ -257,7 +267,7 @@ async fn session(told: Arc<Told>, connection: Connection) -> Ended {
     };
     connection.close(OVER, b"");
     (told.report)(Report::Left(peer, why));
-    ended
+    (ended, had_chunks)
 }
 
 type Known = Arc<Mutex<HashMap<u32, Arc<Format>>>>;
@@ -272,6 +282,7 @@ struct Session<'a> {
     attempts: JoinSet<Option<Outcome>>,
     /// Formats that are tried.
     fitting: JoinSet<Message>,
+    had_chunks: bool,
 }
 
 impl<'a> Session<'a> {
@@ -301,11 +312,13 @@ impl<'a> Session<'a> {
             }
         };
         tokio::time::timeout(GREETING, welcome).await.map_err(|_| LinkError::Late)??;
-        // Each slot has an attempt that waits behind the one at work, and those that are called off take a while to end.
-        connection.set_max_concurrent_bi_streams(VarInt::from_u32(worker.slots.saturating_mul(2).saturating_add(2)));
-        let window = worker.memory.min(MOST_WINDOW);
+        let slots = &told.slots;
+        connection.set_max_concurrent_bi_streams(VarInt::from_u32(slots.most_attempts));
+        // Every attempt has its own window in full.
+        let stream = slots.share.min(net::MOST_ON_ITS_WAY);
+        let window = stream.saturating_mul(u64::from(slots.most_attempts) + 1);
         connection.set_receive_window(VarInt::from_u64(window).unwrap_or(VarInt::MAX));
-        connection.set_send_window(window);
+        connection.set_send_window(worker.memory.min(MOST_WINDOW));
         Ok(Self {
             told,
             connection,
@@ -315,6 +328,7 @@ impl<'a> Session<'a> {
             formats: Known::default(),
             attempts: JoinSet::new(),
             fitting: JoinSet::new(),
+            had_chunks: false,
         })
     }
 
@@ -338,6 +352,7 @@ impl<'a> Session<'a> {
                     None => return Ok(Ended::Unfinished("it left without a word".into())),
                 },
                 streams = self.connection.accept_bi() => {
+                    self.had_chunks = true;
                     let formats = self.formats.clone();
                     let known = move |id| lock(&formats).get(&id).cloned();
                     self.attempts.spawn(job::attempt(streams?, self.told.slots.clone(), known));

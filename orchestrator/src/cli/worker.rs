@@ -73,10 +73,12 @@ impl WorkerArgs {
 }
 
 const ROLL_BELOW: &str = "\
-The token comes from --token-file, else from the variable DIVIEN_TOKEN.
+The token comes from --token-file, else from the variable DIVIEN_TOKEN. Asked for are x264enc, x265enc, vp8enc, vp9enc,
+av1enc and svtav1enc, as far as they are installed here; decoders and filters are asked for with the first chunk.
 
 Exit codes:
-    0  each of them would encode as this machine does, with every encoder that is installed here
+    0  each of them would encode as this machine does
+    1  one of them did not answer as workers do
    64  the command line cannot be understood
    69  one of them could not be reached
    77  one of them holds another token

@@ -1,6 +1,6 @@
 //! `divien workers`: what workers are, and whether they encode as this machine does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,9 +44,13 @@ pub fn roll(args: &RollArgs) -> Result<(), Error> {
         }
         Ok::<_, Error>(answers)
     })?;
-    let (mut failed, mut others) = (None, 0);
-    for answer in answers.into_values() {
+    let (mut failed, mut others, mut told_of) = (None, 0, BTreeSet::new());
+    // A name is as good as the best of its addresses.
+    let met: BTreeSet<usize> = answers.iter().filter(|(_, answer)| answer.is_ok()).map(|((at, _), _)| *at).collect();
+    for ((at, _), answer) in answers {
         match answer {
+            Ok((_, present)) if !told_of.insert(present.instance) => {}
+            Err(_) if met.contains(&at) => {}
             Ok((address, present)) => {
                 others += u64::from(present.encoders.iter().any(|(_, refusal)| refusal.is_some()));
                 // A reader that has seen enough (`| head`) is no failure.
@@ -76,7 +80,7 @@ impl From<Absent> for Error {
 }
 
 fn told(address: SocketAddr, present: &Present) -> String {
-    let Present { name, slots, cores, memory, version, round_trip, encoders } = present;
+    let Present { name, slots, cores, memory, version, round_trip, encoders, .. } = present;
     let away = round_trip.as_secs_f64() * 1000.0;
     let mut text = format!(
         "{name} ({address}): {} at once on {}, {} for what waits, {away:.1} ms away, divien {version}\n",
@@ -109,6 +113,7 @@ mod tests {
     fn a_worker_is_told_in_a_line_and_its_encoders_below() {
         let other = Refusal::Versions { theirs: "x265 of 3.4".into(), own: "x265 of 3.5".into() };
         let present = Present {
+            instance: [0; 16],
             name: "attic".into(),
             slots: 8,
             cores: 1,
