@@ -3,14 +3,18 @@
 
 mod element_common;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use gst::prelude::*;
-use gstdivien::net::Token;
+use gstdivien::net::{Token, dial};
 use gstdivien::remote::worker::{Ended, Place, Report, Stop, Worker, run};
+use gstdivien::wire::message::Hello;
+use gstdivien::wire::{Control, Message, Received};
+use quinn::{Connection, RecvStream, SendStream};
 
 use element_common::*;
 
@@ -244,9 +248,57 @@ fn a_machine_with_two_addresses_is_one_machine() {
     assert!(launch(RAW, &elsewhere).unwrap() == alone);
     assert_eq!(worker.ended(), Ended::Done);
     let reports = worker.reports.lock().unwrap();
-    let turned_away = |report: &&Report| matches!(report, Report::Left(_, why) if why.contains("another address"));
-    assert_eq!(reports.iter().filter(turned_away).count(), 1, "{reports:?}");
-    assert_eq!(reports.iter().filter(|report| matches!(report, Report::Met(_))).count(), 2);
+    let of_chunks = reports.iter().filter_map(|report| match report {
+        Report::Chunk { peer, .. } => Some(*peer),
+        _ => None,
+    });
+    assert_eq!(of_chunks.collect::<BTreeSet<_>>().len(), 1, "{reports:?}");
+}
+
+/// Joins by hand, and has said hello.
+async fn join(address: SocketAddr, token: &Token, instance: [u8; 16]) -> (Connection, SendStream, RecvStream) {
+    let connection = loop {
+        match dial(address, token).await {
+            Ok(connection) => break connection,
+            // It does not listen yet.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    let (name, software) = ("by hand".to_owned(), Vec::new());
+    let hello = Hello { minor: 1, instance, name, slots: 1, cores: 1, memory: 1 << 20, software };
+    send.write_all_chunks(&mut Message::Hello(hello).write().unwrap()).await.unwrap();
+    let mut control = Control::of_worker();
+    while !matches!(control.next_message().unwrap(), Some(Received::Welcome(_))) {
+        control.push(receive.read_chunk(1024, true).await.unwrap().unwrap().bytes);
+    }
+    (connection, send, receive)
+}
+
+#[test]
+fn a_worker_that_joins_again_takes_the_place_of_the_connection_that_it_lost() {
+    init();
+    let token = Token::random().unwrap();
+    let file = token_file(&token);
+    let address: SocketAddr = free().parse().unwrap();
+    let line = format!(
+        "appsrc format=time caps=video/x-raw,format=I420,width=64,height=48,framerate=25/1 ! \
+         divienenc encoder=x264enc listen-address={address} token-file={} ! fakesink async=false",
+        file.path().display()
+    );
+    let pipeline = gst::parse::launch(&line).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (other, _other, _its) = join(address, &token, [1; 16]).await;
+        let (first, _first, _of_first) = join(address, &token, [7; 16]).await;
+        let (second, _second, _of_second) = join(address, &token, [7; 16]).await;
+        tokio::time::timeout(NEVER, first.closed()).await.unwrap();
+        // Long enough for the second, or another machine, to be turned away.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!((second.close_reason(), other.close_reason()), (None, None));
+    });
+    pipeline.set_state(gst::State::Null).unwrap();
 }
 
 #[test]
