@@ -100,6 +100,10 @@ pub(crate) fn from_wire(unit: Unit, media: Bytes, is_picture: bool) -> Result<gs
 /// Says where the picture's planes are, after checking that all of them are within its bytes.
 fn lay_out(buffer: &mut gst::BufferRef, layout: &Layout, size: u64) -> Result<(), ConvertError> {
     let format = gst_video::VideoFormat::from_string(&layout.format);
+    // GStreamer takes it for a fault of the program.
+    if matches!(format, gst_video::VideoFormat::Unknown | gst_video::VideoFormat::Encoded) {
+        return Err(ConvertError::Layout);
+    }
     let info = gst_video::VideoInfo::builder(format, layout.width, layout.height).build();
     let info = info.map_err(|_| ConvertError::Layout)?;
     let planes = layout.planes.get(..info.n_planes() as usize).ok_or(ConvertError::Layout)?;
@@ -290,7 +294,9 @@ mod tests {
         assert!(!from(unit(48, &fits[..2])));
         assert!(!from(unit(0, &fits)));
         assert!(!from(unit(4096, &fits)));
-        let unknown = Layout { format: "none".into(), width: 48, height: 4, flags: 0, planes: fits };
-        assert!(!from(Unit { layout: Some(unknown), ..Unit::default() }));
+        for format in ["none", "UNKNOWN", "ENCODED"] {
+            let unknown = Layout { format: format.into(), width: 48, height: 4, flags: 0, planes: fits.clone() };
+            assert!(!from(Unit { layout: Some(unknown), ..Unit::default() }), "{format}");
+        }
     }
 }
