@@ -20,9 +20,9 @@ struct Worker {
 }
 
 impl Worker {
-    fn listen(folder: &Path, name: &str, token: &Path) -> Self {
+    fn listen(folder: &Path, name: &str, token: &Path, options: &[&str]) -> Self {
         let address = free();
-        let mut worker = Self::start(folder, name, token, &["--listen", &address]);
+        let mut worker = Self::start(folder, name, token, &[&["--listen", &address], options].concat());
         worker.says("listening on");
         worker.address = address;
         worker
@@ -78,7 +78,7 @@ fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
     made_film("640x360", 24, &["-c:v", "libx264", "-g", "25"], &film);
     let alone = std::fs::read(encode(&film, &OPTIONS, folder.path(), "alone.mkv")).unwrap();
     let token = token(folder.path());
-    let start = |name| Worker::listen(folder.path(), name, &token);
+    let start = |name| Worker::listen(folder.path(), name, &token, &[]);
     let (mut killed, gone, stays) = (start("killed"), start("gone"), start("stays"));
     let output = folder.path().join("far.mkv");
     let mut command = divien!("-y", "-i", &film, "-w", "0", "-token-file", &token, "-workers");
@@ -122,11 +122,8 @@ fn workers_join_a_server_and_end_with_it() {
 fn workers_tell_what_they_are_and_what_they_can_do() {
     let folder = place::temporary();
     let file = token(folder.path());
-    let one = Worker::listen(folder.path(), "one", &file);
-    let address = free();
-    let mut two = Worker::start(folder.path(), "two", &file, &["--listen", &address, "--once"]);
-    two.says("listening on");
-    two.address = address;
+    let one = Worker::listen(folder.path(), "one", &file, &[]);
+    let mut two = Worker::listen(folder.path(), "two", &file, &["--once"]);
     let ask = |peers: &str, token: &Path| run(&mut divien!("workers", peers, "--token-file", token));
     let told = ask(&format!("{},{}", one.address, two.address), &file).success();
     let text = String::from_utf8_lossy(&told.stdout).into_owned();

@@ -65,6 +65,11 @@ pub struct Signs {
 const NOTHING: Signs = Signs { start: None, shown: 0, drops: false };
 
 impl Syntax {
+    /// Whether decoding may start at a unit.
+    pub fn starts(self, unit: &[u8]) -> bool {
+        self.signs(unit).is_some_and(|signs| signs.start.is_some())
+    }
+
     /// Reads a unit. `None` where that cannot be done.
     pub fn signs(self, unit: &[u8]) -> Option<Signs> {
         match self {

@@ -149,8 +149,7 @@ impl Coded {
 
     /// Whether decoding may start at a unit of this syntax.
     pub(super) fn starts(syntax: Syntax, unit: &gst::BufferRef) -> bool {
-        let signs = unit.map_readable().ok().and_then(|bytes| syntax.signs(&bytes));
-        signs.is_some_and(|signs| signs.start.is_some())
+        unit.map_readable().is_ok_and(|bytes| syntax.starts(&bytes))
     }
 
     /// The frame at `time`, or the first one after it, begins a chunk; with no time, the next one that comes.

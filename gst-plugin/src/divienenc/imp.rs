@@ -212,11 +212,7 @@ impl DivienEnc {
                 self.post_worker("put-aside", name, "it failed three chunks in a row and gets no more".into());
             }
             Notice::Failed { id, error: error @ LaneError::Unkept { .. }, .. } => {
-                gst::element_imp_error!(
-                    self,
-                    gst::ResourceError::NoSpaceLeft,
-                    ("{id}: {error}; TMPDIR names another folder for what has no room in memory")
-                );
+                self.cannot_keep(&format_args!("{id}: {error}"));
             }
             Notice::Failed { id, first_frame, frames, lane, error } => {
                 let last = (first_frame + frames).saturating_sub(1);
@@ -227,6 +223,15 @@ impl DivienEnc {
                 );
             }
         }
+    }
+
+    /// Something has no room where it waits.
+    pub(super) fn cannot_keep(&self, what: &dyn std::fmt::Display) {
+        gst::element_imp_error!(
+            self,
+            gst::ResourceError::NoSpaceLeft,
+            ("{what}; TMPDIR names another folder for what has no room in memory")
+        );
     }
 
     pub(super) fn post(&self, message: gst::Message) {

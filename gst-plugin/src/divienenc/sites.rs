@@ -272,24 +272,16 @@ impl Shared {
         }
         let added = {
             let mut here = self.here();
-            let twin = here.values().find(|other| other.hello().instance == instance).cloned();
-            // It would not have come again if its first connection were not lost.
-            let twin = if joins {
-                twin.and_then(|lost| {
-                    lost.give_up();
-                    None
-                })
-            } else {
-                twin
-            };
-            twin.map_or_else(
-                || {
+            match here.values().find(|other| other.hello().instance == instance).cloned() {
+                Some(twin) if !joins => Err(twin),
+                lost => {
+                    // It would not have come again if its first connection were not lost.
+                    lost.iter().for_each(|lost| lost.give_up());
                     let (site, lanes) = self.engine.add_site(slots);
                     here.insert(site, remote.clone());
                     Ok((site, lanes))
-                },
-                Err,
-            )
+                }
+            }
         };
         let (site, lanes) = match added {
             Ok(added) => added,

@@ -53,11 +53,7 @@ impl DivienEnc {
         }
         let chunks = pushed.map_err(|why| {
             if let Unfit::Unkept(..) = why {
-                gst::element_imp_error!(
-                    self,
-                    gst::ResourceError::NoSpaceLeft,
-                    ("{why}; TMPDIR names another folder for what has no room in memory")
-                );
+                self.cannot_keep(&why);
                 return gst::FlowError::Error;
             }
             gst::element_imp_error!(

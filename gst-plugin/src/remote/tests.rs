@@ -8,6 +8,7 @@ use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::convert::format_from_wire;
@@ -16,7 +17,7 @@ use super::link;
 use super::site::{Formats, Refusal, Site};
 use super::worker::{Ended, Place, Report, Stop, Worker, run};
 use crate::lane::{Attempt, Budget, ChunkInput, EncoderSpec, FilterSpec, Format, LaneError, Outlet, Reader};
-use crate::net::{Arrival, Listener, Token, dial};
+use crate::net::{Arrival, Listener, NetError, Token, dial};
 use crate::store::Store;
 use crate::wire::message::{self, Begin, Count, Done, End, Goodbye, Head, Hello, Lost, Progress, Unit, Welcome};
 use crate::wire::{Control, Message, Output, Received, Results, Tally};
@@ -100,6 +101,20 @@ impl Hand {
     }
 }
 
+/// A real worker with one slot, and where it listens.
+fn listening(runtime: &Runtime, token: &Token) -> (JoinHandle<Result<Ended, NetError>>, SocketAddr) {
+    let worker =
+        Worker { name: "w".into(), slots: 1, memory: 1 << 20, token: token.clone(), drain_timeout: NEVER, once: true };
+    let (listening, mut listens) = mpsc::unbounded_channel();
+    let report = move |report| {
+        if let Report::Listening(address) = report {
+            listening.send(address).unwrap();
+        }
+    };
+    let worker = runtime.spawn(run(worker, Place::Listen(HERE), Stop::default(), report));
+    (worker, runtime.block_on(listens.recv()).unwrap())
+}
+
 fn written(messages: &[Message]) -> Vec<Bytes> {
     messages.iter().flat_map(|message| message.write().unwrap()).collect()
 }
@@ -116,17 +131,9 @@ fn frames(count: u64) -> (Vec<Message>, End) {
 fn a_worker_does_nothing_that_a_local_run_would_not_and_goes_on() {
     let runtime = runtime();
     let token = Token::random().unwrap();
-    let worker =
-        Worker { name: "w".into(), slots: 1, memory: 1 << 20, token: token.clone(), drain_timeout: NEVER, once: true };
-    let (listening, mut listens) = mpsc::unbounded_channel();
-    let report = move |report| {
-        if let Report::Listening(address) = report {
-            listening.send(address).unwrap();
-        }
-    };
-    let worker = runtime.spawn(run(worker, Place::Listen(HERE), Stop::default(), report));
+    let (worker, address) = listening(&runtime, &token);
     let ended = runtime.block_on(async {
-        let mut hand = Hand::dial(listens.recv().await.unwrap(), &token).await;
+        let mut hand = Hand::dial(address, &token).await;
         let evil = tempfile::tempdir().unwrap();
         let file = evil.path().join("written").display().to_string();
         let refused = [
@@ -181,17 +188,8 @@ fn a_worker_does_nothing_that_a_local_run_would_not_and_goes_on() {
 fn coordinators_share_the_slots_of_a_worker() {
     let runtime = runtime();
     let token = Token::random().unwrap();
-    let worker =
-        Worker { name: "w".into(), slots: 1, memory: 1 << 20, token: token.clone(), drain_timeout: NEVER, once: true };
-    let (listening, mut listens) = mpsc::unbounded_channel();
-    let report = move |report| {
-        if let Report::Listening(address) = report {
-            listening.send(address).unwrap();
-        }
-    };
-    let worker = runtime.spawn(run(worker, Place::Listen(HERE), Stop::default(), report));
+    let (worker, address) = listening(&runtime, &token);
     runtime.block_on(async {
-        let address = listens.recv().await.unwrap();
         let (mut one, mut other) = (Hand::dial(address, &token).await, Hand::dial(address, &token).await);
         for hand in [&mut one, &mut other] {
             assert!(matches!(hand.ask(wire_format(0, ENCODER)).await, Received::Fit(_)));

@@ -66,9 +66,9 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// A packet is decoded, with which decoding may start.
-    fn entered(&mut self, time: Option<i64>, starts: bool) {
-        if starts && self.reachable.is_none() {
+    /// A packet is decoded; `starts` finds out whether decoding may start with it.
+    fn entered(&mut self, time: Option<i64>, starts: impl FnOnce() -> bool) {
+        if self.reachable.is_none() && starts() {
             self.reachable = time;
         }
         match time {
@@ -266,7 +266,8 @@ pub(super) fn follow(
         // A frame has the time of its first field.
         let shown = info.buffer().filter(|buffer| !is_hidden(pad, buffer) && !closes(buffer));
         if let Some((buffer, time)) = shown.and_then(|buffer| Some((buffer, time(pad, buffer)?))) {
-            lock(&at_entry.losses).entered(time, syntax.is_some_and(|syntax| starts(syntax, buffer)));
+            let starts = |syntax: Syntax| buffer.map_readable().is_ok_and(|bytes| syntax.starts(&bytes));
+            lock(&at_entry.losses).entered(time, || syntax.is_some_and(starts));
         }
         gst::PadProbeReturn::Ok
     });
@@ -284,12 +285,6 @@ pub(super) fn follow(
     });
     hear(shared, true);
     Some(())
-}
-
-/// Whether decoding may start with this packet.
-fn starts(syntax: Syntax, packet: &gst::BufferRef) -> bool {
-    let signs = packet.map_readable().ok().and_then(|bytes| syntax.signs(&bytes));
-    signs.is_some_and(|signs| signs.start.is_some())
 }
 
 /// The running time, if there is one; `None` for what an edit list leaves out.
@@ -343,7 +338,7 @@ mod tests {
 
     fn through(entered: &[i64], left: &[i64]) -> Losses {
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
-        entered.iter().for_each(|t| losses.entered(Some(*t), false));
+        entered.iter().for_each(|t| losses.entered(Some(*t), || false));
         left.iter().for_each(|t| losses.left(Some(*t), false));
         losses.ended();
         losses
@@ -372,7 +367,7 @@ mod tests {
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
         // Leading pictures, and one behind.
         for (time, starts) in [(5, true), (3, false), (4, false), (6, false)] {
-            losses.entered(Some(time), starts);
+            losses.entered(Some(time), || starts);
         }
         losses.left(Some(6), false);
         assert_eq!(losses.told().unwrap(), "1 frame missing: 0 at 0.000 s");
@@ -407,7 +402,7 @@ mod tests {
     #[test]
     fn a_damaged_picture_has_the_number_it_would_have_if_none_were_missing() {
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
-        (0..4).for_each(|t| losses.entered(Some(t), false));
+        (0..4).for_each(|t| losses.entered(Some(t), || false));
         losses.left(Some(0), false);
         losses.left(Some(2), true);
         let told = losses.told().unwrap();
@@ -419,7 +414,7 @@ mod tests {
         let mut losses = through(&[0, 10, 20, 30], &[0, 20, 30]);
         assert!(losses.told().is_some());
         losses = Losses { window: 15..25, ..Losses::default() };
-        [0, 10, 20, 30].iter().for_each(|t| losses.entered(Some(*t), false));
+        [0, 10, 20, 30].iter().for_each(|t| losses.entered(Some(*t), || false));
         [0, 20].iter().for_each(|t| losses.left(Some(*t), *t == 0));
         losses.ended();
         assert_eq!(losses.told(), None);

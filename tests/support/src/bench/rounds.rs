@@ -55,39 +55,33 @@ fn once(
 
 /// Of its settings the one that was fastest in a run each.
 fn best_av1an(workshop: &Workshop, contest: &Contest, checker: &mut Checker) -> Result<Way, String> {
-    let mut timed = |settings: Av1an| {
-        let way = Way::Av1an(settings);
-        once(workshop, contest, way, checker).map(|(usage, ..)| {
-            eprintln!("{}: {settings:?}: {:.2} s", contest.id, usage.seconds);
-            (usage.seconds, way)
-        })
-    };
-    let mut best: Option<(f64, Way)> = None;
-    let mut faster = |(seconds, way): (f64, Way)| {
-        let is_best = best.is_none_or(|(least, _)| seconds < least);
-        if is_best {
-            best = Some((seconds, way));
+    let mut best: Option<(f64, Av1an)> = None;
+    let mut try_out = |settings: Av1an| {
+        let (usage, ..) = once(workshop, contest, Way::Av1an(settings), checker)?;
+        eprintln!("{}: {settings:?}: {:.2} s", contest.id, usage.seconds);
+        if best.is_none_or(|(least, _)| usage.seconds < least) {
+            best = Some((usage.seconds, settings));
         }
-        is_best
+        Ok::<_, String>(best)
     };
-    let (mut method, mut why) = (None, String::new());
-    for candidate in AV1AN_METHODS {
-        let [first, ..] = av1an_settings(candidate, workshop.cores);
-        match timed(first) {
-            Ok(run) if faster(run) => method = Some(candidate),
-            Ok(_) => {}
+    let (mut first, mut why) = (None, String::new());
+    for method in AV1AN_METHODS {
+        let [settings, ..] = av1an_settings(method, workshop.cores);
+        match try_out(settings) {
+            Ok(best) => first = best,
             // Each needs a program or a library of its own.
             Err(error) => {
-                eprintln!("{}: av1an without {candidate}, which fails here", contest.id);
+                eprintln!("{}: av1an without {method}, which fails here", contest.id);
                 why = error;
             }
         }
     }
-    let [_, others @ ..] = av1an_settings(method.ok_or(why)?, workshop.cores);
+    let (_, first) = first.ok_or(why)?;
+    let [_, others @ ..] = av1an_settings(first.method, workshop.cores);
     for settings in others {
-        faster(timed(settings)?);
+        try_out(settings)?;
     }
-    best.map(|(_, way)| way).ok_or_else(|| "av1an has no settings".into())
+    best.map(|(_, settings)| Way::Av1an(settings)).ok_or_else(|| "av1an has no settings".into())
 }
 
 /// Who runs when in a round. Each comes behind each of the others equally often in as many rounds as there are, of an

@@ -1,5 +1,7 @@
 //! The report as Markdown: all figures for `docs/`, and the main ones for the README.
 
+use std::collections::BTreeSet;
+
 use super::figures::{Figures, Spread};
 use super::record::Measured;
 use super::way::{DIVIEN, FFMPEG};
@@ -116,7 +118,8 @@ fn main_rows(all: &[Measured]) -> String {
     ways.sort_by_key(|way| way.starts_with(DIVIEN));
     let mut text = "![Wall time against ffmpeg's, by contest](docs/bench.svg)\n\n".to_owned();
     let mut machines: Vec<_> = all.iter().map(|m| format!("{}, {}", m.machine, rounds(m))).collect();
-    machines.dedup();
+    let mut seen = BTreeSet::new();
+    machines.retain(|machine| seen.insert(machine.clone()));
     text += &format!(
         "Wall time against ffmpeg's in the same round, the median with the least and the greatest; efficiency is the \
          share of\nthe cores' time that the work itself takes. Measured on {}.\nAll figures, and how they were come by: \
