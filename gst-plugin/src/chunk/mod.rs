@@ -13,7 +13,7 @@ mod rate;
 
 pub use cutter::{Cut, Cutter};
 pub use fields::{Fields, Pairs};
-pub use model::{ChunkId, FrameTime, Nanos};
+pub use model::{ChunkId, FrameTime, Handover, Nanos};
 pub use preface::{Preface, Told};
 pub use random_access::{Framing, Signs, Start, Syntax};
 pub use ranges::{MOST_REORDERED, Mode, Needs, Piece, Ranges, Source, Uncuttable, Unit, cut, cut_for};

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::model::{CodedChunk, FrameInfo, Mark};
 use crate::chunk::{
-    Fields, Fps, FrameTime, Mode, Nanos, Needs, Piece, Preface, Ranges, Start, Syntax, Told, Uncuttable, Unit,
+    Fields, Fps, FrameTime, Handover, Mode, Nanos, Needs, Piece, Preface, Ranges, Start, Syntax, Told, Uncuttable, Unit,
 };
 use crate::lane::{CodedUnit, DecoderSpec, Wanted, WantedFrame, fields_of};
 use crate::store::{Kept, Store};
@@ -98,8 +98,7 @@ pub(super) struct Coded {
     /// What was asked for at the first frame of this time or later.
     asked: BTreeMap<Nanos, Mark>,
     latest: Option<Nanos>,
-    /// The time of the last unit, where that shows nothing.
-    untaken: Option<gst::ClockTime>,
+    handover: Handover,
 }
 
 impl Coded {
@@ -122,7 +121,7 @@ impl Coded {
             pending: Vec::new(),
             asked: BTreeMap::new(),
             latest: None,
-            untaken: None,
+            handover: Handover::default(),
         }
     }
 
@@ -176,12 +175,10 @@ impl Coded {
             _ => (None, None, false),
         };
         let shows_nothing = signs.is_some_and(|signs| signs.shown == 0);
-        // Of two units with one time a parser leaves it to the first.
-        let untaken = std::mem::replace(&mut self.untaken, unit.pts().filter(|_| shows_nothing));
-        if let Some(time) = untaken.filter(|_| unit.pts().is_none() && !shows_nothing) {
-            unit.make_mut().set_pts(time);
+        let pts = self.handover.pass(unit.pts().map(gst::ClockTime::nseconds), shows_nothing);
+        if unit.pts().is_none() && pts.is_some() {
+            unit.make_mut().set_pts(pts.map(gst::ClockTime::from_nseconds));
         }
-        let pts = unit.pts().map(gst::ClockTime::nseconds);
         let duration = unit.duration().or(self.usual);
         let is_shown = !unit.flags().contains(gst::BufferFlags::DECODE_ONLY);
         let wanted = is_shown && unit.pts().is_none_or(|pts| self.clip(pts, duration).is_some());
@@ -258,7 +255,7 @@ impl Coded {
         let left = std::mem::take(&mut self.marks).into_values().flatten();
         let left = left.chain(std::mem::take(&mut self.pending)).collect();
         self.asked.clear();
-        (self.latest, self.untaken) = (None, None);
+        (self.latest, self.handover) = (None, Handover::default());
         (chunks, left)
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use gstdivien::chunk::{Fields, Pairs, Syntax};
+use gstdivien::chunk::{Fields, Handover, Pairs, Syntax};
 use gstdivien::lane::fields_of;
 
 use super::{Shared, lock};
@@ -51,8 +51,14 @@ pub(super) struct Losses {
     untimed: u64,
     /// Number and time of the first ones.
     named: Vec<(Fault, u64, i64)>,
-    /// The decoder gives its pictures times of its own, or packets have none: nothing can be told.
+    /// Packets show pictures again, or their codec is not known: nothing can be told.
+    uncounted: bool,
+    /// The decoder gives its pictures times of its own, or packets have none: only how many are missing can be told.
     lost_track: bool,
+    /// Packets that went in and pictures that came out.
+    passed: [u64; 2],
+    /// The same, when all are through and track was lost.
+    missing_somewhere: u64,
     /// The time of the first picture from which on all can be decoded, where packets say so.
     reachable: Option<i64>,
     /// Pictures before the first that can be decoded: how many, and when the first and the last would be shown.
@@ -71,6 +77,7 @@ impl Losses {
         if self.reachable.is_none() && starts() {
             self.reachable = time;
         }
+        self.passed[0] += 1;
         match time {
             Some(time) if self.pending.len() < MOST_PENDING => {
                 self.pending.insert(time);
@@ -81,6 +88,7 @@ impl Losses {
 
     /// Pictures come out in the order of their times, so what should have come before will not come.
     fn left(&mut self, time: Option<i64>, damaged: bool) {
+        self.passed[1] += 1;
         let Some(time) = time else {
             self.lost_track = true;
             return;
@@ -184,11 +192,14 @@ impl Losses {
         for time in std::mem::take(&mut self.pending) {
             self.miss(time);
         }
+        if self.lost_track {
+            self.missing_somewhere = self.passed[0].saturating_sub(self.passed[1]);
+        }
     }
 
     /// In words, if pictures were lost, damaged or left out.
     pub(super) fn told(&self) -> Option<String> {
-        let lost = if self.lost_track { 0 } else { self.lost };
+        let lost = if self.uncounted || self.lost_track { 0 } else { self.lost };
         let told = |fault: Fault, count: u64, what: &str| {
             let named = self.named.iter().filter(|(named, ..)| *named == fault);
             let named: Vec<String> = named.map(|(_, n, time)| format!("{n} at {:.3} s", *time as f64 / 1e9)).collect();
@@ -198,15 +209,18 @@ impl Losses {
         let lost = told(Fault::Lost, lost, "missing");
         let damaged = told(Fault::Damaged, self.damaged, "damaged");
         let untimed = told(Fault::NoTime, self.untimed, "left out, with no time of their own");
+        let somewhere = if self.uncounted { 0 } else { self.missing_somewhere };
+        let somewhere = (somewhere > 0)
+            .then(|| format!("{} missing, the times of packets do not say which", counted(somewhere, "frame")));
         let strange = counted(self.strange, "frame");
         let strange = (self.strange > 0).then(|| format!("{strange} left out, with a time that no packet has"));
-        let all: Vec<String> = lost.into_iter().chain(damaged).chain(untimed).chain(strange).collect();
+        let all: Vec<String> = lost.into_iter().chain(somewhere).chain(damaged).chain(untimed).chain(strange).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// The pictures before the first that can be decoded, in words.
     pub(super) fn too_early(&self) -> Option<String> {
-        let (count, first, last) = self.early.filter(|_| !self.lost_track)?;
+        let (count, first, last) = self.early.filter(|_| !self.uncounted && !self.lost_track)?;
         let [first, last] = [first, last].map(|time| time as f64 / 1e9);
         let what = counted(count, "picture");
         Some(format!("{what} before the first that can be decoded left out, from {first:.3} to {last:.3} s"))
@@ -251,23 +265,27 @@ pub(super) fn follow(
     let (sink, source) = (decoder.static_pad("sink")?, decoder.static_pad("src")?);
     {
         let mut losses = lock(&shared.losses);
-        losses.lost_track = !one_each;
+        losses.uncounted = !one_each;
         losses.window = window;
     }
     let at_entry = Arc::clone(shared);
-    let fields = Mutex::new((None::<Fields>, Pairs::default()));
+    let state = Mutex::new((None::<Fields>, Pairs::default(), Handover::default()));
     sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let closes = |buffer: &gst::Buffer| {
-            let (Some(syntax), Ok(bytes)) = (syntax, buffer.map_readable()) else { return false };
-            let (fields, pairs) = &mut *lock(&fields);
-            let of_caps = || pad.current_caps().map(|caps| fields_of(&caps)).unwrap_or_default();
-            pairs.closes(fields.get_or_insert_with(of_caps).pass(syntax, &bytes))
+        let Some(buffer) = info.buffer().filter(|buffer| !is_hidden(pad, buffer)) else {
+            return gst::PadProbeReturn::Ok;
         };
+        let bytes = buffer.map_readable().ok();
+        let known = syntax.zip(bytes.as_deref());
+        let signs = known.and_then(|(syntax, bytes)| syntax.signs(bytes));
+        let shows_nothing = signs.is_some_and(|signs| signs.shown == 0);
+        let (fields, pairs, handover) = &mut *lock(&state);
+        let of_caps = || pad.current_caps().map(|caps| fields_of(&caps)).unwrap_or_default();
+        let is_field = known.is_some_and(|(syntax, bytes)| fields.get_or_insert_with(of_caps).pass(syntax, bytes));
+        let pts = handover.pass(buffer.pts().map(gst::ClockTime::nseconds), shows_nothing);
         // A frame has the time of its first field.
-        let shown = info.buffer().filter(|buffer| !is_hidden(pad, buffer) && !closes(buffer));
-        if let Some((buffer, time)) = shown.and_then(|buffer| Some((buffer, time(pad, buffer)?))) {
-            let starts = |syntax: Syntax| buffer.map_readable().is_ok_and(|bytes| syntax.starts(&bytes));
-            lock(&at_entry.losses).entered(time, || syntax.is_some_and(starts));
+        let is_shown = !shows_nothing && !pairs.closes(is_field);
+        if let Some(time) = time(pad, pts.map(gst::ClockTime::from_nseconds)).filter(|_| is_shown) {
+            lock(&at_entry.losses).entered(time, || signs.is_some_and(|signs| signs.start.is_some()));
         }
         gst::PadProbeReturn::Ok
     });
@@ -275,7 +293,7 @@ pub(super) fn follow(
     source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
         if let Some(buffer) = info.buffer().filter(|_| !at_exit.is_cut()) {
             let damaged = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
-            if let Some(time) = time(pad, buffer) {
+            if let Some(time) = time(pad, buffer.pts()) {
                 at_exit.losses(|losses| losses.left(time, damaged));
             }
         } else if info.event().is_some_and(|e| e.type_() == gst::EventType::Eos) && !at_exit.is_cut() {
@@ -288,10 +306,10 @@ pub(super) fn follow(
 }
 
 /// The running time, if there is one; `None` for what an edit list leaves out.
-fn time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<Option<i64>> {
+fn time(pad: &gst::Pad, pts: Option<gst::ClockTime>) -> Option<Option<i64>> {
     let segment = pad.sticky_event::<gst::event::Segment>(0);
     let segment = segment.as_ref().and_then(|e| e.segment().downcast_ref::<gst::ClockTime>());
-    let Some((segment, pts)) = segment.zip(buffer.pts()) else { return Some(None) };
+    let Some((segment, pts)) = segment.zip(pts) else { return Some(None) };
     let inside = segment.start().is_none_or(|start| pts >= start) && segment.stop().is_none_or(|stop| pts < stop);
     inside.then(|| segment.to_running_time_full(pts).map(nanoseconds))
 }
@@ -423,6 +441,19 @@ mod tests {
     #[test]
     fn a_decoder_with_times_of_its_own_is_not_believed() {
         assert_eq!(through(&[0, 10, 20], &[0, 11, 21]).told(), None);
+    }
+
+    #[test]
+    fn where_times_cannot_be_followed_missing_pictures_are_counted_all_the_same() {
+        let told = through(&[0, 10, 20, 30], &[0, 11, 21]).told().unwrap();
+        assert_eq!(told, "1 frame missing, the times of packets do not say which");
+        let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
+        [Some(0), None, Some(20), None].iter().for_each(|t| losses.entered(*t, || false));
+        [0, 20].iter().for_each(|t| losses.left(Some(*t), false));
+        losses.ended();
+        assert!(losses.told().unwrap().starts_with("2 frames missing"));
+        losses.uncounted = true;
+        assert_eq!(losses.told(), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use gst::prelude::*;
-use gstdivien::chunk::{Fields, Pairs, Syntax, Uncuttable, Unit};
+use gstdivien::chunk::{Fields, Handover, Pairs, Signs, Syntax, Uncuttable, Unit};
 use gstdivien::lane::{DecoderSpec, fields_of};
 
 use super::pace::Part;
@@ -200,6 +200,7 @@ struct Reader {
     syntax: Option<Syntax>,
     fields: Fields,
     pairs: Pairs,
+    handover: Handover,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     skips: bool,
     /// In a pause before the stream, where no packets are.
@@ -226,6 +227,7 @@ impl Reader {
             syntax: None,
             fields: Fields::default(),
             pairs: Pairs::default(),
+            handover: Handover::default(),
             segment: None,
             skips: wanted.skip.is_some(),
             off: false,
@@ -246,7 +248,7 @@ impl Reader {
         match event.view() {
             gst::EventView::FlushStop(_) => {
                 self.scanned.skipped = true;
-                self.pairs = Pairs::default();
+                (self.pairs, self.handover) = (Pairs::default(), Handover::default());
                 self.scanned.times = self.scanned.times.take().map(|_| Vec::new());
                 if let Ok(units) = &mut self.scanned.units {
                     units.clear();
@@ -293,7 +295,16 @@ impl Reader {
     /// Takes a packet; true once all is known.
     fn take(&mut self, pad: &gst::Pad, packet: &gst::BufferRef, edited: bool) -> bool {
         self.astray |= self.off;
-        let shown = self.keep(pad, packet, edited);
+        let signs = self.syntax.zip(packet.map_readable().ok()).and_then(|(syntax, bytes)| syntax.signs(&bytes));
+        let shows_nothing = signs.is_some_and(|signs| signs.shown == 0);
+        let pts = self.handover.pass(packet.pts().map(gst::ClockTime::nseconds), shows_nothing);
+        let mut timed = None;
+        if packet.pts().is_none() && pts.is_some() {
+            let packet = timed.insert(packet.to_owned());
+            packet.make_mut().set_pts(pts.map(gst::ClockTime::from_nseconds));
+        }
+        let packet = timed.as_deref().unwrap_or(packet);
+        let shown = self.keep(pad, packet, signs, edited);
         if shown == Some(0) || is_hidden(pad, packet) {
             return false;
         }
@@ -311,14 +322,13 @@ impl Reader {
     }
 
     /// Notes what a packet is. Returns how many pictures it shows, where that is known.
-    fn keep(&mut self, pad: &gst::Pad, packet: &gst::BufferRef, edited: bool) -> Option<u8> {
+    fn keep(&mut self, pad: &gst::Pad, packet: &gst::BufferRef, signs: Option<Signs>, edited: bool) -> Option<u8> {
         self.closed |= self.scanned.first.len() >= KEPT || self.kept_bytes + packet.size() > KEPT_BYTES;
         if !self.closed {
             self.kept_bytes += packet.size();
             self.scanned.first.push(packet.to_owned());
         }
         let (syntax, bytes) = (self.syntax?, packet.map_readable().ok()?);
-        let signs = syntax.signs(&bytes);
         if syntax.has_grain(&bytes) {
             self.refuse(Uncuttable::Grain.to_string());
         }
