@@ -13,7 +13,7 @@ use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
-use crate::report::{Lane, Report, Snapshot, Summary, counted, tell};
+use crate::report::{Lane, Machine, Report, Snapshot, Summary, counted, tell};
 use crate::signals::Signals;
 use crate::worker;
 
@@ -113,6 +113,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         busy,
         chunks: watch.chunks,
         lanes: work.done,
+        machines: work.machines,
     };
     for told in [running.too_early(), running.complaint()].into_iter().flatten() {
         report.warn(&format!("{}: {told}", plan.input));
@@ -461,6 +462,7 @@ impl Watch {
             time: (frame_time * frames as f64) as u64,
             elapsed: self.started.elapsed(),
             lanes: work.lanes,
+            machines: work.machines,
         }
     }
 }
@@ -493,11 +495,12 @@ struct Work {
     started: u64,
     frames: u64,
     bytes: u64,
-    /// How much of its chunk each lane has done, 0 to 1; `None` while it idles. Those that are only there for the last
-    /// chunks are told of while they work.
+    /// How much of its chunk each lane of this machine has done, 0 to 1; `None` while it idles. Those that are only there
+    /// for the last chunks are told of while they work.
     lanes: Vec<Option<f64>>,
-    /// What each lane has done.
+    /// What each of them has done.
     done: Vec<Lane>,
+    machines: Vec<Machine>,
     workers: u32,
     /// Seconds of all workers.
     busy: f64,
@@ -510,16 +513,39 @@ impl Work {
         work.started = stats.get::<u64>("frames-in").unwrap_or(0);
         work.workers = stats.get::<u32>("workers").unwrap_or(0);
         work.busy = stats.get::<f64>("busy").unwrap_or(0.0);
-        let Ok(list) = stats.get::<gst::ArrayRef<'_>>("lanes") else { return work };
-        for lane in list.iter().filter_map(|v| v.get::<gst::Structure>().ok()) {
-            work.frames += lane.get::<u64>("frames").unwrap_or(0);
+        let list = |name: &str| {
+            let list = stats.get::<gst::ArrayRef<'_>>(name).ok();
+            list.map(|list| list.iter().filter_map(|v| v.get::<gst::Structure>().ok()).collect()).unwrap_or_default()
+        };
+        let duration =
+            |seconds: Result<f64, _>| Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default();
+        let machines: Vec<gst::Structure> = list("machines");
+        work.machines.extend(machines.iter().map(|machine| Machine {
+            name: machine.get("name").unwrap_or_default(),
+            slots: machine.get("slots").unwrap_or(0),
+            time: duration(machine.get("seconds")),
+            times_lost: machine.get("times-lost").unwrap_or(0),
+            ..Machine::default()
+        }));
+        let here = work.workers.saturating_sub(work.machines.iter().map(|machine| machine.slots).sum());
+        let lanes: Vec<gst::Structure> = list("lanes");
+        for lane in lanes {
+            let frames = lane.get::<u64>("frames").unwrap_or(0);
+            work.frames += frames;
             work.bytes += lane.get::<u64>("bytes").unwrap_or(0);
-            let busy = Duration::try_from_secs_f64(lane.get("busy").unwrap_or(0.0)).unwrap_or_default();
-            work.done.push(Lane { chunks: lane.get("chunks").unwrap_or(0), busy });
+            let chunks = lane.get("chunks").unwrap_or(0);
             let current = lane.get::<i64>("current").ok().filter(|frames| *frames >= 0);
+            let machine = lane.get::<i64>("machine").ok().and_then(|number| usize::try_from(number).ok());
+            if let Some(machine) = machine.and_then(|number| work.machines.get_mut(number)) {
+                machine.frames += frames;
+                machine.chunks += chunks;
+                machine.at_work += u32::from(current.is_some());
+                continue;
+            }
+            work.done.push(Lane { chunks, busy: duration(lane.get("busy")) });
             let length = lane.get::<i64>("length").ok().filter(|frames| *frames > 0);
             let length = length.map_or(f64::from(chunk_frames.max(1)), |frames| frames as f64);
-            let is_extra = work.lanes.len() >= usize::try_from(work.workers).unwrap_or(usize::MAX);
+            let is_extra = work.lanes.len() >= usize::try_from(here).unwrap_or(usize::MAX);
             if current.is_some() || !is_extra {
                 work.lanes.push(current.map(|frames| frames as f64 / length));
             }

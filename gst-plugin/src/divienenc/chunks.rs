@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::machines::Machines;
 use super::model::{Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Section, Stats};
 use crate::chunk::{ChunkId, Cutter, Nanos};
 use crate::dispatch::{Action, Dispatch, Event, LaneId, Site};
-use crate::lane::{Cancel, ChunkInput, Encoded, Lost, Progress, Reservation, Wanted};
+use crate::lane::{Cancel, ChunkInput, Encoded, LaneError, Lost, Progress, Reservation, Wanted};
 
 /// Chunks of coded units that are read before a lane is free for them: so many always, and one more than there are
 /// workers while they are small, so that the end of the input is seen before its last chunks are begun.
 const MOST_WAITING: usize = 2;
 const SMALL: u64 = 32 << 20;
+
+/// So often machines may find other frames of a chunk that cannot be decoded.
+const MOST_DOUBTED: usize = 3;
+const DISAGREE: &str = "other frames of it cannot be decoded each time";
 
 /// So often a chunk may fail where machines elsewhere help. A lane of this process alone takes the frames of its chunk for
 /// good: no other lane could begin with them again.
@@ -87,8 +92,8 @@ pub(super) struct State {
     pub(super) order: VecDeque<Item>,
     pub(super) pending: Vec<Mark>,
     pub(super) lanes: Vec<LaneState>,
-    /// So many machines elsewhere have been there.
-    pub(super) sites: u32,
+    /// Those elsewhere.
+    pub(super) machines: Machines,
     /// All that came has been handed on, and nothing more was to come.
     pub(super) is_done: bool,
     pub(super) result_bytes: u64,
@@ -113,7 +118,7 @@ impl State {
             order: VecDeque::new(),
             pending: Vec::new(),
             lanes: (0..lanes).map(|_| LaneState::default()).collect(),
-            sites: 0,
+            machines: Machines::default(),
             is_done: false,
             result_bytes: 0,
             frames_cut: 0,
@@ -127,6 +132,15 @@ impl State {
     pub(super) fn handle(&mut self, event: Event) -> Vec<Action> {
         self.worked = (self.worked(), Instant::now());
         self.dispatch.handle(event)
+    }
+
+    pub(super) fn add_site(&mut self, instance: [u8; 16], name: &str, slots: u32) -> (Site, Vec<LaneId>) {
+        let site = self.machines.meet(instance, name, slots);
+        let lanes = (0..=slots).filter_map(|_| {
+            self.lanes.push(LaneState { site, wake: Some(Arc::default()), ..LaneState::default() });
+            u32::try_from(self.lanes.len() - 1).ok().map(LaneId)
+        });
+        (site, lanes.collect())
     }
 
     /// The lanes of this site get nothing any more.
@@ -160,6 +174,7 @@ impl State {
             busy: l.busy + l.current.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed()),
             current: l.current.as_ref().map(|(p, _)| p.units()),
             length: l.length,
+            machine: self.machines.number(l.site),
         };
         Stats {
             workers: self.dispatch.slots_in_all(),
@@ -171,6 +186,7 @@ impl State {
             bytes_out: self.bytes_out,
             bytes_buffered,
             lanes: self.lanes.iter().map(lane).collect(),
+            machines: self.machines.stats(),
         }
     }
 
@@ -204,6 +220,18 @@ impl State {
 }
 
 impl Chunk {
+    /// What another machine found. That the input is damaged is believed when it is said twice: it may be the machine's fault.
+    pub(super) fn believed(&mut self, encoded: Encoded) -> Result<Encoded, LaneError> {
+        if encoded.lost == Lost::default() || self.doubted.contains(&encoded.lost) {
+            return Ok(encoded);
+        }
+        if self.doubted.len() + 1 == MOST_DOUBTED {
+            return Err(LaneError::Elsewhere(DISAGREE.into()));
+        }
+        self.doubted.push(encoded.lost);
+        Err(LaneError::Lost(DISAGREE.into()))
+    }
+
     /// The lane's time stamps count from the chunk's first frame, so that its bytes do not depend on where it stands.
     pub(super) fn add(&mut self, frame: Frame) {
         let Frame { mut buffer, info, reservation } = frame;

@@ -3,7 +3,8 @@
 //! Threads: the sink pad's (`push`, `mark`, `section`, `eos`), one a lane, the source pad's task (`next`, `delivered`).
 //! Lock order: `state`, then a chunk's input or the budget. `state` is never held over a notice or a lane's work.
 
-use std::panic::{self, AssertUnwindSafe};
+mod attempts;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -12,10 +13,7 @@ use super::chunks::{Chunk, Frame, Item, LaneState, State};
 use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section, Stats};
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Event, LaneId, Site};
-use crate::lane::{
-    Attempt, Budget, Cancel, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Lost, Outlet, Progress, Reader,
-    Reservation,
-};
+use crate::lane::{Attempt, Budget, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Reservation};
 use crate::store::Store;
 
 struct Shared {
@@ -37,9 +35,6 @@ struct Shared {
 
 /// Of compressed units so many bytes wait in memory.
 const IN_MEMORY: u64 = 32 << 20;
-/// So often machines may find other frames of a chunk that cannot be decoded.
-const MOST_DOUBTED: usize = 3;
-const DISAGREE: &str = "other frames of it cannot be decoded each time";
 /// One run, from start or flush to stop or flush.
 pub(super) struct Engine {
     shared: Arc<Shared>,
@@ -242,17 +237,11 @@ impl Engine {
         }
     }
 
-    /// A machine elsewhere works on so many chunks at once; each of them, and the next one, has a lane.
-    pub(super) fn add_site(&self, slots: u32) -> (Site, Vec<LaneId>) {
+    /// A machine elsewhere works on `slots` chunks at once; each of them, and the next one, has a lane. `instance` is the
+    /// same whenever it comes.
+    pub(super) fn add_site(&self, instance: [u8; 16], name: &str, slots: u32) -> (Site, Vec<LaneId>) {
         let mut state = self.shared.state();
-        state.sites += 1;
-        let site = Site(state.sites);
-        let lanes: Vec<_> = (0..=slots)
-            .filter_map(|_| {
-                state.lanes.push(LaneState { site, wake: Some(Arc::default()), ..LaneState::default() });
-                u32::try_from(state.lanes.len() - 1).ok().map(LaneId)
-            })
-            .collect();
+        let (site, lanes) = state.add_site(instance, name, slots);
         self.shared.happened(&mut state, Event::Slots(site, slots));
         self.shared.room.notify_all();
         (site, lanes)
@@ -262,6 +251,7 @@ impl Engine {
     pub(super) fn close_site(&self, site: Site) {
         let mut state = self.shared.state();
         state.close(site);
+        state.machines.part(site);
         self.shared.happened(&mut state, Event::Slots(site, 0));
     }
 
@@ -503,161 +493,5 @@ impl Shared {
         self.due.notify_all();
         inputs.into_iter().for_each(|input| input.cancel());
         cancels.into_iter().for_each(|cancel| cancel.cancel());
-    }
-
-    fn run_lane(&self, id: LaneId, mut lane: Box<dyn Lane>) {
-        while let Some((chunk, attempt, started)) = self.next_attempt(id) {
-            let encode = AssertUnwindSafe(|| lane.encode(&attempt));
-            let outcome = panic::catch_unwind(encode).unwrap_or(Err(LaneError::Panicked));
-            self.conclude(id, chunk, started, &attempt, outcome);
-        }
-    }
-
-    fn conclude(
-        &self,
-        id: LaneId,
-        chunk: ChunkId,
-        started: Instant,
-        attempt: &Attempt,
-        outcome: Result<Encoded, LaneError>,
-    ) {
-        let is_called_off = matches!(outcome, Err(LaneError::Cancelled));
-        let notices = self.settle(id, chunk, started, attempt, outcome);
-        // Of a chunk that is done nothing waits any more.
-        if !is_called_off {
-            attempt.input.input().set_aside();
-        }
-        for notice in notices {
-            let is_over = matches!(notice, Notice::Failed { .. });
-            (self.notify)(notice);
-            if is_over {
-                self.stop(gst::FlowError::Error);
-            }
-        }
-    }
-
-    fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
-        let index = id.0 as usize;
-        let mut state = self.state();
-        loop {
-            self.is_idle(&mut state, id);
-            let nothing = |l: &LaneState| l.mail.is_none() && !l.recalled;
-            let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(index).is_some_and(nothing);
-            state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
-            state.flow.ok()?;
-            if let Some(begun) = self.begin_attempt(&mut state, id) {
-                return Some(begun);
-            }
-        }
-    }
-
-    fn is_idle(&self, state: &mut State, id: LaneId) {
-        let Some(site) = state.lanes.get(id.0 as usize).map(|lane| lane.site) else { return };
-        self.happened(state, Event::LaneIdle(id, site));
-    }
-
-    /// What the lane's mail asks for; `None` where it was taken back, or nothing came.
-    fn begin_attempt(&self, state: &mut State, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
-        let lane = state.lanes.get_mut(id.0 as usize)?;
-        lane.recalled = false;
-        let chunk_id = lane.mail.take()?;
-        let chunk = state.chunks.get(&chunk_id)?;
-        let (progress, cancel) = (Arc::<Progress>::default(), Arc::<Cancel>::default());
-        let attempt = Attempt {
-            format: chunk.section.format.clone(),
-            input: Arc::new(Reader::new(chunk.input.clone())),
-            wanted: chunk.wanted.clone(),
-            cancel: cancel.clone(),
-            progress: progress.clone(),
-            result: Outlet::Store(self.store.clone()),
-        };
-        let started = Instant::now();
-        let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());
-        let lane = state.lanes.get_mut(id.0 as usize)?;
-        (lane.current, lane.length, lane.cancel) = (Some((progress, started)), length, Some(cancel));
-        Some((chunk_id, attempt, started))
-    }
-
-    /// Records how an attempt ended; returns what is to be said of it.
-    fn settle(
-        &self,
-        lane: LaneId,
-        id: ChunkId,
-        started: Instant,
-        attempt: &Attempt,
-        outcome: Result<Encoded, LaneError>,
-    ) -> Vec<Notice> {
-        let mut state = self.state();
-        let time = started.elapsed();
-        let mut site = Site::HERE;
-        if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
-            (lane.current, lane.length, lane.cancel) = (None, None, None);
-            lane.busy += time;
-            lane.frames += attempt.progress.units();
-            lane.bytes += attempt.progress.bytes();
-            site = lane.site;
-        }
-        let stopped = state.flow.is_err();
-        let is_open = state.open == Some(id);
-        // Another one may have been first.
-        let Some(chunk) = state.chunks.get_mut(&id).filter(|chunk| chunk.result.is_none()) else {
-            return Vec::new();
-        };
-        let (first_frame, frames) = (chunk.first_frame, chunk.frames.len() as u64);
-        let taken = attempt.progress.frames();
-        let whole = match &chunk.wanted {
-            None => taken == frames && !is_open,
-            Some(_) => attempt.progress.has_ended(),
-        };
-        let outcome = outcome.and_then(|encoded| if whole { Ok(encoded) } else { Err(LaneError::Early(taken)) });
-        // That the input is damaged is believed of another machine when it is said twice: it may be its own fault.
-        let is_new = |lost: &&Lost| site != Site::HERE && **lost != Lost::default() && !chunk.doubted.contains(lost);
-        let doubted = outcome.as_ref().ok().map(|encoded| &encoded.lost).filter(is_new).cloned();
-        let outcome = match doubted {
-            None => outcome,
-            Some(_) if chunk.doubted.len() + 1 == MOST_DOUBTED => Err(LaneError::Elsewhere(DISAGREE.into())),
-            Some(lost) => {
-                chunk.doubted.push(lost);
-                Err(LaneError::Lost(DISAGREE.into()))
-            }
-        };
-        match outcome {
-            Ok(encoded) => {
-                let bytes = encoded.bytes();
-                chunk.result = Some((encoded, lane, time));
-                // Nobody reads it again.
-                chunk.input.cancel();
-                if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
-                    lane.chunks += 1;
-                }
-                state.result_bytes += bytes;
-                self.happened(&mut state, Event::Done(id, lane));
-                self.due.notify_all();
-                Vec::new()
-            }
-            Err(LaneError::Cancelled | LaneError::Lost(_)) => {
-                self.happened(&mut state, Event::Lost(id, lane));
-                Vec::new()
-            }
-            Err(error @ LaneError::Unkept { .. }) => {
-                // No machine's fault, and the same with the next.
-                self.happened(&mut state, Event::Lost(id, lane));
-                if stopped { Vec::new() } else { vec![Notice::Failed { id, first_frame, frames, lane, error }] }
-            }
-            Err(error) => {
-                let actions = self.happened(&mut state, Event::Failed(id, lane));
-                if stopped {
-                    return Vec::new();
-                }
-                let is_over = actions.contains(&Action::GiveUp(id));
-                let mut notices = vec![if is_over {
-                    Notice::Failed { id, first_frame, frames, lane, error }
-                } else {
-                    Notice::Again { id, site, error }
-                }];
-                notices.extend(actions.contains(&Action::PutAside(site)).then_some(Notice::PutAside { site }));
-                notices
-            }
-        }
     }
 }

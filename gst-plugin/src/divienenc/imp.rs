@@ -251,6 +251,15 @@ impl DivienEnc {
                 .field("fps", if busy > 0.0 { lane.frames as f64 / busy } else { 0.0 })
                 .field("current", or_minus_one(lane.current))
                 .field("length", or_minus_one(lane.length))
+                .field("machine", or_minus_one(lane.machine.map(|number| number as u64)))
+                .build()
+        });
+        let machines = stats.machines.iter().map(|machine| {
+            gst::Structure::builder("machine")
+                .field("name", &machine.name)
+                .field("slots", machine.slots)
+                .field("seconds", machine.time.as_secs_f64())
+                .field("times-lost", machine.times_lost)
                 .build()
         });
         gst::Structure::builder("divienenc-stats")
@@ -263,6 +272,7 @@ impl DivienEnc {
             .field("workers", stats.workers)
             .field("busy", stats.worked.as_secs_f64())
             .field("lanes", gst::Array::new(lanes))
+            .field("machines", gst::Array::new(machines))
             .build()
     }
 }

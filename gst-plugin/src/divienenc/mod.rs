@@ -76,6 +76,7 @@ mod flow;
 mod frames;
 mod imp;
 mod key_requests;
+mod machines;
 mod model;
 mod negotiation;
 mod output;

@@ -122,6 +122,20 @@ pub(super) struct LaneStats {
     pub(super) current: Option<u64>,
     /// The frames of that chunk, where they are known.
     pub(super) length: Option<u64>,
+    /// Which of the machines elsewhere it is of.
+    pub(super) machine: Option<usize>,
+}
+
+/// What `stats` shows of a machine elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MachineStats {
+    pub(super) name: String,
+    /// Chunks that it encodes at once; 0 while it is not there.
+    pub(super) slots: u32,
+    /// How long it has been there.
+    pub(super) time: Duration,
+    /// How often it went.
+    pub(super) times_lost: u32,
 }
 
 /// What `stats` shows.
@@ -137,4 +151,5 @@ pub(super) struct Stats {
     pub(super) bytes_out: u64,
     pub(super) bytes_buffered: u64,
     pub(super) lanes: Vec<LaneStats>,
+    pub(super) machines: Vec<MachineStats>,
 }

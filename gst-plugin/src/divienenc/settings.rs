@@ -312,11 +312,13 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
         // busy time all together (double, seconds), and lanes: an array with a structure for each encoder that may be at
         // work, the last chunks included, so they are more than the workers. Its chunks, frames and bytes (uint64) are what it has given back, that
         // of its present chunk included; busy (double) is the seconds it has had a chunk, fps (double) the frames in each
-        // of them; current (int64) is the frames of its present chunk that are done, length (int64) all that chunk has; -1
-        // stands for none, or not known.
+        // of them; current (int64) is the frames of its present chunk that are done, length (int64) all that chunk has,
+        // machine (int64) its place in machines; -1 stands for none, not known, or this machine. machines is an array with a
+        // structure for each machine elsewhere: its name (string), its slots (uint), 0 while it is not there, the seconds
+        // (double) it has been there, and times-lost (uint).
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Chunks done and in flight, frames in and out, bytes, and for each lane (encoder at work): chunks, frames, bytes, busy seconds, fps, frames of the current chunk")
+            .blurb("Chunks done and in flight, frames in and out, bytes, and for each lane (encoder at work): chunks, frames, bytes, busy seconds, fps, frames of the current chunk; machines elsewhere: name, slots, seconds there, times lost")
             .read_only()
             .build(),
     ]

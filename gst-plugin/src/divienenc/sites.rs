@@ -277,7 +277,7 @@ impl Shared {
                 lost => {
                     // It would not have come again if its first connection were not lost.
                     lost.iter().for_each(|lost| lost.give_up());
-                    let (site, lanes) = self.engine.add_site(slots);
+                    let (site, lanes) = self.engine.add_site(instance, &remote.hello().name, slots);
                     here.insert(site, remote.clone());
                     Ok((site, lanes))
                 }

@@ -24,6 +24,8 @@ const GREETING: Duration = Duration::from_secs(5);
 const FITTING: Duration = Duration::from_secs(120);
 /// How long its leaving may take.
 const PARTING: Duration = Duration::from_secs(2);
+/// How often it is looked whether something has come.
+const LISTEN: Duration = Duration::from_millis(50);
 /// More slots than any machine has.
 const MOST_SLOTS: u32 = 1024;
 /// A result with more units than so many for each frame, and some beside, is none.
@@ -220,6 +222,7 @@ impl Site {
         };
         let begin = Begin { chunk, format: own.wire.id, wanted: attempt.wanted.as_deref().map(message::Wanted::from) };
         let (moved, sent) = (Movement::new(&self.moved), AtomicU64::new(0));
+        let mut is_stalled = false;
         let outcome = {
             let mut coming = Coming::new(attempt, &moved, &sent, &begun);
             let sending = send_all(&mut send, begin, attempt, &moved, &sent);
@@ -237,21 +240,29 @@ impl Site {
                         Err(Sending::Input(error)) => break Err(error),
                     },
                     () = moved.stalled(wait) => {
+                        is_stalled = true;
                         let seconds = wait.map_or(0, |wait| wait.as_secs());
                         break Err(LaneError::Elsewhere(format!("nothing moved for {seconds} s")));
                     }
                 }
             }
         };
+        if outcome.is_err() {
+            // Fails where the stream is over already.
+            let _ = (send.reset(OVER), receive.stop(OVER));
+        }
+        if is_stalled {
+            // The machine may be gone, which is not known at once.
+            tokio::select! {
+                () = self.heard() => {}
+                () = cancelled.notified() => {}
+            }
+        }
         // One that leaves says nothing of its chunks.
         let outcome = outcome.map_err(|error| match error {
             LaneError::Elsewhere(why) if self.draining.is_cancelled() || self.is_closed() => LaneError::Lost(why),
             error => error,
         });
-        if outcome.is_err() {
-            // Fails where the stream is over already.
-            let _ = (send.reset(OVER), receive.stop(OVER));
-        }
         Ok(outcome)
     }
 
@@ -279,6 +290,16 @@ impl Site {
     /// It is gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.connection.close_reason().is_some()
+    }
+
+    /// Returns once something has come from it, or it is known to be gone: one of both is soon, as connections are kept
+    /// alive.
+    async fn heard(&self) {
+        let came = || self.connection.stats().udp_rx.datagrams;
+        let before = came();
+        while came() == before && !self.is_closed() {
+            tokio::time::sleep(LISTEN).await;
+        }
     }
 
     /// Waits until it is gone; says why.
@@ -348,7 +369,9 @@ async fn listen(
         }
     };
     draining.cancel();
+    // To close it again would put that in the place of why it is lost.
     match ended {
+        _ if connection.close_reason().is_some() => {}
         Err(why) => connection.close(BROKEN, why.as_bytes()),
         Ok(()) => connection.close(OVER, b""),
     }

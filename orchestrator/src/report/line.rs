@@ -5,7 +5,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Snapshot, text};
 
-/// The line, and under it a bar for each lane.
+/// So many machines elsewhere have a row each.
+const MOST_ROWS: usize = 8;
+
+/// The line, under it a bar for each lane, and a row for each machine elsewhere.
 pub(super) struct Line(ProgressBar);
 
 impl Line {
@@ -25,6 +28,10 @@ impl Line {
         if !now.lanes.is_empty() {
             lines.push('\n');
             lines.push_str(&truncate_str(&text::lanes(now, width), width, ""));
+        }
+        for row in text::machines(&now.machines, MOST_ROWS) {
+            lines.push('\n');
+            lines.push_str(&truncate_str(&row, width, ""));
         }
         self.0.set_message(lines);
         self.0.tick();

@@ -38,8 +38,29 @@ pub struct Snapshot {
     pub time: u64,
     /// Since the start.
     pub elapsed: Duration,
-    /// For each lane, how much of its chunk is done, 0 to 1; `None` while it idles.
+    /// For each lane of this machine, how much of its chunk is done, 0 to 1; `None` while it idles.
     pub lanes: Vec<Option<f64>>,
+    /// The machines elsewhere.
+    pub machines: Vec<Machine>,
+}
+
+/// A machine elsewhere that encodes, or did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Machine {
+    /// What people call it.
+    pub name: String,
+    /// Chunks that it encodes at once; 0 while it is not there.
+    pub slots: u32,
+    /// Those it has at present.
+    pub at_work: u32,
+    /// Frames that its encoders gave back.
+    pub frames: u64,
+    /// Chunks encoded.
+    pub chunks: u64,
+    /// How long it has been there.
+    pub time: Duration,
+    /// How often it was lost.
+    pub times_lost: u32,
 }
 
 impl Snapshot {
@@ -72,6 +93,15 @@ impl Snapshot {
     }
 }
 
+impl Machine {
+    /// Frames a second of the time it has been there.
+    #[must_use]
+    pub fn fps(&self) -> f64 {
+        let seconds = self.time.as_secs_f64();
+        if seconds > 0.0 { self.frames as f64 / seconds } else { 0.0 }
+    }
+}
+
 /// A finished run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
@@ -91,8 +121,10 @@ pub struct Summary {
     pub busy: Option<(f64, u32)>,
     /// Chunks encoded.
     pub chunks: u64,
-    /// What each encoder did.
+    /// What each encoder of this machine did.
     pub lanes: Vec<Lane>,
+    /// What machines elsewhere did.
+    pub machines: Vec<Machine>,
 }
 
 /// One encoder's share of a finished run.
@@ -176,7 +208,7 @@ impl Report {
             if let Some(line) = &self.line {
                 line.show(now);
             } else if self.plain {
-                tell(text::line(now));
+                tell(format_args!("{}{}", text::line(now), text::aside(now)));
             }
         }
         if self.sent.due()
@@ -211,6 +243,7 @@ impl Report {
             text::encoders(summary).for_each(tell);
         }
         if self.level >= LogLevel::Info {
+            summary.machines.iter().map(text::share).for_each(tell);
             tell(text::summary(summary));
         }
     }

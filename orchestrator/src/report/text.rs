@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Snapshot, Summary};
+use super::{Machine, Snapshot, Summary};
 
 /// One line of progress.
 pub(super) fn line(now: &Snapshot) -> String {
@@ -12,6 +12,59 @@ pub(super) fn line(now: &Snapshot) -> String {
     };
     let left = now.left().map_or_else(String::new, |l| format!(", {} left", clock(l)));
     format!("{frames}, {:.1} fps, {:.2}x, {}{left}", now.fps(), now.speed(), size(now.bytes),)
+}
+
+/// Behind that line, where machines elsewhere have no rows of their own.
+pub(super) fn aside(now: &Snapshot) -> String {
+    let lost = now.machines.iter().filter(|machine| machine.slots == 0).count();
+    match now.machines.len() {
+        0 => String::new(),
+        1..=4 => {
+            now.machines
+                .iter()
+                .map(|m| {
+                    if m.slots == 0 { format!("; {} lost", m.name) } else { format!("; {} {:.1} fps", m.name, m.fps()) }
+                })
+                .collect()
+        }
+        many => format!("; {many} workers elsewhere, {lost} lost"),
+    }
+}
+
+/// What machines elsewhere do, a row each, and one for those that have no row.
+pub(super) fn machines(all: &[Machine], rows: usize) -> impl Iterator<Item = String> {
+    let shown = if all.len() > rows { rows.saturating_sub(1) } else { rows };
+    let rest = all.get(shown..).filter(|rest| !rest.is_empty()).map(|rest| {
+        let here = rest.iter().filter(|machine| machine.slots > 0).count() as u64;
+        let (frames, chunks) = rest.iter().fold((0, 0), |(f, c), machine| (f + machine.frames, c + machine.chunks));
+        format!("{} more, {here} there: {}, {}", rest.len(), counted(frames, "frame"), counted(chunks, "chunk"))
+    });
+    all.iter().take(shown).map(machine).chain(rest)
+}
+
+fn machine(m: &Machine) -> String {
+    let state = match (m.slots, m.times_lost) {
+        (0, ..=1) => "lost".to_owned(),
+        (0, many) => format!("lost {many} times"),
+        (slots, 0) => format!("{} of {slots} at work", m.at_work.min(slots)),
+        (slots, 1) => format!("{} of {slots} at work, was lost once", m.at_work.min(slots)),
+        (slots, many) => format!("{} of {slots} at work, was lost {many} times", m.at_work.min(slots)),
+    };
+    format!("{}, {state}", done_by(m))
+}
+
+/// What a machine elsewhere did, when all is over.
+pub(super) fn share(m: &Machine) -> String {
+    match m.times_lost {
+        0 => done_by(m),
+        1 => format!("{}, lost once", done_by(m)),
+        many => format!("{}, lost {many} times", done_by(m)),
+    }
+}
+
+fn done_by(m: &Machine) -> String {
+    let (frames, chunks) = (counted(m.frames, "frame"), counted(m.chunks, "chunk"));
+    format!("worker {}: {frames}, {:.1} fps, {chunks}", m.name, m.fps())
 }
 
 /// What the lanes do, in one row: a bar for each where the width has room, else a figure, else how many are at work.
@@ -128,6 +181,34 @@ mod tests {
         assert_eq!(lanes(&now(8), 79), "[====   ] [ idle  ] ".repeat(4).trim_end());
         assert_eq!(lanes(&now(64), 119), format!("32 of 64 workers busy [{}]", "5-".repeat(32)));
         assert_eq!(lanes(&now(64), 79), "32 of 64 workers busy");
+    }
+
+    #[test]
+    fn machines_elsewhere_are_told_by_name() {
+        let machine = |name: &str, slots, times_lost| Machine {
+            name: name.into(),
+            slots,
+            at_work: 2,
+            frames: 50,
+            chunks: 1,
+            time: Duration::from_secs(2),
+            times_lost,
+        };
+        let all = [machine("ant", 4, 0), machine("bee", 0, 1), machine("cow", 1, 2)];
+        let rows: Vec<_> = machines(&all, 3).collect();
+        let told = [
+            "worker ant: 50 frames, 25.0 fps, 1 chunk, 2 of 4 at work",
+            "worker bee: 50 frames, 25.0 fps, 1 chunk, lost",
+            "worker cow: 50 frames, 25.0 fps, 1 chunk, 1 of 1 at work, was lost 2 times",
+        ];
+        assert_eq!(rows, told);
+        let rows: Vec<_> = machines(&all, 2).collect();
+        assert_eq!(rows[1..], ["2 more, 1 there: 100 frames, 2 chunks"]);
+        assert_eq!(share(&all[2]), "worker cow: 50 frames, 25.0 fps, 1 chunk, lost 2 times");
+        let now = Snapshot { machines: all.into(), ..halfway() };
+        assert_eq!(aside(&now), "; ant 25.0 fps; bee lost; cow 25.0 fps");
+        let now = Snapshot { machines: [now.machines.clone(), now.machines].concat(), ..halfway() };
+        assert_eq!((aside(&now).as_str(), aside(&halfway()).as_str()), ("; 6 workers elsewhere, 2 lost", ""));
     }
 
     #[test]

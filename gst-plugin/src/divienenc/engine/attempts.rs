@@ -1,0 +1,161 @@
+//! How lanes get chunks, and what becomes of their attempts.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use super::Shared;
+use crate::chunk::ChunkId;
+use crate::dispatch::{Action, Event, LaneId, Site};
+use crate::divienenc::chunks::{LaneState, State};
+use crate::divienenc::model::Notice;
+use crate::lane::{Attempt, Cancel, Encoded, Lane, LaneError, Outlet, Progress, Reader};
+
+impl Shared {
+    pub(super) fn run_lane(&self, id: LaneId, mut lane: Box<dyn Lane>) {
+        while let Some((chunk, attempt, started)) = self.next_attempt(id) {
+            let encode = AssertUnwindSafe(|| lane.encode(&attempt));
+            let outcome = panic::catch_unwind(encode).unwrap_or(Err(LaneError::Panicked));
+            self.conclude(id, chunk, started, &attempt, outcome);
+        }
+    }
+
+    pub(super) fn conclude(
+        &self,
+        id: LaneId,
+        chunk: ChunkId,
+        started: Instant,
+        attempt: &Attempt,
+        outcome: Result<Encoded, LaneError>,
+    ) {
+        let is_called_off = matches!(outcome, Err(LaneError::Cancelled));
+        let notices = self.settle(id, chunk, started, attempt, outcome);
+        // Of a chunk that is done nothing waits any more.
+        if !is_called_off {
+            attempt.input.input().set_aside();
+        }
+        for notice in notices {
+            let is_over = matches!(notice, Notice::Failed { .. });
+            (self.notify)(notice);
+            if is_over {
+                self.stop(gst::FlowError::Error);
+            }
+        }
+    }
+
+    fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
+        let index = id.0 as usize;
+        let mut state = self.state();
+        loop {
+            self.is_idle(&mut state, id);
+            let nothing = |l: &LaneState| l.mail.is_none() && !l.recalled;
+            let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(index).is_some_and(nothing);
+            state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            state.flow.ok()?;
+            if let Some(begun) = self.begin_attempt(&mut state, id) {
+                return Some(begun);
+            }
+        }
+    }
+
+    pub(super) fn is_idle(&self, state: &mut State, id: LaneId) {
+        let Some(site) = state.lanes.get(id.0 as usize).map(|lane| lane.site) else { return };
+        self.happened(state, Event::LaneIdle(id, site));
+    }
+
+    /// What the lane's mail asks for; `None` where it was taken back, or nothing came.
+    pub(super) fn begin_attempt(&self, state: &mut State, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
+        let lane = state.lanes.get_mut(id.0 as usize)?;
+        lane.recalled = false;
+        let chunk_id = lane.mail.take()?;
+        let chunk = state.chunks.get(&chunk_id)?;
+        let (progress, cancel) = (Arc::<Progress>::default(), Arc::<Cancel>::default());
+        let attempt = Attempt {
+            format: chunk.section.format.clone(),
+            input: Arc::new(Reader::new(chunk.input.clone())),
+            wanted: chunk.wanted.clone(),
+            cancel: cancel.clone(),
+            progress: progress.clone(),
+            result: Outlet::Store(self.store.clone()),
+        };
+        let started = Instant::now();
+        let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());
+        let lane = state.lanes.get_mut(id.0 as usize)?;
+        (lane.current, lane.length, lane.cancel) = (Some((progress, started)), length, Some(cancel));
+        Some((chunk_id, attempt, started))
+    }
+
+    /// Records how an attempt ended; returns what is to be said of it.
+    fn settle(
+        &self,
+        lane: LaneId,
+        id: ChunkId,
+        started: Instant,
+        attempt: &Attempt,
+        outcome: Result<Encoded, LaneError>,
+    ) -> Vec<Notice> {
+        let mut state = self.state();
+        let time = started.elapsed();
+        let mut site = Site::HERE;
+        if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
+            (lane.current, lane.length, lane.cancel) = (None, None, None);
+            lane.busy += time;
+            lane.frames += attempt.progress.units();
+            lane.bytes += attempt.progress.bytes();
+            site = lane.site;
+        }
+        let stopped = state.flow.is_err();
+        let is_open = state.open == Some(id);
+        // Another one may have been first.
+        let Some(chunk) = state.chunks.get_mut(&id).filter(|chunk| chunk.result.is_none()) else {
+            return Vec::new();
+        };
+        let (first_frame, frames) = (chunk.first_frame, chunk.frames.len() as u64);
+        let taken = attempt.progress.frames();
+        let whole = match &chunk.wanted {
+            None => taken == frames && !is_open,
+            Some(_) => attempt.progress.has_ended(),
+        };
+        let outcome = outcome.and_then(|encoded| if whole { Ok(encoded) } else { Err(LaneError::Early(taken)) });
+        let outcome =
+            outcome.and_then(|encoded| if site == Site::HERE { Ok(encoded) } else { chunk.believed(encoded) });
+        match outcome {
+            Ok(encoded) => {
+                let bytes = encoded.bytes();
+                chunk.result = Some((encoded, lane, time));
+                // Nobody reads it again.
+                chunk.input.cancel();
+                if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
+                    lane.chunks += 1;
+                }
+                state.result_bytes += bytes;
+                self.happened(&mut state, Event::Done(id, lane));
+                self.due.notify_all();
+                Vec::new()
+            }
+            Err(LaneError::Cancelled | LaneError::Lost(_)) => {
+                self.happened(&mut state, Event::Lost(id, lane));
+                Vec::new()
+            }
+            Err(error @ LaneError::Unkept { .. }) => {
+                // No machine's fault, and the same with the next.
+                self.happened(&mut state, Event::Lost(id, lane));
+                if stopped { Vec::new() } else { vec![Notice::Failed { id, first_frame, frames, lane, error }] }
+            }
+            Err(error) => {
+                let actions = self.happened(&mut state, Event::Failed(id, lane));
+                if stopped {
+                    return Vec::new();
+                }
+                let is_over = actions.contains(&Action::GiveUp(id));
+                let mut notices = vec![if is_over {
+                    Notice::Failed { id, first_frame, frames, lane, error }
+                } else {
+                    Notice::Again { id, site, error }
+                }];
+                notices.extend(actions.contains(&Action::PutAside(site)).then_some(Notice::PutAside { site }));
+                notices
+            }
+        }
+    }
+}
