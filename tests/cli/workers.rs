@@ -94,8 +94,7 @@ fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
     signal(&gone.child, Signal::TERM);
     assert_eq!(gone.code(), Some(75));
     signal(&stays.child, Signal::CONT);
-    let done = encoding.wait(LIMIT).success();
-    done.says(&["worker stays joined", "worker gone is lost"]);
+    let done = encoding.wait(LIMIT).success().says(&["worker stays joined", "worker gone is lost"]);
     let share = |name: &str| done.stderr.lines().find(|line| line.starts_with(&format!("worker {name}: ")));
     let shares = ["killed", "gone", "stays"].map(|name| share(name).unwrap());
     assert!(shares[1].ends_with(", lost once") && shares[2].ends_with(" chunks"), "{shares:?}");
