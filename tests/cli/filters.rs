@@ -292,3 +292,23 @@ fn an_odd_size_that_a_filter_makes_is_taken_with_finer_chroma() {
     run(command.arg(&output)).success().says(&["161x91 is odd"]);
     assert_eq!(form(&output)[..2], ["161", "91"]);
 }
+
+#[test]
+fn a_filter_that_cannot_take_the_pictures_is_the_one_that_is_named() {
+    let folder = place::temporary();
+    let made = |name: &str, format: &str| {
+        let options = ["-c:v", "ffv1", "-level", "3", "-pix_fmt", format];
+        film(folder.path(), name, "testsrc2=s=64x48:r=25:d=1", &options)
+    };
+    let (packed, with_alpha) = (made("packed.mkv", "bgr0"), made("alpha.mkv", "yuva420p"));
+    let output = folder.path().join("out.mkv");
+    for from_a_pipe in [false, true] {
+        let mut command = if from_a_pipe { divien!("-i", "-") } else { divien!("-i", &packed) };
+        let outcome = run(command.args(["-vf", "yadif"]).arg(&output).stdin(File::open(&packed).unwrap()));
+        assert_eq!(outcome.status.code(), Some(64), "{outcome}");
+        outcome.says(&["yadif takes planar pictures"]);
+        assert!(!output.exists());
+    }
+    let mut command = divien!("-i", &with_alpha, "-vf", "hflip", "-c:v", "ffv1");
+    run(command.arg(&output)).success().says(&["a filter takes no A420"]);
+}

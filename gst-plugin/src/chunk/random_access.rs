@@ -89,7 +89,7 @@ impl Syntax {
 
     /// True where the decoder lays film grain over the pictures (AV1). libaom 3.6 does so with variables that all its
     /// decoders in a process share: several at once lay it otherwise in every run.
-    pub fn has_grain(self, unit: &[u8]) -> bool {
+    pub(super) fn has_grain(self, unit: &[u8]) -> bool {
         let tells = |obu: Option<(u8, &[u8])>| obu.is_some_and(|(kind, data)| kind == SEQUENCE && tells_of_grain(data));
         self == Self::Av1 && obus(unit).any(tells)
     }
@@ -133,7 +133,7 @@ fn h264<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
 }
 
 /// The one kind of random access point before which nothing ends.
-const CRA: u8 = 21;
+pub(super) const CRA: u8 = 21;
 
 /// `no_output_of_prior_pics_flag` (7.4.7.1), in the first slice of a picture.
 fn drops(slice: &[u8]) -> bool {

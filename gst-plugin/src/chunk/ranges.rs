@@ -109,6 +109,9 @@ pub enum Uncuttable {
     /// Decoders that work at the same time disturb one another.
     #[error("film grain comes out right from one decoder at a time only")]
     Grain,
+    /// What a decoder shows depends on what it has decoded before.
+    #[error("it is spliced: sequences end, and others begin with pictures that drop what was before")]
+    Spliced,
     /// Two frames are shown at once.
     #[error("packet {0} has the time of another")]
     SameTime(u64),

@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use super::model::{CodedChunk, FrameInfo, Mark};
 use crate::chunk::{
-    Fields, Fps, FrameTime, Handover, Mode, Nanos, Needs, Piece, Preface, Ranges, Start, Syntax, Told, Uncuttable, Unit,
+    Fields, Fps, FrameTime, Handover, Mode, Nanos, Needs, Obstacles, Piece, Preface, Ranges, Start, Syntax, Told,
+    Uncuttable, Unit,
 };
 use crate::lane::{CodedUnit, DecoderSpec, Wanted, WantedFrame, fields_of};
 use crate::store::{Kept, Store};
@@ -99,6 +100,7 @@ pub(super) struct Coded {
     asked: BTreeMap<Nanos, Mark>,
     latest: Option<Nanos>,
     handover: Handover,
+    obstacles: Obstacles,
 }
 
 impl Coded {
@@ -122,6 +124,7 @@ impl Coded {
             asked: BTreeMap::new(),
             latest: None,
             handover: Handover::default(),
+            obstacles: Obstacles::default(),
         }
     }
 
@@ -166,8 +169,10 @@ impl Coded {
     /// Takes the next unit, in decode order, which waits in the store. Returns the chunks that are whole now.
     pub(super) fn push(&mut self, mut unit: gst::Buffer, store: &Arc<Store>) -> Result<Vec<CodedChunk>, Unfit> {
         let (signs, preface, is_field) = match (self.syntax, unit.map_readable()) {
-            (Some(syntax), Ok(bytes)) if syntax.has_grain(&bytes) => return Err(Uncuttable::Grain.into()),
             (Some(syntax), Ok(bytes)) => {
+                if let Some(obstacle) = self.obstacles.pass(syntax, &bytes) {
+                    return Err(obstacle.into());
+                }
                 let signs = syntax.signs(&bytes);
                 let starts = signs.is_some_and(|signs| signs.start.is_some());
                 (signs, self.preface.pass(syntax, &bytes, starts), self.fields.pass(syntax, &bytes))
@@ -255,7 +260,7 @@ impl Coded {
         let left = std::mem::take(&mut self.marks).into_values().flatten();
         let left = left.chain(std::mem::take(&mut self.pending)).collect();
         self.asked.clear();
-        (self.latest, self.handover) = (None, Handover::default());
+        (self.latest, self.handover, self.obstacles) = (None, Handover::default(), Obstacles::default());
         (chunks, left)
     }
 

@@ -17,6 +17,18 @@ pub struct Yadif {
     pub marked_alone: bool,
 }
 
+impl Yadif {
+    /// Whether pictures are such as it takes: planar, of 8 to 16 bit.
+    pub fn takes(info: &VideoInfo) -> bool {
+        let form = info.format_info();
+        let is_planar = (0..form.n_components()).all(|c| {
+            let (depth, stride) = (form.depth().get(c as usize), form.pixel_stride().get(c as usize));
+            depth.zip(stride).is_some_and(|(depth, stride)| *stride == if *depth > 8 { 2 } else { 1 })
+        });
+        is_planar && !form.flags().contains(gst_video::VideoFormatFlags::COMPLEX)
+    }
+}
+
 /// Why there is no picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum YadifError {
@@ -59,12 +71,7 @@ impl<T> Fields<T> {
     pub(super) fn becomes(&mut self, caps: &gst::CapsRef) -> Result<Option<(gst::Buffer, T)>, YadifError> {
         let info = VideoInfo::from_caps(caps).map_err(|_| YadifError::Frame)?;
         let last = if self.info.as_ref().is_some_and(|old| !looks_alike(old, &info)) { self.finish()? } else { None };
-        let form = info.format_info();
-        let is_planar = (0..form.n_components()).all(|c| {
-            let (depth, stride) = (form.depth().get(c as usize), form.pixel_stride().get(c as usize));
-            depth.zip(stride).is_some_and(|(depth, stride)| *stride == if *depth > 8 { 2 } else { 1 })
-        });
-        if !is_planar || form.flags().contains(gst_video::VideoFormatFlags::COMPLEX) {
+        if !Yadif::takes(&info) {
             return Err(YadifError::Format(info.format().to_string()));
         }
         self.info = Some(info);

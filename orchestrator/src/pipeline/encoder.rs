@@ -103,9 +103,15 @@ impl Encoder {
         let leads = FilterSpec::parse(filter).and_then(|filter| filter.leads(&spec, decoded));
         let leads = leads.map_err(|e| fault(e.to_string()))?;
         let Some(raw) = leads else {
+            let (who, hint) = match format(decoded.as_ref()) {
+                Some(format) if !filter.is_empty() && self.takes(format) => {
+                    ("a filter of -vf", "leave the filters out, or choose a format with -pix_fmt")
+                }
+                _ => (self.factory.as_str(), "choose another encoder with -c:v"),
+            };
             return Err(Error::Plan {
-                what: format!("{} takes no pictures like these: {decoded}", self.factory),
-                hint: "choose another encoder with -c:v".into(),
+                what: format!("{who} takes no pictures like these: {decoded}"),
+                hint: hint.into(),
             });
         };
         let told = self.caps(&raw);
@@ -168,7 +174,14 @@ impl Encoder {
             return Some("video: the grey pictures keep the limited range of those in colour (black is 16 of 255, white 235), and most players take grey for the full one: they show less contrast".into());
         }
         let differs = !self.chosen && holds(from) != holds(to);
-        differs.then(|| format!("video: pictures are converted from {from} to {to}: {} takes no {from}", self.factory))
+        let who = if self.takes(from) { "a filter" } else { self.factory.as_str() };
+        differs.then(|| format!("video: pictures are converted from {from} to {to}: {who} takes no {from}"))
+    }
+
+    /// Whether the encoder takes pictures of this format, whatever their size.
+    fn takes(&self, format: gst_video::VideoFormat) -> bool {
+        let caps = gst_video::VideoCapsBuilder::new().format(format).build();
+        gst::ElementFactory::find(&self.factory).is_some_and(|factory| factory.can_sink_any_caps(&caps))
     }
 
     /// What is to be said where the stream will not tell the range of its pictures.

@@ -18,7 +18,7 @@ use super::video::{Shape, flip_direction, formats, is_grey, named_format, refuse
 use super::{Shared, caps_filter, lock, loss, retime};
 use crate::error::Error;
 use crate::mux::Codec;
-use crate::plan::Plan;
+use crate::plan::{Plan, may_deinterlace};
 use crate::probe::{self, Source, make, nanoseconds};
 
 /// The elements before the encoder, and the pad that frames pass on their way into it.
@@ -51,6 +51,9 @@ pub(super) fn head(
     let admits = make("identity")?;
     let entry = admits.static_pad("src").ok_or_else(missing)?;
     admit(&entry, gate, shared);
+    if video.filters.yadif.is_some() {
+        refuse_packed(&entry, shared);
+    }
     elements.push(admits);
     let fault = |e: &dyn std::fmt::Display| Error::Fault { what: format!("a filter cannot be made: {e}") };
     let filter = |text: &str| FilterSpec::parse(text).map_err(|e| fault(&e));
@@ -73,6 +76,19 @@ pub(super) fn head(
     tell(&formats, shared, encoder).ok_or_else(missing)?;
     elements.push(formats);
     Ok((elements, entry))
+}
+
+/// Ends the run where pictures come that yadif cannot take.
+fn refuse_packed(pad: &gst::Pad, shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|e| e.view())
+            && let Err(refused) = may_deinterlace(caps.caps())
+        {
+            shared.fail(refused);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// What decodes tells the form of the pictures, and with it what the encoder has to know. The first ones' size is that

@@ -72,6 +72,13 @@ pub(super) fn decide(job: &Job, facts: &Facts, stream: &Stream, container: Conta
         what: format!("-vf: {e}"),
         hint: "divien -h docs tells what each filter takes".into(),
     })?;
+    if resolved.yadif.is_some() {
+        let pictures = match &stream.cutting {
+            Cutting::Apart(units) => &units.pictures,
+            _ => &stream.caps,
+        };
+        may_deinterlace(pictures)?;
+    }
     let range = window(job)?;
     if resolved.fps.is_some() && range.frames.is_some() {
         return Err(Error::Plan {
@@ -91,6 +98,19 @@ pub(super) fn decide(job: &Job, facts: &Facts, stream: &Stream, container: Conta
         size: Some(resolved.form.size),
         names_format: resolved.names_format,
     })
+}
+
+/// An error if yadif cannot take pictures of these caps.
+pub(crate) fn may_deinterlace(caps: &gst::CapsRef) -> Result<(), Error> {
+    let info = gst_video::VideoInfo::from_caps(caps).ok();
+    let raw = info.filter(|info| info.format() != gst_video::VideoFormat::Encoded);
+    match raw.filter(|info| !gstdivien::lane::Yadif::takes(info)) {
+        None => Ok(()),
+        Some(info) => Err(Error::Plan {
+            what: format!("-vf: yadif takes planar pictures of 8 to 16 bit, and these are {}", info.format()),
+            hint: "leave yadif out, or make the input planar first (ffmpeg -pix_fmt yuv444p)".into(),
+        }),
+    }
 }
 
 /// The size of the pictures that reach the encoder, where it is known.

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
 use crate::probe::{Cutting, Facts, Pace, Pause, Stream};
 use crate::report::counted;
+pub(crate) use filters::may_deinterlace;
 pub use filters::{Filters, size};
 pub use sound::SoundEncoder;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use gst::prelude::*;
-use gstdivien::chunk::{Fields, Handover, Pairs, Signs, Syntax, Uncuttable, Unit};
+use gstdivien::chunk::{Fields, Handover, Obstacles, Pairs, Signs, Syntax, Unit};
 use gstdivien::lane::{DecoderSpec, fields_of};
 
 use super::pace::Part;
@@ -201,6 +201,7 @@ struct Reader {
     fields: Fields,
     pairs: Pairs,
     handover: Handover,
+    obstacles: Obstacles,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     skips: bool,
     /// In a pause before the stream, where no packets are.
@@ -228,6 +229,7 @@ impl Reader {
             fields: Fields::default(),
             pairs: Pairs::default(),
             handover: Handover::default(),
+            obstacles: Obstacles::default(),
             segment: None,
             skips: wanted.skip.is_some(),
             off: false,
@@ -249,6 +251,7 @@ impl Reader {
             gst::EventView::FlushStop(_) => {
                 self.scanned.skipped = true;
                 (self.pairs, self.handover) = (Pairs::default(), Handover::default());
+                self.obstacles = Obstacles::default();
                 self.scanned.times = self.scanned.times.take().map(|_| Vec::new());
                 if let Ok(units) = &mut self.scanned.units {
                     units.clear();
@@ -329,8 +332,8 @@ impl Reader {
             self.scanned.first.push(packet.to_owned());
         }
         let (syntax, bytes) = (self.syntax?, packet.map_readable().ok()?);
-        if syntax.has_grain(&bytes) {
-            self.refuse(Uncuttable::Grain.to_string());
+        if let Some(obstacle) = self.obstacles.pass(syntax, &bytes) {
+            self.refuse(obstacle.to_string());
         }
         let is_field = self.fields.pass(syntax, &bytes);
         let end = packet.pts().zip(packet.duration()).and_then(|(pts, duration)| pts.checked_add(duration));
