@@ -47,6 +47,8 @@ struct Incoming {
     decoder: Decoder,
     tally: Tally,
     stage: Stage,
+    /// Why nothing that follows is taken.
+    broken: Option<ProtocolError>,
 }
 
 /// How far the stream of an attempt is.
@@ -60,11 +62,26 @@ enum Stage {
 
 impl Incoming {
     fn end(&self) -> Result<(), ProtocolError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
         self.decoder.end()?;
         if self.stage == Stage::After { Ok(()) } else { Err(ProtocolError::Early) }
     }
 
     fn next(&mut self) -> Result<Option<Message>, ProtocolError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        self.read().map_err(|error| self.refuse(error))
+    }
+
+    /// Nothing is taken any more.
+    fn refuse(&mut self, error: ProtocolError) -> ProtocolError {
+        self.broken.insert(error).clone()
+    }
+
+    fn read(&mut self) -> Result<Option<Message>, ProtocolError> {
         while let Some(frame) = self.decoder.next_frame()? {
             if frame.tag == tag::UNIT {
                 self.tally.add_frame(&frame);
@@ -76,12 +93,12 @@ impl Incoming {
         Ok(None)
     }
 
-    fn compare(&self, said: Count) -> Result<(), ProtocolError> {
+    fn compare(&mut self, said: Count) -> Result<(), ProtocolError> {
         let came = self.tally.count();
         if came == said {
             return Ok(());
         }
-        Err(ProtocolError::Tally { came: came.units, said: said.units })
+        Err(self.refuse(ProtocolError::Tally { came: came.units, said: said.units }))
     }
 }
 
@@ -162,7 +179,8 @@ impl Control {
     pub fn next_message(&mut self) -> Result<Option<Received>, ProtocolError> {
         let Some(message) = self.incoming.next()? else { return Ok(None) };
         let name = message.name();
-        self.accept(message).map(Some).ok_or(ProtocolError::Unexpected(name))
+        let accepted = self.accept(message);
+        accepted.map(Some).ok_or_else(|| self.incoming.refuse(ProtocolError::Unexpected(name)))
     }
 
     fn accept(&mut self, message: Message) -> Option<Received> {
@@ -239,7 +257,7 @@ impl Inputs {
                 self.0.stage = Stage::After;
                 Ok(Some(Work::End))
             }
-            (_, message) => Err(ProtocolError::Unexpected(message.name())),
+            (_, message) => Err(self.0.refuse(ProtocolError::Unexpected(message.name()))),
         }
     }
 
@@ -300,7 +318,7 @@ impl Results {
                 self.0.stage = Stage::After;
                 Ok(Some(Output::Failed(failed)))
             }
-            (_, message) => Err(ProtocolError::Unexpected(message.name())),
+            (_, message) => Err(self.0.refuse(ProtocolError::Unexpected(message.name()))),
         }
     }
 

@@ -166,3 +166,30 @@ fn a_result_is_whole_or_none() {
     assert_eq!(results(&[head(), head()]), Err(ProtocolError::Unexpected("Head")));
     assert_eq!(results(&[done(&[]), one]), Err(ProtocolError::Unexpected("Unit")));
 }
+
+#[test]
+fn nothing_is_taken_after_what_does_not_belong_there() {
+    let broken = Err(ProtocolError::Unexpected("Drain"));
+    let mut control = Control::of_coordinator();
+    push(&mut |bytes| control.push(bytes), &[Message::Drain, hello(0)]);
+    assert_eq!(
+        [control.next_message(), control.next_message()],
+        [broken.clone().map(|()| None), broken.clone().map(|()| None)]
+    );
+
+    let mut inputs = Inputs::default();
+    push(&mut |bytes| inputs.push(bytes), &[begin(), Message::Drain, end(&[])]);
+    assert!(inputs.next_message().is_ok_and(|work| work.is_some()));
+    assert_eq!(
+        [inputs.next_message(), inputs.next_message()],
+        [broken.clone().map(|()| None), broken.clone().map(|()| None)]
+    );
+    assert_eq!(inputs.end(), broken);
+
+    let units = [unit(b"one")];
+    let mut results = Results::default();
+    push(&mut |bytes| results.push(bytes), &[done(&units), done(&[])]);
+    let other = ProtocolError::Tally { came: 0, said: 1 };
+    assert_eq!([results.next_message(), results.next_message()], [Err(other.clone()), Err(other.clone())]);
+    assert_eq!(results.end(), Err(other));
+}
