@@ -121,10 +121,8 @@ fn framing(caps: &gst::StructureRef, at: usize) -> Option<Framing> {
     if caps.get::<&str>("stream-format").is_ok_and(|form| form == "byte-stream") {
         return Some(Framing::StartCodes);
     }
-    let mut size = [0];
-    let private = caps.get::<gst::Buffer>("codec_data").ok()?;
-    private.copy_to_slice(at, &mut size).ok()?;
-    size.first().map(|size| Framing::Lengths(usize::from(size & 3) + 1))
+    let private = caps.get::<gst::Buffer>("codec_data").ok()?.into_mapped_buffer_readable().ok()?;
+    private.get(at).map(|size| Framing::Lengths(usize::from(size & 3) + 1))
 }
 
 #[cfg(test)]
@@ -144,6 +142,7 @@ mod tests {
         let hvc = format!("video/x-h265, stream-format=hvc1, codec_data=(buffer){}03", "00".repeat(21));
         assert_eq!(found(&hvc), Some(Syntax::H265(Framing::Lengths(4))));
         assert_eq!(found("video/x-h264, stream-format=avc"), None);
+        assert_eq!(found("video/x-h264, stream-format=avc, codec_data=(buffer)0164"), None);
         assert_eq!(found("video/mpeg, mpegversion=2"), Some(Syntax::Mpeg12));
         assert_eq!(found("video/x-msmpeg"), None);
     }

@@ -371,8 +371,7 @@ fn named(caps: &gst::Caps) -> String {
 /// VP8 keeps pictures that are never shown in packets of their own, with a time between those of two others.
 pub(crate) fn is_hidden(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     let vp8 = pad.current_caps().is_some_and(|caps| caps.structure(0).is_some_and(|s| s.name() == "video/x-vp8"));
-    let mut tag = [0u8];
-    vp8 && buffer.copy_to_slice(0, &mut tag).is_ok() && !tag.first().is_some_and(|t| shows(*t))
+    vp8 && buffer.map_readable().is_ok_and(|bytes| bytes.first().is_some_and(|tag| !shows(*tag)))
 }
 
 /// The bit `show_frame` of a VP8 frame's first byte.
