@@ -1,6 +1,7 @@
 //! Between GStreamer's objects and what goes over the wire.
 
 use bytes::Bytes;
+use gst_video::VideoCaptionType;
 use gst_video::prelude::*;
 use thiserror::Error;
 
@@ -19,10 +20,16 @@ pub(crate) enum ConvertError {
     Structure(String),
     #[error("{wanted} decodes it there, and {here} would here")]
     Decoder { wanted: String, here: String },
+    #[error("a text that GStreamer does not take")]
+    Text,
     #[error("a frame's memory cannot be read")]
     Memory,
     #[error("a picture's layout makes no sense")]
     Layout,
+    #[error("captions of no known kind")]
+    Captions,
+    #[error("a picture is not what its caps say")]
+    Picture,
 }
 
 /// Flags that say something of the video; others are of a buffer's memory.
@@ -58,12 +65,24 @@ pub(crate) fn to_wire(buffer: gst::Buffer) -> Result<(Unit, Bytes), ConvertError
     Ok((unit, Bytes::from_owner(bytes)))
 }
 
+/// Captions that GStreamer takes.
+const CAPTIONS: [VideoCaptionType; 4] = [
+    VideoCaptionType::Cea608Raw,
+    VideoCaptionType::Cea608S3341a,
+    VideoCaptionType::Cea708Raw,
+    VideoCaptionType::Cea708Cdp,
+];
+
 /// Encoders and decoders read pictures fastest from such addresses, and some from no others.
 const ALIGNMENT: usize = 63;
 
-/// The frame or unit that came. A picture is copied to where its lines may be read quickly.
-pub(crate) fn from_wire(unit: Unit, media: Bytes, is_picture: bool) -> Result<gst::Buffer, ConvertError> {
-    let mut buffer = if is_picture {
+/// The frame or unit that came. A `picture` of this kind is copied to where its lines may be read quickly.
+pub(crate) fn from_wire(
+    unit: Unit,
+    media: Bytes,
+    picture: Option<&gst_video::VideoInfo>,
+) -> Result<gst::Buffer, ConvertError> {
+    let mut buffer = if picture.is_some() {
         let params = gst::AllocationParams::new(gst::MemoryFlags::empty(), ALIGNMENT, 0, 0);
         let mut memory = gst::Memory::with_size_and_params(media.len(), &params);
         let writable = memory.get_mut().ok_or(ConvertError::Memory)?;
@@ -89,17 +108,27 @@ pub(crate) fn from_wire(unit: Unit, media: Bytes, is_picture: bool) -> Result<gs
     for caption in &unit.captions {
         // SAFETY: any number is a value of a C enum, and those that are not known become one of glib's own.
         let kind = unsafe { glib::translate::from_glib(caption.kind) };
-        if caption.data.is_empty() {
-            return Err(ConvertError::Layout);
+        if caption.data.is_empty() || !CAPTIONS.contains(&kind) {
+            return Err(ConvertError::Captions);
         }
         gst_video::video_meta::VideoCaptionMeta::add(writable, kind, &caption.data);
     }
-    Ok(buffer)
+    match picture {
+        Some(info) if !is_whole(&buffer, info) => Err(ConvertError::Picture),
+        _ => Ok(buffer),
+    }
+}
+
+/// Whether there is all of a picture. Most encoders read one that GStreamer could not map.
+fn is_whole(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> bool {
+    let Some(meta) = buffer.meta::<gst_video::VideoMeta>() else { return buffer.size() >= info.size() };
+    meta.format() == info.format() && meta.width() >= info.width() && meta.height() >= info.height()
 }
 
 /// Says where the picture's planes are, after checking that all of them are within its bytes.
 fn lay_out(buffer: &mut gst::BufferRef, layout: &Layout, size: u64) -> Result<(), ConvertError> {
-    let format = gst_video::VideoFormat::from_string(&layout.format);
+    let name = readable(&layout.format).map_err(|_| ConvertError::Layout)?;
+    let format = gst_video::VideoFormat::from_string(name);
     // GStreamer takes it for a fault of the program.
     if matches!(format, gst_video::VideoFormat::Unknown | gst_video::VideoFormat::Encoded) {
         return Err(ConvertError::Layout);
@@ -126,6 +155,9 @@ fn lay_out(buffer: &mut gst::BufferRef, layout: &Layout, size: u64) -> Result<()
         .map_err(|_| ConvertError::Layout)
 }
 
+/// Bytes of a palette.
+const PALETTE: u64 = 256 * 4;
+
 /// Where the last line of a picture ends.
 fn end_of(info: &gst_video::VideoInfo) -> u64 {
     let ends = (0..info.n_components()).map(|n| {
@@ -135,7 +167,9 @@ fn end_of(info: &gst_video::VideoInfo) -> u64 {
         let line = u64::from(info.comp_width(n8)) * u64::from(info.comp_pstride(n8).unsigned_abs());
         before + lines * u64::from(info.comp_stride(n8).unsigned_abs()) + line
     });
-    ends.max().unwrap_or(0)
+    // The palette has a plane of its own.
+    let palette = info.offset().get(1).filter(|_| info.format_info().has_palette());
+    ends.chain(palette.map(|at| *at as u64 + PALETTE)).max().unwrap_or(0)
 }
 
 impl From<&Wanted> for message::Wanted {
@@ -192,9 +226,13 @@ pub(crate) fn format_to_wire(format: &Format, id: u32) -> message::Format {
 
 /// The format that came. All that a local run checks is checked here as well.
 pub(crate) fn format_from_wire(format: &message::Format) -> Result<Format, ConvertError> {
-    let caps = |text: &str| text.parse::<gst::Caps>().map_err(|_| ConvertError::Caps(text.to_owned()));
-    let structure = |text: &String| text.parse::<gst::Structure>().map_err(|_| ConvertError::Structure(text.clone()));
+    let structure =
+        |text: &String| readable(text)?.parse::<gst::Structure>().map_err(|_| ConvertError::Structure(text.clone()));
+    // Those of a stream are.
     let input = caps(&format.input)?;
+    if !input.is_fixed() {
+        return Err(ConvertError::Caps(format.input.clone()));
+    }
     let decoder = match &format.decoder {
         None => None,
         Some(wanted) => {
@@ -207,18 +245,34 @@ pub(crate) fn format_from_wire(format: &message::Format) -> Result<Format, Conve
         }
     };
     Ok(Format {
-        encoder: EncoderSpec::parse(&format.encoder, format.threads)?,
+        encoder: EncoderSpec::parse(readable(&format.encoder)?, format.threads)?,
         input,
         decoder,
-        filter: FilterSpec::parse(&format.filter)?,
+        filter: FilterSpec::parse(readable(&format.filter)?)?,
         frame_caps: format.frame_caps.as_ref().map(structure).transpose()?,
         output: caps(&format.output)?,
     })
 }
 
+/// More lists than any text of ours opens.
+const MOST_LISTS: usize = 1000;
+
+/// A text that GStreamer may read: it takes no zero, and as much of the stack as lists are in one another.
+fn readable(text: &str) -> Result<&str, ConvertError> {
+    let lists = text.bytes().filter(|byte| b"<{[".contains(byte)).count();
+    if text.contains('\0') || lists > MOST_LISTS { Err(ConvertError::Text) } else { Ok(text) }
+}
+
+/// Caps that were text.
+pub(crate) fn caps(text: &str) -> Result<gst::Caps, ConvertError> {
+    readable(text)?.parse().map_err(|_| ConvertError::Caps(text.to_owned()))
+}
+
 /// Tags that were text.
 pub(crate) fn tags(text: &str) -> Option<gst::TagList> {
     use gst::prelude::*;
+    // GStreamer takes any other for a fault of the program.
+    let text = readable(text).ok().filter(|text| text.starts_with("taglist"))?;
     glib::Value::deserialize(text, gst::TagList::static_type()).ok()?.get().ok()
 }
 
@@ -248,12 +302,13 @@ mod tests {
         let format = gst_video::VideoFormat::I420;
         let flags = gst_video::VideoFrameFlags::TFF;
         gst_video::VideoMeta::add_full(fields, flags, format, 48, 4, &[0, 256, 320], &[64, 32, 32]).unwrap();
-        let kind = gst_video::VideoCaptionType::Cea708Raw;
+        let kind = VideoCaptionType::Cea708Raw;
         gst_video::video_meta::VideoCaptionMeta::add(fields, kind, &[1, 2, 3]);
 
         let (unit, media) = to_wire(buffer.clone()).unwrap();
-        for is_picture in [false, true] {
-            let back = from_wire(unit.clone(), media.clone(), is_picture).unwrap();
+        let info = gst_video::VideoInfo::builder(format, 48, 4).build().unwrap();
+        for picture in [None, Some(&info)] {
+            let back = from_wire(unit.clone(), media.clone(), picture).unwrap();
             assert_eq!(back.map_readable().unwrap().as_slice(), buffer.map_readable().unwrap().as_slice());
             assert_eq!((back.pts(), back.dts(), back.duration()), (buffer.pts(), None, buffer.duration()));
             assert_eq!(back.flags() & video_flags(), gst::BufferFlags::DELTA_UNIT);
@@ -271,8 +326,50 @@ mod tests {
         gst::init().unwrap();
         let most = Some(u64::MAX);
         let unit = Unit { pts: most, dts: most, duration: most, flags: u32::MAX, ..Unit::default() };
-        let buffer = from_wire(unit, Bytes::from_static(b"unit"), false).unwrap();
+        let buffer = from_wire(unit, Bytes::from_static(b"unit"), None).unwrap();
         assert_eq!((buffer.pts(), buffer.dts(), buffer.duration()), (None, None, None));
+    }
+
+    #[test]
+    fn a_text_that_gstreamer_would_choke_on_is_refused() {
+        gst::init().unwrap();
+        let deep = |open: &str| format!("video/x-raw,a={}", open.repeat(60_000));
+        let texts = ["video/x-raw\0".to_owned(), deep("<"), deep("{"), deep("(structure)[a,b=")];
+        for text in &texts {
+            let wire = |encoder: &str, input: &str, filter: &str, frame_caps: &str| message::Format {
+                id: 0,
+                encoder: encoder.into(),
+                threads: 0,
+                input: input.into(),
+                decoder: None,
+                filter: filter.into(),
+                frame_caps: Some(frame_caps.into()),
+                output: "ANY".into(),
+            };
+            let refused = |format| format_from_wire(&format).is_err();
+            assert!(!refused(wire("x264enc", "video/x-raw", "", "a")));
+            assert!(refused(wire(text, "video/x-raw", "", "a")));
+            assert!(refused(wire("x264enc", text, "", "a")));
+            assert!(refused(wire("x264enc", "video/x-raw", text, "a")));
+            assert!(refused(wire("x264enc", "video/x-raw", "", text)));
+            assert!(caps(text).is_err() && tags(&format!("taglist, {text}")).is_none());
+        }
+        assert!(tags("video/x-raw").is_none());
+        let layout = Layout { format: "I420\0".into(), width: 2, height: 2, flags: 0, planes: Vec::new() };
+        assert!(from_wire(Unit { layout: Some(layout), ..Unit::default() }, vec![0; 6].into(), None).is_err());
+        let nested = "video/x-raw, format={ I420, NV12 }, width=[ 1, 8 ], c=< < 1, 2 >, (structure)[a, b={ 3 }] >";
+        assert!(caps(nested).is_ok());
+    }
+
+    #[test]
+    fn captions_that_gstreamer_does_not_know_are_refused() {
+        gst::init().unwrap();
+        for (kind, data, is_known) in
+            [(3, &[1][..], true), (3, &[], false), (0, &[1], false), (5, &[1], false), (-1, &[1], false)]
+        {
+            let unit = Unit { captions: vec![Caption { kind, data: data.to_vec() }], ..Unit::default() };
+            assert_eq!(from_wire(unit, Bytes::from_static(b"unit"), None).is_ok(), is_known, "{kind}");
+        }
     }
 
     #[test]
@@ -284,7 +381,7 @@ mod tests {
             let layout = Layout { format: "I420".into(), width, height: 4, flags: 0, planes: planes.to_vec() };
             Unit { layout: Some(layout), ..Unit::default() }
         };
-        let from = |unit: Unit| from_wire(unit, vec![0; 384].into(), true).is_ok();
+        let from = |unit: Unit| from_wire(unit, vec![0; 384].into(), None).is_ok();
         assert!(from(unit(48, &fits)));
         for wrong in
             [plane(321, 64), plane(330, 32), plane(u64::MAX, 32), plane(320, -32), plane(320, 0), plane(320, i32::MAX)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use gst_video::VideoInfo;
 use quinn::{RecvStream, SendStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -167,11 +168,13 @@ async fn work(
         progress: progress.clone(),
         result: Outlet::Leave(Arc::new(move |made| leave.blocking_send(made).is_ok())),
     };
+    let pictures = attempt.wanted.is_none().then(|| VideoInfo::from_caps(&attempt.format.input)).transpose();
+    let pictures = pictures.map_err(|error| LaneError::Start(error.to_string()))?;
     // Whatever becomes of this task, no encoder goes on for nobody.
     let _over = CallsOff(attempt.cancel.clone(), input.clone());
     let stopped = send.stopped();
     let watching = async {
-        let taking = take_all(receive, inputs, &input, slots.share, attempt.wanted.is_none());
+        let taking = take_all(receive, inputs, &input, slots.share, pictures.as_ref());
         tokio::pin!(taking, stopped);
         tokio::select! {
             taken = &mut taking => match taken {
@@ -213,14 +216,14 @@ async fn take_all(
     mut inputs: Inputs,
     input: &Arc<ChunkInput>,
     most: u64,
-    are_pictures: bool,
+    pictures: Option<&VideoInfo>,
 ) -> Result<(), LaneError> {
     let budget = Budget::new(most);
     loop {
         match inputs.next_message() {
             Ok(Some(Work::Unit(unit, media))) => {
                 let bytes = media.len() as u64;
-                let buffer = from_wire(unit, media, are_pictures).map_err(|e| LaneError::Elsewhere(e.to_string()))?;
+                let buffer = from_wire(unit, media, pictures).map_err(|e| LaneError::Elsewhere(e.to_string()))?;
                 let Ok(share) = budget.reserve_async(bytes).await else { return Err(LaneError::Cancelled) };
                 input.push(buffer, share);
             }

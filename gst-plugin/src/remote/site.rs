@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Notify, OnceCell, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::convert::{format_to_wire, from_wire, tags, to_wire};
+use super::convert::{caps, format_to_wire, from_wire, tags, to_wire};
 use super::fingerprint::fingerprint;
 use super::link::{self, BROKEN, LinkError, OVER};
 use crate::lane::{Attempt, Encoded, Format, LaneError, Lost, Next, Outlet};
@@ -551,7 +551,7 @@ impl<'a, F: Fn()> Coming<'a, F> {
         match output {
             Output::Head(head) => {
                 let caps =
-                    head.caps.parse().map_err(|_| wrong(format!("its result is of no known kind: {}", head.caps)))?;
+                    caps(&head.caps).map_err(|error| wrong(format!("its result is of no known kind: {error}")))?;
                 (self.encoded.caps, self.encoded.segment_start) = (caps, head.segment_start);
                 self.has_begun();
             }
@@ -562,7 +562,7 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 }
             }
             Output::Unit(unit, media) => {
-                let unit = from_wire(unit, media, false).map_err(|error| wrong(error.to_string()))?;
+                let unit = from_wire(unit, media, None).map_err(|error| wrong(error.to_string()))?;
                 let delta = unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
                 let is_image = self.encoded.caps.structure(0).is_some_and(|s| s.name().starts_with("image/"));
                 let is_first = self.encoded.units.is_empty();

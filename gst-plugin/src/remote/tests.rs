@@ -19,7 +19,9 @@ use super::worker::{Ended, Place, Report, Stop, Worker, run};
 use crate::lane::{Attempt, Budget, ChunkInput, EncoderSpec, FilterSpec, Format, LaneError, Outlet, Reader};
 use crate::net::{Arrival, Listener, NetError, Token, dial};
 use crate::store::Store;
-use crate::wire::message::{self, Begin, Count, Done, End, Goodbye, Head, Hello, Lost, Progress, Unit, Welcome};
+use crate::wire::message::{
+    self, Begin, Count, Done, End, Goodbye, Head, Hello, Layout, Lost, Plane, Progress, Unit, Welcome,
+};
 use crate::wire::{Control, Message, Output, Received, Results, Tally};
 
 const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -173,6 +175,24 @@ fn a_worker_does_nothing_that_a_local_run_would_not_and_goes_on() {
         assert!(hand.attempt(written(&[begin(60), begin(60)])).await.is_err());
         let other = End { tally: Count { units: 5, hash: [0; 32] } };
         assert!(hand.attempt(whole(begin(60), other)).await.is_err());
+        // Pictures with less to them than the caps say; encoders read what is not there.
+        let vp8 = message::Format { output: "video/x-vp8".into(), ..wire_format(61, "vp8enc") };
+        assert!(matches!(hand.ask(vp8).await, Received::Fit(_)));
+        let layout = |format: &str, width, stride| Layout {
+            format: format.into(),
+            width,
+            height: 48,
+            flags: 0,
+            planes: [0, 64 * 48, 64 * 60].map(|offset| Plane { offset, stride }).to_vec(),
+        };
+        for layout in [None, Some(layout("GRAY8", 64, 64)), Some(layout("I420", 32, 32))] {
+            let bytes = if layout.is_none() { 100 } else { 64 * 72 };
+            let unit = Message::Unit(Unit { pts: Some(0), layout, ..Unit::default() }, vec![0; bytes].into());
+            let mut tally = Tally::default();
+            tally.add(&unit.write().unwrap());
+            let end = Message::End(End { tally: tally.count() });
+            assert!(hand.attempt(written(&[begin(61), unit, end])).await.is_err());
+        }
         // It goes on all the same.
         match hand.attempt(whole(begin(60), end)).await {
             Ok(Output::Done(done)) => assert_eq!((done.frames, done.tally.units), (5, 5)),
