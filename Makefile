@@ -3,6 +3,7 @@
 # make check                                             formatting, lints, documentation, licences
 # make bench [IN=clip.mp4] [ROUNDS=5] [CONTESTS=a,b]     time divien against ffmpeg, x264enc and av1an
 # make soak [CASES=2000] [SEED=1]                         put damaged clips through divien
+# make fuzz [SECONDS=60] [TARGET=inputs]                 look for bytes from a network that divien does not stand
 # make setup                                             install what a build and the tests need
 
 # Paths given as IN and OUT belong to the caller's folder, so `make -f` works from anywhere and through links.
@@ -21,8 +22,10 @@ WORKERS ?= 2
 RECORD ?=
 CASES ?= 2000
 SEED ?= 1
+SECONDS ?= 60
+TARGET ?=
 
-.PHONY: help encode test bench soak check fmt clippy doc deny setup
+.PHONY: help encode test bench soak fuzz check fmt clippy doc deny setup
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
@@ -55,6 +58,9 @@ soak:
 	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
 	"$(ROOT)target/$(PROFILE)/soak" "$(ROOT)target/$(PROFILE)/divien" --cases $(CASES) --seed $(SEED) \
 		--keep "$(ROOT)target/soak"
+
+fuzz:
+	@"$(ROOT)scripts/fuzz.sh" $(SECONDS) $(TARGET)
 
 check: fmt clippy doc deny
 

@@ -7,6 +7,9 @@
 pub mod chunk;
 pub mod dispatch;
 pub mod divienenc;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod lane;
 pub mod net;
 mod plugin;

@@ -1,7 +1,7 @@
 //! Lanes on other machines: the [`worker`]'s side, which encodes, and the `site`'s, which is how the one with the chunks sees
 //! it. The [`roll`] asks workers what they can do before there is any work. What they say to each other is in [`wire`](crate::wire).
 
-mod convert;
+pub(crate) mod convert;
 mod fingerprint;
 mod job;
 mod link;
