@@ -20,16 +20,15 @@ command -v cargo-fuzz >/dev/null 2>&1 ||
 cd "$root"
 targets=${2:-$(cargo fuzz list --fuzz-dir "$fuzz")}
 for target in $targets; do
-    own=
-    case $target in
-        # What GStreamer keeps of its plugins looks like a leak.
-        formats | texts) own="-detect_leaks=0 -dict=$fuzz/words.dict" ;;
-        units) own=-detect_leaks=0 ;;
-    esac
+    words=
+    leaks=1
+    case $target in formats | texts) words=-dict=$fuzz/words.dict ;; esac
+    # What GStreamer keeps of its plugins looks like a leak.
+    case $target in formats | texts | units) leaks=0 ;; esac
     found=$fuzz/target/corpus/$target
     mkdir -p "$found"
     echo "fuzz: $target for $seconds s"
     # A body of 512 MB is the largest that a frame may have.
-    cargo +nightly fuzz run --fuzz-dir "$fuzz" "$target" "$found" "$fuzz/corpus/$target" -- \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=600 -print_final_stats=1 $own
+    ASAN_OPTIONS=detect_leaks=$leaks cargo +nightly fuzz run --fuzz-dir "$fuzz" "$target" "$found" "$fuzz/corpus/$target" -- \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=600 -print_final_stats=1 $words
 done
