@@ -2,7 +2,7 @@
 # make test                                              run every test
 # make check                                             formatting, lints, documentation, licences
 # make bench [IN=clip.mp4] [ROUNDS=5] [CONTESTS=a,b]     time divien against ffmpeg, x264enc and av1an
-# make soak [CASES=2000] [SEED=1]                         put damaged clips through divien
+# make soak [CASES=2000] [RUNS=50] [SEED=1]              damage clips, then workers, while divien encodes
 # make fuzz [SECONDS=60] [TARGET=inputs]                 look for bytes from a network that divien does not stand
 # make setup                                             install what a build and the tests need
 
@@ -21,6 +21,7 @@ WORKERS ?= 2
 # Set to 1 it brings docs/bench.* and the README up to date.
 RECORD ?=
 CASES ?= 2000
+RUNS ?= 50
 SEED ?= 1
 SECONDS ?= 60
 TARGET ?=
@@ -58,6 +59,8 @@ soak:
 	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
 	"$(ROOT)target/$(PROFILE)/soak" "$(ROOT)target/$(PROFILE)/divien" --cases $(CASES) --seed $(SEED) \
 		--keep "$(ROOT)target/soak"
+	"$(ROOT)target/$(PROFILE)/faults" "$(ROOT)target/$(PROFILE)/divien" --runs $(RUNS) --seed $(SEED) \
+		--keep "$(ROOT)target/faults"
 
 fuzz:
 	@"$(ROOT)scripts/fuzz.sh" $(SECONDS) $(TARGET)

@@ -7,11 +7,14 @@
 pub mod bench;
 pub mod clip;
 pub mod coded;
+pub mod faults;
 pub mod fidelity;
 pub mod fields;
 pub mod gst;
+pub mod meddler;
 pub mod place;
 pub mod probe;
+pub mod relay;
 pub mod run;
 pub mod stream;
 
