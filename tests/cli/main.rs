@@ -6,6 +6,7 @@ mod apart;
 mod carried;
 mod containers;
 mod errors;
+mod faults;
 mod files;
 mod filters;
 mod habits;

@@ -203,16 +203,17 @@ fn late(random: &mut Rng, way: Way) -> u32 {
     if way != Way::Listens && random.u8(..3) == 0 { random.u32(1..=3) } else { 0 }
 }
 
-/// A good line, or one that is not.
+/// A good line, or one that is not. Raw pictures are so many bytes that a bad one would take minutes.
 fn line(random: &mut Rng, is_raw: bool) -> Line {
     if random.bool() {
         return Line::default();
     }
-    let mbits = if is_raw { random.u64(100..=400) } else { random.u64(4..=40) };
+    let (delay, loss, mbits) = if is_raw { (10, 0.002, 100..=400) } else { (80, 0.03, 4..=40) };
+    let mbits = random.u64(mbits);
     Line {
-        delay: Duration::from_millis(random.u64(1..=80)),
+        delay: Duration::from_millis(random.u64(1..=delay)),
         late: 0.02 * random.f64(),
-        loss: 0.03 * random.f64(),
+        loss: loss * random.f64(),
         rate: random.bool().then_some(Rate { bits: mbits * 1_000_000, queue: mbits * 25_000 }),
     }
 }

@@ -28,12 +28,14 @@ pub struct Recipe {
 }
 
 const H264: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-g", "25", "-bf", "2"];
+/// Where cuts may fall anywhere, little is decoded twice.
+const SHORT_GOPS: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-g", "5"];
 const RAW: &[&str] = &["-pix_fmt", "yuv420p"];
 
 /// All of them; the first are taken more often.
 pub(super) static RECIPES: [Recipe; 8] = [
     recipe("x264", &["-preset", "medium", "-bsize", "25"]),
-    recipe("x264, -cut fixed", &["-preset", "medium", "-bsize", "32", "-cut", "fixed"]),
+    Recipe { made: SHORT_GOPS, ..recipe("x264, -cut fixed", &["-preset", "medium", "-bsize", "32", "-cut", "fixed"]) },
     recipe("x264, smaller", &["-preset", "slow", "-vf", "scale=320:180", "-bsize", "25"]),
     recipe("x264, -r 20", &["-preset", "medium", "-r", "20", "-bsize", "20"]),
     Recipe {
@@ -49,20 +51,15 @@ pub(super) static RECIPES: [Recipe; 8] = [
         is_raw: true,
         ..recipe("x264 of raw pictures", &["-preset", "slow", "-bsize", "25"])
     },
+    Recipe { size: "320x180", ..recipe("x265", &["-c:v", "libx265", "-preset", "veryfast", "-bsize", "25"]) },
     Recipe {
         size: "320x180",
-        seconds: 12,
-        ..recipe("x265", &["-c:v", "libx265", "-preset", "veryfast", "-bsize", "25"])
-    },
-    Recipe {
-        size: "320x180",
-        seconds: 12,
         ..recipe("vp9", &["-c:v", "libvpx-vp9", "-crf", "36", "-b:v", "1M", "-cpu-used", "6", "-bsize", "25"])
     },
 ];
 
 const fn recipe(name: &'static str, options: &'static [&'static str]) -> Recipe {
-    Recipe { name, size: "640x360", seconds: 20, made: H264, film: "film.mkv", is_piped: false, is_raw: false, options }
+    Recipe { name, size: "480x270", seconds: 12, made: H264, film: "film.mkv", is_piped: false, is_raw: false, options }
 }
 
 /// A film, and what divien alone makes of it.
