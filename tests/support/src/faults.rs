@@ -21,7 +21,8 @@ use fleet::{Fleet, LOOK, Process};
 const HANGS: Duration = Duration::from_secs(180);
 /// A step for which not so many chunks are done by then is taken all the same.
 const LATEST: Duration = Duration::from_secs(20);
-/// Within this time a machine that says nothing any more is taken for lost: QUIC's 15 s, and the 5 s after which it is spoken to.
+/// Within this time a machine that says nothing any more is taken for lost: QUIC's 15 s, and the 5 s after which it is
+/// spoken to.
 const SILENCE: Duration = Duration::from_secs(20);
 /// How much later than it should a run may end where nobody is left.
 const MARGIN: Duration = Duration::from_secs(10);

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Faults;
 
+/// Every film is so long, at 25 frames a second.
+const SECONDS: u32 = 12;
+
 /// A film and what is made of it.
 #[derive(Debug)]
 pub struct Recipe {
     /// What it is called.
     pub name: &'static str,
     size: &'static str,
-    seconds: u32,
     /// ffmpeg's options for the film, and the name of its file.
     made: &'static [&'static str],
     film: &'static str,
@@ -59,7 +61,7 @@ pub(super) static RECIPES: [Recipe; 8] = [
 ];
 
 const fn recipe(name: &'static str, options: &'static [&'static str]) -> Recipe {
-    Recipe { name, size: "480x270", seconds: 12, made: H264, film: "film.mkv", is_piped: false, is_raw: false, options }
+    Recipe { name, size: "480x270", made: H264, film: "film.mkv", is_piped: false, is_raw: false, options }
 }
 
 /// A film, and what divien alone makes of it.
@@ -91,7 +93,7 @@ impl Recipe {
     fn make(&self, faults: &Faults, folder: &Path) -> Result<Reference, String> {
         let (film, output) = (folder.join(self.film), folder.join("alone.mkv"));
         let mut ffmpeg = Command::new("ffmpeg");
-        let picture = format!("testsrc2=s={}:r=25:d={}", self.size, self.seconds);
+        let picture = format!("testsrc2=s={}:r=25:d={}", self.size, SECONDS);
         ffmpeg.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", &picture]).args(self.made).arg(&film);
         finish(&mut ffmpeg)?;
         let mut alone = faults.command();
