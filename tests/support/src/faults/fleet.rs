@@ -87,6 +87,12 @@ impl Process {
     fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
+
+    fn go_on(&mut self) {
+        if self.runs() {
+            signal(&self.child, Signal::CONT);
+        }
+    }
 }
 
 impl Drop for Process {
@@ -221,11 +227,7 @@ impl<'a> Fleet<'a> {
         for (_, n, fault) in self.passing.extract_if(.., |(until, ..)| *until <= now) {
             let place = &mut self.places[n];
             match (fault, &mut place.process, &place.relay) {
-                (Fault::Stop(_), Some(process), _) => {
-                    if process.runs() {
-                        signal(&process.child, Signal::CONT);
-                    }
-                }
+                (Fault::Stop(_), Some(process), _) => process.go_on(),
                 (Fault::Cut(_), _, Some(relay)) => relay.mend(),
                 _ => {}
             }
