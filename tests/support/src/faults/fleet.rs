@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use gstdivien::net::Token;
@@ -245,7 +245,9 @@ impl<'a> Fleet<'a> {
     pub(super) fn fault(&mut self) -> Option<String> {
         let mut processes = self.places.iter_mut().filter_map(|place| place.process.as_mut());
         let crashed = processes.find_map(|process| {
-            let ended = process.child.try_wait().ok().flatten().filter(|ended| ended.signal().is_some());
+            // One that is told to go before it listens to that just ends.
+            let is_crash = |ended: &ExitStatus| ended.signal().is_some_and(|signal| signal != Signal::TERM.as_raw());
+            let ended = process.child.try_wait().ok().flatten().filter(is_crash);
             ended.map(|ended| format!("a worker crashed: {ended}: {}", process.said()))
         });
         let mut all = self.logs.iter().filter_map(|log| std::fs::read_to_string(log).ok());
