@@ -14,12 +14,14 @@ pub(super) const PACKET: usize = TsPacket::SIZE;
 pub(super) const SYNC: u8 = TsPacket::SYNC_BYTE;
 /// From packet to packet: as they are, with a Blu-ray's four bytes before each, with an error correction behind.
 const STEPS: [usize; 3] = [PACKET, PACKET + 4, PACKET + 16];
-/// So many in a row make a transport stream, as for tsdemux.
+/// So many in a row make a transport stream, as for tsdemux, and more of them where what comes before is long.
 const IN_A_ROW: usize = 4;
-/// Before them there may be this many others, which are damaged.
-const DAMAGED: usize = 3;
+const BEHIND_MUCH: usize = 8;
+/// Before them there may be so much that is damaged, in packets: little, and as much as GStreamer looks through.
+const LITTLE: usize = 3;
+const MOST: usize = 40;
 /// The bytes that tell how packets lie.
-pub(super) const LAYOUT: usize = (PACKET + 16) * (IN_A_ROW + DAMAGED);
+pub(super) const LAYOUT: usize = (PACKET + 16) * (BEHIND_MUCH + MOST);
 
 /// How the packets lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,12 @@ impl Layout {
     /// Told by the first bytes, [`LAYOUT`] of them if there are so many; `None` where they are something else.
     pub(super) fn of(head: &[u8]) -> Option<Self> {
         let is_sync = |at: usize| head.get(at) == Some(&SYNC);
-        let mut all = STEPS.into_iter().flat_map(|step| (0..step * DAMAGED).map(move |start| Self { start, step }));
-        all.find(|l| (0..IN_A_ROW).all(|i| is_sync(l.start + i * l.step)))
+        let lies = |start: usize, step: usize, count: usize| (0..count).all(|i| is_sync(start + i * step));
+        let all = |from: usize, to: usize, count: usize| {
+            let starts = move |step: usize| (step * from..step * to).map(move |start| Self { start, step });
+            STEPS.into_iter().flat_map(starts).find(|l| lies(l.start, l.step, count))
+        };
+        all(0, LITTLE, IN_A_ROW).or_else(|| all(LITTLE, MOST, BEHIND_MUCH))
     }
 }
 
@@ -153,5 +159,16 @@ mod tests {
     fn what_is_no_transport_stream_tells_nothing() {
         assert_eq!(of(&[0x47; 100]), None);
         assert_eq!(of(&vec![0; 4096]), None);
+    }
+
+    #[test]
+    fn packets_behind_a_damaged_start_are_found_where_they_are_many() {
+        let stream = |damage: usize, count: usize| {
+            let packet = [[SYNC].as_slice(), &[0; PACKET - 1]].concat();
+            [vec![1; damage], packet.repeat(count)].concat()
+        };
+        let start = |damage, count| Layout::of(&stream(damage, count)).map(|layout| layout.start);
+        assert_eq!([start(0, 4), start(400, 4), start(400, 3)], [Some(0), Some(400), None]);
+        assert_eq!([start(1913, 8), start(1913, 7), start(PACKET * MOST, 8)], [Some(1913), None, None]);
     }
 }
