@@ -3,6 +3,8 @@
 # make check                                             formatting, lints, documentation, licences
 # make bench [IN=clip.mp4] [ROUNDS=5] [CONTESTS=a,b]     time divien against ffmpeg, x264enc and av1an
 # make soak [CASES=2000] [RUNS=50] [SEED=1]              damage clips, then workers, while divien encodes
+# make lines IN=clip.mp4                                 what slow and lossy lines do to QUIC, and to a worker
+# make scale [CHUNKS=2000] [WORKERS=1,4,16,64]           what many workers cost the one that has the chunks
 # make fuzz [SECONDS=60] [TARGET=inputs]                 look for bytes from a network that divien does not stand
 # make setup                                             install what a build and the tests need
 
@@ -17,16 +19,18 @@ TEST_ARGS ?=
 
 ROUNDS ?= 5
 CONTESTS ?=
-WORKERS ?= 2
+WORKERS ?=
 # Set to 1 it brings docs/bench.* and the README up to date.
 RECORD ?=
 CASES ?= 2000
 RUNS ?= 50
 SEED ?= 1
 SECONDS ?= 60
+CHUNKS ?= 2000
+MANY := 1,4,16,64
 TARGET ?=
 
-.PHONY: help encode test bench soak fuzz check fmt clippy doc deny setup
+.PHONY: help encode test bench soak lines scale fuzz check fmt clippy doc deny setup
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
@@ -51,7 +55,7 @@ bench:
 	@"$(ROOT)scripts/setup.sh" test
 	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
 	"$(ROOT)target/$(PROFILE)/bench" "$(ROOT)target/$(PROFILE)/divien" --rounds $(ROUNDS) \
-		--workers "$(WORKERS)" $(if $(CONTESTS),--contests "$(CONTESTS)") \
+		--workers "$(or $(WORKERS),2)" $(if $(CONTESTS),--contests "$(CONTESTS)") \
 		--into "$(ROOT)$(if $(RECORD),docs,target/bench)" $(if $(RECORD),--readme "$(ROOT)README.md") $(if $(IN),"$(IN)")
 
 soak:
@@ -61,6 +65,17 @@ soak:
 		--keep "$(ROOT)target/soak"
 	"$(ROOT)target/$(PROFILE)/faults" "$(ROOT)target/$(PROFILE)/divien" --runs $(RUNS) --seed $(SEED) \
 		--keep "$(ROOT)target/faults"
+
+lines:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
+	"$(ROOT)target/$(PROFILE)/lines" "$(ROOT)target/$(PROFILE)/divien" "$(IN)"
+
+scale:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p gst-plugin-divien -p divien-testbed --lib --bins --examples
+	"$(ROOT)target/$(PROFILE)/scale" "$(ROOT)target/$(PROFILE)/divien" "$(ROOT)target/$(PROFILE)" --chunks $(CHUNKS) \
+		--workers "$(or $(WORKERS),$(MANY))"
 
 fuzz:
 	@"$(ROOT)scripts/fuzz.sh" $(SECONDS) $(TARGET)

@@ -18,6 +18,7 @@ command -v cargo-fuzz >/dev/null 2>&1 ||
     stop "cargo-fuzz is missing." "Run: cargo install --locked cargo-fuzz"
 
 cd "$root"
+failed=0
 targets=${2:-$(cargo fuzz list --fuzz-dir "$fuzz")}
 for target in $targets; do
     words=
@@ -30,5 +31,6 @@ for target in $targets; do
     echo "fuzz: $target for $seconds s"
     # A body of 512 MB is the largest that a frame may have.
     ASAN_OPTIONS=detect_leaks=$leaks cargo +nightly fuzz run --fuzz-dir "$fuzz" "$target" "$found" "$fuzz/corpus/$target" -- \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=600 -print_final_stats=1 $words
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=600 -print_final_stats=1 $words || failed=1
 done
+exit $failed

@@ -115,7 +115,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         lanes: work.done,
         machines: work.machines,
     };
-    for told in [running.too_early(), running.complaint()].into_iter().flatten() {
+    for told in [running.too_early(), running.unaccounted(), running.complaint()].into_iter().flatten() {
         report.warn(&format!("{}: {told}", plan.input));
     }
     match source.jumps() {
@@ -409,6 +409,7 @@ impl Watch {
                 match e.structure().map(|told| (told.name().as_str(), told)) {
                     Some(("divien-chunk-done", _)) => self.chunks += 1,
                     Some(("divien-worker", told)) => of_worker(told, report),
+                    Some(("divien-complaints", told)) => drop(running.lost(told)),
                     _ => {}
                 }
                 Ok(false)

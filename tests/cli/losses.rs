@@ -7,7 +7,7 @@ use divien_testbed::{divien, place, probe, run};
 
 use crate::ffmpeg;
 
-const SOURCE: [&str; 4] = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=4"];
+pub(crate) const SOURCE: [&str; 4] = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=4"];
 
 #[test]
 fn pictures_before_the_first_that_can_be_decoded_are_told() {
@@ -29,14 +29,15 @@ fn pictures_before_the_first_that_can_be_decoded_are_told() {
     }
 }
 
-/// Spoils some bytes within the largest of these packets.
-fn spoil(clip: &Path, packets: std::ops::Range<usize>) {
+/// Spoils the middle of each of these packets. What comes of one may pass for a picture.
+pub(crate) fn spoil(clip: &Path, packets: std::ops::Range<usize>) {
     let rows = probe::rows(clip, "packet", Some("v:0"), "pos,size");
     let number = |row: &probe::Row, name| row.number(name).unwrap() as usize;
-    let placed = rows[packets].iter().map(|row| (number(row, "size"), number(row, "pos")));
-    let (size, at) = placed.max().unwrap();
     let mut bytes = fs::read(clip).unwrap();
-    bytes[at + size / 2..][..size / 4].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    for row in &rows[packets] {
+        let (at, size) = (number(row, "pos"), number(row, "size"));
+        bytes[at + size / 4..][..size / 2].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    }
     fs::write(clip, bytes).unwrap();
 }
 

@@ -10,7 +10,8 @@ use divien_testbed::run::{LIMIT, signal};
 use divien_testbed::{Running, divien, place, run};
 use rustix::process::Signal;
 
-use crate::{encode, made_film};
+use crate::losses::{SOURCE, spoil};
+use crate::{encode, ffmpeg, made_film};
 
 /// A worker that is killed with the test.
 struct Worker {
@@ -97,8 +98,29 @@ fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
     let done = encoding.wait(LIMIT).success().says(&["worker stays joined", "worker gone is lost"]);
     let share = |name: &str| done.stderr.lines().find(|line| line.starts_with(&format!("worker {name}: ")));
     let shares = ["killed", "gone", "stays"].map(|name| share(name).unwrap());
-    assert!(shares[1].ends_with(", lost once") && shares[2].ends_with(" chunks"), "{shares:?}");
+    assert!(shares[1].ends_with(", lost once") && shares[2].contains(" chunks"), "{shares:?}");
     assert!(std::fs::read(&output).unwrap() == alone);
+}
+
+#[test]
+fn damage_that_a_worker_meets_is_told_as_if_it_was_met_here() {
+    let folder = place::temporary();
+    let film = folder.path().join("film.mp4");
+    ffmpeg(&[&SOURCE[..], &["-c:v", "libx264", "-preset", "veryfast", "-g", "25"]].concat(), &film);
+    spoil(&film, 30..45);
+    let token = token(folder.path());
+    let worker = Worker::listen(folder.path(), "worker", &token, &[]);
+    let output = folder.path().join("out.mkv");
+    let told = |elsewhere: &[&str]| {
+        let mut command = divien!("-y", "-i", &film);
+        let outcome = run(command.args(elsewhere).args(OPTIONS).arg(&output));
+        let lines = outcome.stderr.lines().filter(|line| line.contains("film.mp4: "));
+        (outcome.status.code(), lines.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let here = told(&["-w", "1"]);
+    assert!(here.1.iter().any(|line| line.contains("found: ") || line.contains("the first: ")), "{here:?}");
+    let token = token.display().to_string();
+    assert_eq!(told(&["-w", "0", "-workers", &worker.address, "-token-file", &token]), here);
 }
 
 #[test]

@@ -41,8 +41,12 @@ pub struct Handover {
 impl Handover {
     /// Takes the next unit, in decode order; gives the time that holds for it.
     pub fn pass(&mut self, pts: Option<Nanos>, shows_nothing: bool) -> Option<Nanos> {
-        let untaken = std::mem::replace(&mut self.untaken, pts.filter(|_| shows_nothing));
-        pts.or(untaken.filter(|_| !shows_nothing))
+        if shows_nothing {
+            self.untaken = pts.or(self.untaken);
+            return pts;
+        }
+        let untaken = self.untaken.take();
+        pts.or(untaken)
     }
 }
 
@@ -52,10 +56,17 @@ mod tests {
 
     #[test]
     fn a_picture_without_a_time_has_that_of_the_hidden_unit_right_before_it() {
-        let units =
-            [(Some(0), false), (Some(4), true), (None, false), (None, false), (Some(9), true), (Some(8), false)];
+        let units = [
+            (Some(0), false),
+            (Some(4), true),
+            (None, true),
+            (None, false),
+            (None, false),
+            (Some(9), true),
+            (Some(8), false),
+        ];
         let mut handover = Handover::default();
         let times: Vec<_> = units.iter().map(|(pts, shows_nothing)| handover.pass(*pts, *shows_nothing)).collect();
-        assert_eq!(times, [Some(0), Some(4), Some(4), None, Some(9), Some(8)]);
+        assert_eq!(times, [Some(0), Some(4), None, Some(4), None, Some(9), Some(8)]);
     }
 }

@@ -149,6 +149,7 @@ impl State {
             lane.is_over = true;
             lane.wake();
         }
+        self.machines.part(site);
     }
 
     /// Enough chunks of coded units wait for a lane.

@@ -251,8 +251,12 @@ impl Engine {
     pub(super) fn close_site(&self, site: Site) {
         let mut state = self.shared.state();
         state.close(site);
-        state.machines.part(site);
         self.shared.happened(&mut state, Event::Slots(site, 0));
+    }
+
+    /// The site was lost, and was not sent away.
+    pub(super) fn site_lost(&self, site: Site) {
+        self.shared.state().machines.lost(site);
     }
 
     /// The lane is gone, if it is still there.

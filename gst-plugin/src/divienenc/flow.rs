@@ -540,6 +540,7 @@ impl DivienEnc {
         let frames = finished.frames.len() as u64;
         let taken = finished.encoded.bytes();
         self.tell_lost(id, &finished.lost);
+        self.tell_complaints(id, &finished.encoded.complaints);
         let joined = if frames == 0 { Ok(Vec::new()) } else { self.writer().chunk(finished) };
         let out = joined.map_err(|error| {
             let last = (first + frames).saturating_sub(1);

@@ -1,4 +1,5 @@
-//! The machines elsewhere that have been there, by what they are: one that comes again is the one it was.
+//! The machines elsewhere that have been there. One that comes again is the one it was, and so is one of the name of one
+//! that is gone.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,11 @@ struct Machine {
 impl Machines {
     /// A machine comes, or comes again; gives the site that it is from now on.
     pub(super) fn meet(&mut self, instance: [u8; 16], name: &str, slots: u32) -> Site {
-        let number = self.all.iter().position(|machine| machine.instance == instance).unwrap_or_else(|| {
+        let is_it = |machine: &Machine| machine.instance == instance;
+        // One that was started again.
+        let is_like_it = |machine: &Machine| machine.here.is_none() && machine.name == name;
+        let known = self.all.iter().position(is_it).or_else(|| self.all.iter().position(is_like_it));
+        let number = known.unwrap_or_else(|| {
             let (here, before, times_lost) = (None, Duration::ZERO, 0);
             self.all.push(Machine { instance, name: name.to_owned(), slots, here, before, times_lost });
             self.all.len() - 1
@@ -37,12 +42,21 @@ impl Machines {
         if let Some(machine) = self.all.get_mut(number) {
             // It may come again before its first connection is known to be lost.
             machine.part();
+            machine.instance = instance;
             (machine.name, machine.slots, machine.here) = (name.to_owned(), slots, Some((site, Instant::now())));
         }
         site
     }
 
-    /// The machine that was this site is gone, or takes no more.
+    /// The machine that was this site was lost.
+    pub(super) fn lost(&mut self, site: Site) {
+        self.part(site);
+        if let Some(machine) = self.number(site).and_then(|number| self.all.get_mut(number)) {
+            machine.times_lost += 1;
+        }
+    }
+
+    /// The machine that was this site is gone, or gets no more.
     pub(super) fn part(&mut self, site: Site) {
         let machine = self.number(site).and_then(|number| self.all.get_mut(number));
         if let Some(machine) = machine.filter(|machine| machine.here.is_some_and(|(here, _)| here == site)) {
@@ -70,7 +84,6 @@ impl Machine {
     fn part(&mut self) {
         if let Some((_, since)) = self.here.take() {
             self.before += since.elapsed();
-            self.times_lost += 1;
         }
     }
 }
@@ -86,13 +99,15 @@ mod tests {
         let other = machines.meet([2; 16], "one", 4);
         machines.part(first);
         let again = machines.meet([1; 16], "one", 2);
-        // The end of what was lost comes late.
-        machines.part(first);
+        // What became of its first connection is known late.
+        machines.lost(first);
         assert_eq!([first, other, again].map(|site| machines.number(site)), [Some(0), Some(1), Some(0)]);
         assert_eq!(machines.number(Site::HERE), None);
-        let told: Vec<_> = machines.stats().into_iter().map(|m| (m.slots, m.times_lost)).collect();
-        assert_eq!(told, [(2, 1), (4, 0)]);
+        let told = |machines: &Machines| machines.stats().iter().map(|m| (m.slots, m.times_lost)).collect::<Vec<_>>();
+        assert_eq!(told(&machines), [(2, 1), (4, 0)]);
         machines.part(again);
-        assert_eq!(machines.stats()[0].slots, 0);
+        assert_eq!(told(&machines), [(0, 1), (4, 0)]);
+        let restarted = machines.meet([3; 16], "one", 3);
+        assert_eq!((machines.number(restarted), told(&machines)), (Some(0), vec![(3, 1), (4, 0)]));
     }
 }

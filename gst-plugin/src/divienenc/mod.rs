@@ -54,14 +54,17 @@
 //! `name` and `detail` (strings).
 //!
 //! For every chunk done and joined, before it leaves, the element posts an element message `divien-chunk-done` with the fields `id`, `frames`,
-//! `bytes` (uint64), `lane` (uint) and `seconds` (double).
+//! `bytes` (uint64), `lane` (uint) and `seconds` (double). Where libav found errors in a chunk and hid them, on another
+//! machine or in a program that asked to hear it (`lane::hear_decoders`), an element message `divien-complaints` has their
+//! `count`, the `first` one (string), and the `time` of the unit it was found in (uint64).
 //!
 //! Output comes a whole chunk at a time, so the latency is that of `workers` + 1 chunks. When the encoders lag, the
 //! element blocks; it never drops a frame. A chunk starts at every frame for which a force-key-unit event asks.
 //!
 //! With compressed video, up to two chunks are read ahead of the encoders, and a chunk is known once half as many frames
 //! and 16 more have come. Packets wait for that within `max-buffered-bytes`: where they are more, chunks are shorter, and
-//! where key frames are so far apart that no chunk fits, the stream ends in an error.
+//! where key frames are so far apart that no chunk fits, the stream ends in an error, as it does where nothing tells when
+//! packets are shown, or where HEVC is spliced: such a stream has to be decoded before the element.
 //!
 //! Events keep their places among the frames. A GAP event that lasts past the end of the open chunk ends that chunk, so
 //! that the frames before it come out in time; before the first frame, whose chunk brings the caps, events wait.

@@ -27,6 +27,8 @@ const MOST_ARRIVALS: usize = 16;
 /// How long is waited before a machine is dialled again, at first and at most.
 const AGAIN: Duration = Duration::from_millis(500);
 const MOST_AGAIN: Duration = Duration::from_secs(10);
+/// The same of one that was turned away: another may be there by then.
+const AFTER_A_REFUSAL: Duration = Duration::from_secs(60);
 /// How often it is looked whether anyone is there.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long leaving takes at most.
@@ -229,7 +231,8 @@ impl Shared {
         loop {
             match net::dial(address, &self.meeting.token).await {
                 Ok(connection) => match self.clone().session(connection, false).await {
-                    Parted::ForGood => return,
+                    Parted::Over => return,
+                    Parted::TurnedAway => pause.last = Some(AFTER_A_REFUSAL),
                     Parted::Lost => pause = Pause::default(),
                     Parted::NotMet(why) => self.not_met(&mut pause, why),
                     // By its other address; this one is the next when that is gone.
@@ -268,7 +271,7 @@ impl Shared {
         let name = remote.hello().name.clone();
         if self.unwanted().contains(&instance) {
             remote.leave(Goodbye::Refused("it was turned away before".into())).await;
-            return Parted::ForGood;
+            return Parted::TurnedAway;
         }
         let added = {
             let mut here = self.here();
@@ -323,7 +326,7 @@ impl Shared {
         self.engine.close_site(site);
         if self.over.is_cancelled() || self.engine.flow().is_err() {
             // Said goodbye to when all are.
-            return Parted::ForGood;
+            return Parted::Over;
         }
         self.here().remove(&site);
         self.share();
@@ -331,19 +334,20 @@ impl Shared {
             self.unwanted().insert(instance);
             (self.tell)(News::Refused { name, why: refusal.to_string() });
             remote.leave(Goodbye::Refused(refusal.to_string())).await;
-            return Parted::ForGood;
+            return Parted::TurnedAway;
         }
         if self.engine.is_aside(site) {
             // It would fail the next ones as well.
             self.unwanted().insert(instance);
             remote.leave(Goodbye::Refused("it failed three chunks in a row".into())).await;
-            return Parted::ForGood;
+            return Parted::TurnedAway;
         }
         let is_drained = !remote.is_closed();
         let why = if is_drained { "it takes no more".to_owned() } else { remote.closed().await };
         if is_drained {
             remote.leave(Goodbye::Ended("it was told to stop".into())).await;
         }
+        self.engine.site_lost(site);
         (self.tell)(News::Lost { name, why });
         Parted::Lost
     }
@@ -388,8 +392,10 @@ impl Shared {
 
 /// How a session with a machine ended.
 enum Parted {
-    /// It is not dialled again.
-    ForGood,
+    /// With the run.
+    Over,
+    /// It is not taken in again.
+    TurnedAway,
     Lost,
     /// It did not say who it is.
     NotMet(String),
@@ -417,7 +423,7 @@ struct Pause {
 
 impl Pause {
     fn next(&mut self) -> Duration {
-        let next = self.last.map_or(AGAIN, |last| (last * 2).min(MOST_AGAIN));
+        let next = self.last.map_or(AGAIN, |last| (last * 2).min(MOST_AGAIN).max(last));
         self.last = Some(next);
         next
     }

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::imp::DivienEnc;
 use super::model::{CodedChunk, LostFrames, Mark};
 use crate::chunk::ChunkId;
-use crate::lane::Format;
+use crate::lane::{Complaints, Format};
 
 /// So many lost frames are named one by one.
 const NAMED: usize = 8;
@@ -179,6 +179,18 @@ impl DivienEnc {
 
     fn push_coded(&self, engine: &Engine, chunks: Vec<CodedChunk>) -> Result<(), gst::FlowError> {
         chunks.into_iter().try_for_each(|chunk| engine.push_coded(chunk))
+    }
+
+    /// Says what decoders found wrong, and hid in their pictures.
+    pub(super) fn tell_complaints(&self, id: ChunkId, complaints: &Complaints) {
+        let Some((time, what)) = &complaints.first else { return };
+        let told = gst::Structure::builder("divien-complaints")
+            .field("id", id.0)
+            .field("count", complaints.count)
+            .field("time", time)
+            .field("first", what)
+            .build();
+        self.post(gst::message::Element::builder(told).src(&*self.obj()).build());
     }
 
     /// Says which frames the input has lost, or never had.

@@ -217,7 +217,7 @@ pub fn results(stream: &[u8]) {
         match output {
             Output::Head(_) => assert!(!std::mem::replace(&mut has_head, true)),
             Output::Unit(..) => assert!(has_head),
-            Output::Progress(_) => {}
+            Output::Progress(_) | Output::Complaints(_) => {}
             Output::Done(_) | Output::Failed(_) => assert_eq!(place + 1, all.len()),
         }
         if let Output::Done(done) = output {

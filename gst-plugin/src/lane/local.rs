@@ -1,14 +1,15 @@
 //! A lane in this process: `appsrc ! [decoder] ! [filter] ! encoder ! appsink`, made anew for each chunk.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glib::object::Cast as _;
 use gst::prelude::*;
 
+use crate::chunk::Start;
 use crate::store::Kept;
 
+use super::complaints::Hearing;
 use super::known::Ending;
 use super::memory;
 use super::wanted::Sieve;
@@ -34,7 +35,9 @@ impl Lane for LocalLane {
     fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
         memory::hand_out_zeros();
         let collected = Arc::<Mutex<Collected>>::default();
-        let Built { pipeline, encoder, sieve } = build(attempt, &collected)?;
+        let recovers = attempt.wanted.as_ref().is_some_and(|wanted| wanted.start() == Some(Start::Recovers));
+        let hearing = Hearing::new(recovers);
+        let Built { pipeline, encoder, sieve } = build(attempt, &collected, &hearing)?;
         let bus = pipeline.bus().ok_or_else(|| LaneError::Start("its pipeline has no bus".into()))?;
         match attempt.format.encoder.ending() {
             Ending::Whole => {}
@@ -85,6 +88,7 @@ impl Lane for LocalLane {
             segment_start: collected.segment_start.unwrap_or(0),
             tags: collected.tags,
             lost,
+            complaints: hearing.heard(),
         })
     }
 }
@@ -259,10 +263,11 @@ struct Built {
     sieve: Option<Arc<Sieve>>,
 }
 
-fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>) -> Result<Built, LaneError> {
+fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>, hearing: &Arc<Hearing>) -> Result<Built, LaneError> {
     let start = |e: &dyn std::fmt::Display| LaneError::Start(e.to_string());
     let format = &attempt.format;
-    let src = gst_app::AppSrc::builder().caps(&format.input).format(gst::Format::Time).callbacks(feed(attempt)).build();
+    let feed = feed(attempt, hearing.clone());
+    let src = gst_app::AppSrc::builder().caps(&format.input).format(gst::Format::Time).callbacks(feed).build();
     let mut elements: Vec<gst::Element> = vec![src.upcast()];
     let mut sieve = None;
     if let (Some(decoder), Some(wanted)) = (&format.decoder, &attempt.wanted) {
@@ -346,17 +351,7 @@ fn watch_tags(encoder: &gst::Element, collected: &Arc<Mutex<Collected>>) {
     });
 }
 
-thread_local! {
-    static DECODING: Cell<Option<gst::ClockTime>> = const { Cell::new(None) };
-}
-
-/// The presentation time of the unit that this thread decodes for a lane, for who hears of an error in it. `None` where the
-/// thread works for no lane, as those that a decoder starts itself.
-pub fn decoding() -> Option<gst::ClockTime> {
-    DECODING.get()
-}
-
-fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
+fn feed(attempt: &Attempt, hearing: Arc<Hearing>) -> gst_app::AppSrcCallbacks {
     let (input, progress) = (attempt.input.clone(), attempt.progress.clone());
     let are_frames = attempt.wanted.is_none();
     gst_app::AppSrcCallbacks::builder()
@@ -367,7 +362,7 @@ fn feed(attempt: &Attempt) -> gst_app::AppSrcCallbacks {
                     if are_frames {
                         progress.add_frame();
                     }
-                    DECODING.set(frame.pts().filter(|_| !are_frames));
+                    hearing.decodes(frame.pts().filter(|_| !are_frames));
                     src.push_buffer(frame)
                 }
                 Next::End => {

@@ -1,5 +1,6 @@
 //! Encodes one chunk at a time: frames, or the units that make them, in; encoded units out.
 
+mod complaints;
 mod decoder;
 mod encoder;
 mod filter;
@@ -19,12 +20,13 @@ use thiserror::Error;
 
 use crate::store::{Kept, Store};
 
+pub use complaints::{Complaints, hear, hear_decoders};
 pub use decoder::{DecoderSpec, fields_of};
 pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use filter::FilterSpec;
 pub use frames::{InOrder, in_order};
 pub use input::{Budget, Cancelled, ChunkInput, CodedUnit, Next, Reader, Reservation};
-pub use local::{LocalLane, decoding};
+pub use local::LocalLane;
 pub use wanted::{Lost, Wanted, WantedFrame};
 pub use yadif::Yadif;
 
@@ -58,6 +60,8 @@ pub struct Encoded {
     pub tags: Option<gst::TagList>,
     /// What the decoder could not give.
     pub lost: Lost,
+    /// What it found wrong, where that is heard.
+    pub complaints: Complaints,
 }
 
 impl Encoded {

@@ -6,7 +6,7 @@ use gst_video::prelude::*;
 use thiserror::Error;
 
 use crate::chunk::Start;
-use crate::lane::{DecoderSpec, EncoderSpec, FilterSpec, Format, Lost, SpecError, Wanted, WantedFrame};
+use crate::lane::{Complaints, DecoderSpec, EncoderSpec, FilterSpec, Format, Lost, SpecError, Wanted, WantedFrame};
 use crate::wire::message::{self, Caption, Layout, Plane, Software, Unit};
 
 /// Why something cannot be taken from the wire, or sent.
@@ -207,6 +207,28 @@ impl From<message::Lost> for Lost {
         let message::Lost { missing, unreachable, damaged, strange } = lost;
         Self { missing, unreachable, damaged, strange }
     }
+}
+
+impl From<Complaints> for message::Complaints {
+    fn from(Complaints { count, first }: Complaints) -> Self {
+        Self { count, first }
+    }
+}
+
+impl From<message::Complaints> for Complaints {
+    fn from(message::Complaints { count, first }: message::Complaints) -> Self {
+        Self { count, first: first.map(|(time, what)| (time, plain(what))) }
+    }
+}
+
+/// The most letters that are shown of what another machine says.
+const MOST_LETTERS: usize = 500;
+
+/// A text for people to read: it may go to a terminal.
+pub(crate) fn plain(mut text: String) -> String {
+    text.retain(|letter| !letter.is_control());
+    text.truncate(text.char_indices().nth(MOST_LETTERS).map_or(text.len(), |(at, _)| at));
+    text
 }
 
 /// What a worker has to know of a format that is called so.

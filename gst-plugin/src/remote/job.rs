@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::convert::{from_wire, to_wire};
 use super::link::{self, BROKEN, LinkError, OVER};
 use crate::lane::{
-    Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet, Progress,
-    Reader,
+    Attempt, Budget, Cancel, ChunkInput, Complaints, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet,
+    Progress, Reader,
 };
 use crate::wire::message::{self, Begin, Blame, Done, Failed, Head};
 use crate::wire::{Inputs, Message, ProtocolError, Tally, Work};
@@ -340,6 +340,9 @@ impl Leaving<'_> {
             tags: encoded.tags.map(|tags| tags.to_string()),
             lost: encoded.lost.into(),
         };
+        if encoded.complaints != Complaints::default() {
+            link::send(self.send, &Message::Complaints(encoded.complaints.into())).await?;
+        }
         link::send(self.send, &Message::Done(done)).await?;
         // Fails only where the other side has stopped it.
         let _ = self.send.finish();

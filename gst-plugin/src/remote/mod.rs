@@ -5,6 +5,7 @@ pub(crate) mod convert;
 mod fingerprint;
 mod job;
 mod link;
+mod movement;
 pub mod roll;
 pub mod site;
 pub mod worker;

@@ -1,9 +1,9 @@
 //! A machine elsewhere, as the one with the chunks sees it: who it is, whether it may encode, and attempts at chunks there.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use thiserror::Error;
@@ -11,10 +11,11 @@ use tokio::sync::{Mutex, Notify, OnceCell, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::convert::{caps, format_to_wire, from_wire, tags, to_wire};
+use super::convert::{caps, format_to_wire, from_wire, plain, tags, to_wire};
 use super::fingerprint::fingerprint;
 use super::link::{self, BROKEN, LinkError, OVER};
-use crate::lane::{Attempt, Encoded, Format, LaneError, Lost, Next, Outlet};
+use super::movement::{Moved, Movement};
+use crate::lane::{Attempt, Complaints, Encoded, Format, LaneError, Lost, Next, Outlet};
 use crate::wire::message::{self, Begin, End, Fit, Goodbye, Hello, Software, Unfit, Welcome};
 use crate::wire::{Control, Message, Output, Received, Results, Tally};
 
@@ -24,6 +25,8 @@ const GREETING: Duration = Duration::from_secs(5);
 const FITTING: Duration = Duration::from_secs(120);
 /// How long its leaving may take.
 const PARTING: Duration = Duration::from_secs(2);
+/// How long it may take to say that it has seen the end of a stream.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How often it is looked whether something has come.
 const LISTEN: Duration = Duration::from_millis(50);
 /// More slots than any machine has.
@@ -191,7 +194,7 @@ impl Site {
         };
         let there = there.map_err(|_| LinkError::Left)?;
         Ok(match (here, there) {
-            (_, Err(unfit)) => Err(Refusal::Unfit(unfit.reason)),
+            (_, Err(unfit)) => Err(Refusal::Unfit(plain(unfit.reason))),
             (Err(why), Ok(_)) => Err(Refusal::Unfit(format!("nor can this machine: {why}"))),
             (Ok(here), Ok(there)) => compare(here, &there),
         })
@@ -252,10 +255,13 @@ impl Site {
             let _ = (send.reset(OVER), receive.stop(OVER));
         }
         if is_stalled {
-            // The machine may be gone, which is not known at once.
+            // Whoever is there says at once that the stream is reset.
+            let patience = ANSWER.max(4 * self.connection.rtt());
             tokio::select! {
-                () = self.heard() => {}
-                () = cancelled.notified() => {}
+                heard = timeout(patience, self.heard()) => if heard.is_err() {
+                    return Ok(Err(LaneError::Lost("it does not answer".into())));
+                },
+                () = cancelled.notified() => return Ok(Err(LaneError::Cancelled)),
             }
         }
         // One that leaves says nothing of its chunks.
@@ -292,8 +298,7 @@ impl Site {
         self.connection.close_reason().is_some()
     }
 
-    /// Returns once something has come from it, or it is known to be gone: one of both is soon, as connections are kept
-    /// alive.
+    /// Returns once something has come from it, or it is known to be gone.
     async fn heard(&self) {
         let came = || self.connection.stats().udp_rx.datagrams;
         let before = came();
@@ -386,63 +391,6 @@ fn cancelled(attempt: &Attempt) -> Arc<Notify> {
         input.cancel();
     });
     told
-}
-
-/// When anything last came from a machine, or went there.
-#[derive(Debug)]
-struct Moved(std::sync::Mutex<Instant>);
-
-impl Default for Moved {
-    fn default() -> Self {
-        Self(std::sync::Mutex::new(Instant::now()))
-    }
-}
-
-impl Moved {
-    fn now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn at(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The same of one attempt there. While it waits for a slot, all that its machine does is progress.
-struct Movement<'a> {
-    own: Moved,
-    all: &'a Moved,
-    has_begun: AtomicBool,
-    /// Nothing can be sent before more of the input comes.
-    waits: AtomicBool,
-}
-
-impl<'a> Movement<'a> {
-    fn new(all: &'a Moved) -> Self {
-        Self { own: Moved::default(), all, has_begun: AtomicBool::new(false), waits: AtomicBool::new(false) }
-    }
-
-    fn now(&self) {
-        self.own.now();
-        self.all.now();
-    }
-
-    /// Returns once nothing has moved for so long.
-    async fn stalled(&self, wait: Option<Duration>) {
-        let Some(wait) = wait else { return std::future::pending().await };
-        loop {
-            tokio::time::sleep(wait / 4).await;
-            if self.waits.load(Ordering::Relaxed) {
-                self.own.now();
-                continue;
-            }
-            let has_begun = self.has_begun.load(Ordering::Relaxed);
-            let last = if has_begun { self.own.at() } else { self.own.at().max(self.all.at()) };
-            if last.elapsed() >= wait {
-                return;
-            }
-        }
-    }
 }
 
 enum Sending {
@@ -580,6 +528,7 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 let kept = kept.map_err(|error| LaneError::Unkept { error: error.to_string() })?;
                 self.encoded.units.push(kept);
             }
+            Output::Complaints(complaints) => self.encoded.complaints = complaints.into(),
             Output::Done(done) => {
                 let tags = done.tags.map(|text| tags(&text).ok_or_else(|| wrong("its tags make no sense".into())));
                 (self.encoded.tags, self.encoded.lost) = (tags.transpose()?, done.lost.into());
@@ -587,12 +536,19 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 progress.end();
                 return Ok(true);
             }
-            Output::Failed(failed) => return Err(wrong(failed.reason)),
+            Output::Failed(failed) => return Err(wrong(plain(failed.reason))),
         }
         Ok(false)
     }
 }
 
 fn empty() -> Encoded {
-    Encoded { caps: gst::Caps::new_empty(), units: Vec::new(), segment_start: 0, tags: None, lost: Lost::default() }
+    Encoded {
+        caps: gst::Caps::new_empty(),
+        units: Vec::new(),
+        segment_start: 0,
+        tags: None,
+        lost: Lost::default(),
+        complaints: Complaints::default(),
+    }
 }

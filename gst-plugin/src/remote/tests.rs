@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::net::UdpSocket;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -392,4 +393,47 @@ fn one_that_would_write_other_bytes_gets_no_chunk() {
         Err(Refusal::Bytes(software)) => assert!(software.contains("x264enc of x264"), "{software}"),
         other => panic!("{other:?}"),
     }
+}
+
+/// A line to this address, and what cuts it.
+async fn line(to: SocketAddr) -> (SocketAddr, CancellationToken) {
+    let (near, far) = (UdpSocket::bind(HERE).await.unwrap(), UdpSocket::bind(HERE).await.unwrap());
+    far.connect(to).await.unwrap();
+    let (address, cut) = (near.local_addr().unwrap(), CancellationToken::new());
+    let is_cut = cut.clone();
+    tokio::spawn(async move {
+        let (mut there, mut back, mut client) = ([0; 2048], [0; 2048], HERE);
+        loop {
+            tokio::select! {
+                () = is_cut.cancelled() => return,
+                Ok((size, from)) = near.recv_from(&mut there) => {
+                    client = from;
+                    far.send(&there[..size]).await.unwrap();
+                }
+                Ok(size) = far.recv(&mut back) => drop(near.send_to(&back[..size], client).await.unwrap()),
+            }
+        }
+    });
+    (address, cut)
+}
+
+#[test]
+fn one_that_is_gone_is_not_blamed() {
+    let runtime = runtime();
+    let token = Token::random().unwrap();
+    let outcome = runtime.block_on(async {
+        let listener = Listener::bind(HERE, &token).unwrap();
+        let (line, cut) = line(listener.address().unwrap()).await;
+        let (send, mut arrivals) = mpsc::channel(1);
+        tokio::spawn(listener.run(send, CancellationToken::new()));
+        let member = dial(line, &token).await.unwrap();
+        let Some(Arrival::Member(connection)) = arrivals.recv().await else { panic!("nobody came") };
+        tokio::spawn(misdo(member, None, None));
+        let site = Site::meet(connection, Arc::<Formats>::default()).await.unwrap();
+        let attempt = attempt(5);
+        site.may_encode(&attempt.format).await.unwrap().unwrap();
+        cut.cancel();
+        site.encode(0, &attempt, || {}, Some(Duration::from_secs(1))).await.unwrap()
+    });
+    assert!(matches!(outcome, Err(LaneError::Lost(_))), "{outcome:?}");
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::convert::format_from_wire;
+use super::convert::{format_from_wire, plain};
 use super::fingerprint::fingerprint;
 use super::job::{self, Outcome, Slots};
 use super::link::{self, LinkError, OVER};
@@ -386,8 +386,8 @@ impl<'a> Session<'a> {
                 None
             }
             Received::Goodbye(Goodbye::Done) => Some(Ended::Done),
-            Received::Goodbye(Goodbye::Ended(why)) => Some(Ended::Unfinished(why)),
-            Received::Goodbye(Goodbye::Refused(why)) => Some(Ended::Unfit(why)),
+            Received::Goodbye(Goodbye::Ended(why)) => Some(Ended::Unfinished(plain(why))),
+            Received::Goodbye(Goodbye::Refused(why)) => Some(Ended::Unfit(plain(why))),
             _ => None,
         }
     }

@@ -39,6 +39,8 @@ pub mod tag {
     pub const DONE: u8 = 0x22;
     /// [`Failed`](super::Failed).
     pub const FAILED: u8 = 0x23;
+    /// [`Complaints`](super::Complaints). Optional, as all from 0x80 on.
+    pub const COMPLAINTS: u8 = 0x80;
 }
 
 /// Something that is installed on a machine.
@@ -265,6 +267,15 @@ pub struct Lost {
     pub strange: u64,
 }
 
+/// What the decoder found wrong, and hid in its pictures. Comes before [`Done`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complaints {
+    /// How often it said so.
+    pub count: u64,
+    /// The time of the unit of which it said so first, in nanoseconds, and what it said.
+    pub first: Option<(u64, String)>,
+}
+
 /// The result is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
@@ -313,6 +324,7 @@ pub enum Message {
     End(End),
     Head(Head),
     Progress(Progress),
+    Complaints(Complaints),
     Done(Done),
     Failed(Failed),
 }
@@ -359,7 +371,8 @@ impl Message {
             tag::PROGRESS => Self::Progress(all(tag, &body)?),
             tag::DONE => Self::Done(all(tag, &body)?),
             tag::FAILED => Self::Failed(all(tag, &body)?),
-            OPTIONAL.. => return Ok(None),
+            tag::COMPLAINTS => Self::Complaints(all(tag, &body)?),
+            _ if tag >= OPTIONAL => return Ok(None),
             _ => return Err(MessageError::Unknown(tag)),
         }))
     }
@@ -386,6 +399,7 @@ impl Message {
             Self::End(body) => whole(tag::END, body),
             Self::Head(body) => whole(tag::HEAD, body),
             Self::Progress(body) => whole(tag::PROGRESS, body),
+            Self::Complaints(body) => whole(tag::COMPLAINTS, body),
             Self::Done(body) => whole(tag::DONE, body),
             Self::Failed(body) => whole(tag::FAILED, body),
         }
@@ -406,6 +420,7 @@ impl Message {
             Self::End(_) => "End",
             Self::Head(_) => "Head",
             Self::Progress(_) => "Progress",
+            Self::Complaints(_) => "Complaints",
             Self::Done(_) => "Done",
             Self::Failed(_) => "Failed",
         }

@@ -9,7 +9,8 @@ use thiserror::Error;
 use super::MINOR;
 use super::frame::{Decoder, FrameError};
 use super::message::{
-    Begin, Count, Done, Failed, Fit, Format, Goodbye, Head, Hello, Message, MessageError, Progress, Unfit, Unit, tag,
+    Begin, Complaints, Count, Done, Failed, Fit, Format, Goodbye, Head, Hello, Message, MessageError, Progress, Unfit,
+    Unit, tag,
 };
 use super::tally::Tally;
 
@@ -279,6 +280,8 @@ pub enum Output {
     Unit(Unit, Bytes),
     /// How far it is.
     Progress(Progress),
+    /// What its decoder complained of.
+    Complaints(Complaints),
     /// All of them were there.
     Done(Done),
     /// There is no result.
@@ -308,6 +311,9 @@ impl Results {
             }
             (Stage::Before | Stage::Within, Message::Progress(progress)) => Ok(Some(Output::Progress(progress))),
             (Stage::Within, Message::Unit(unit, media)) => Ok(Some(Output::Unit(unit, media))),
+            (Stage::Before | Stage::Within, Message::Complaints(complaints)) => {
+                Ok(Some(Output::Complaints(complaints)))
+            }
             // Of a chunk without a frame that can be decoded nothing comes, not even what it would be.
             (Stage::Before | Stage::Within, Message::Done(done)) => {
                 self.0.compare(done.tally)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gst::prelude::*;
-use gstdivien::chunk::{Mode, Start};
+use gstdivien::chunk::Mode;
 
 use super::encoder::Encoder;
 use super::gate::{end_behind, refuse};
@@ -50,9 +50,8 @@ pub(super) fn begin(
         shared.note(&told);
     }
     *lock(&shared.raw_caps) = Some(raw);
-    let recovers = units.all.iter().any(|unit| unit.start == Some(Start::Recovers));
-    lock(&shared.losses).follow_chunks(recovers);
-    loss::hear(shared, false);
+    lock(&shared.losses).follow_chunks();
+    loss::hear_all(shared);
     Ok(())
 }
 

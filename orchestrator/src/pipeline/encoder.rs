@@ -35,6 +35,8 @@ pub(super) struct Encoder {
     pace: Option<Pace>,
     /// The raw format was chosen: by the user, or by the plan, which has said so.
     chosen: bool,
+    /// Pictures pass filters before they are encoded.
+    filtered: bool,
     decoded: Mutex<Option<gst_video::VideoFormat>>,
     said: Mutex<Option<Said>>,
     begun: Once,
@@ -72,6 +74,7 @@ impl Encoder {
             coded: coded.clone(),
             honest,
             pace: video.pace,
+            filtered: !video.filters.elements.is_empty() || video.filters.turn.is_some(),
             chosen: !video.encoder.raw_formats.is_empty() || video.filters.names_format,
             decoded: Mutex::new(None),
             said: Mutex::new(None),
@@ -103,11 +106,10 @@ impl Encoder {
         let leads = FilterSpec::parse(filter).and_then(|filter| filter.leads(&spec, decoded));
         let leads = leads.map_err(|e| fault(e.to_string()))?;
         let Some(raw) = leads else {
-            let (who, hint) = match format(decoded.as_ref()) {
-                Some(format) if !filter.is_empty() && self.takes(format) => {
-                    ("a filter of -vf", "leave the filters out, or choose a format with -pix_fmt")
-                }
-                _ => (self.factory.as_str(), "choose another encoder with -c:v"),
+            let (who, hint) = if self.filtered && self.takes(decoded) {
+                ("a filter of -vf", "leave the filters out, or choose a format with -pix_fmt")
+            } else {
+                (self.factory.as_str(), "choose another encoder with -c:v")
             };
             return Err(Error::Plan {
                 what: format!("{who} takes no pictures like these: {decoded}"),
@@ -174,14 +176,13 @@ impl Encoder {
             return Some("video: the grey pictures keep the limited range of those in colour (black is 16 of 255, white 235), and most players take grey for the full one: they show less contrast".into());
         }
         let differs = !self.chosen && holds(from) != holds(to);
-        let who = if self.takes(from) { "a filter" } else { self.factory.as_str() };
+        let who = if self.filtered && self.takes(&of_format(from)) { "a filter" } else { self.factory.as_str() };
         differs.then(|| format!("video: pictures are converted from {from} to {to}: {who} takes no {from}"))
     }
 
-    /// Whether the encoder takes pictures of this format, whatever their size.
-    fn takes(&self, format: gst_video::VideoFormat) -> bool {
-        let caps = gst_video::VideoCapsBuilder::new().format(format).build();
-        gst::ElementFactory::find(&self.factory).is_some_and(|factory| factory.can_sink_any_caps(&caps))
+    /// Whether the encoder takes some pictures of these caps.
+    fn takes(&self, caps: &gst::Caps) -> bool {
+        gst::ElementFactory::find(&self.factory).is_some_and(|factory| factory.can_sink_any_caps(caps))
     }
 
     /// What is to be said where the stream will not tell the range of its pictures.
@@ -246,6 +247,10 @@ fn form(told: &gst::StructureRef) -> gst::Structure {
 
 fn format(caps: &gst::CapsRef) -> Option<gst_video::VideoFormat> {
     gst_video::VideoInfo::from_caps(caps).ok().map(|info| info.format())
+}
+
+fn of_format(format: gst_video::VideoFormat) -> gst::Caps {
+    gst_video::VideoCapsBuilder::new().format(format).build()
 }
 
 /// What a format can hold, however it is laid out in memory: bits, chroma, and kinds of samples.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 use gstdivien::chunk::{Fields, Handover, Pairs, Syntax};
-use gstdivien::lane::fields_of;
+use gstdivien::lane::{fields_of, hear, hear_decoders};
 
 use super::{Shared, lock};
 use crate::mux::Codec;
@@ -25,15 +25,6 @@ enum Fault {
     Lost,
     Damaged,
     NoTime,
-}
-
-/// Where something was found.
-#[derive(Debug, Clone, Copy)]
-enum Near {
-    /// This picture came last; the decoder works on some that follow it.
-    Frame(u64),
-    /// The packet of this time is decoded.
-    Time(gst::ClockTime),
 }
 
 /// What became of the packets so far.
@@ -55,29 +46,27 @@ pub(super) struct Losses {
     uncounted: bool,
     /// The decoder gives its pictures times of its own, or packets have none: only how many are missing can be told.
     lost_track: bool,
-    /// Packets that went in and pictures that came out.
+    /// Pictures that went in, and those that came out.
     passed: [u64; 2],
-    /// The same, when all are through and track was lost.
-    missing_somewhere: u64,
+    /// How many less came out, where that is all that can be known. Some may be such as nobody asked for.
+    unaccounted: u64,
     /// The time of the first picture from which on all can be decoded, where packets say so.
     reachable: Option<i64>,
     /// Pictures before the first that can be decoded: how many, and when the first and the last would be shown.
     early: Option<(u64, i64, i64)>,
     /// Decoders of chunks give frames with times that no packet has.
     strange: u64,
-    /// Decoders begin where they take pictures for lost that nobody shows.
-    recovers: bool,
     complaints: u64,
     complaint: Option<String>,
 }
 
 impl Losses {
-    /// A packet is decoded; `starts` finds out whether decoding may start with it.
-    fn entered(&mut self, time: Option<i64>, starts: impl FnOnce() -> bool) {
+    /// A packet with so many pictures is decoded; `starts` finds out whether decoding may start with it.
+    fn entered(&mut self, time: Option<i64>, pictures: u64, starts: impl FnOnce() -> bool) {
         if self.reachable.is_none() && starts() {
             self.reachable = time;
         }
-        self.passed[0] += 1;
+        self.passed[0] += pictures;
         match time {
             Some(time) if self.pending.len() < MOST_PENDING => {
                 self.pending.insert(time);
@@ -146,6 +135,12 @@ impl Losses {
 
     /// Takes what `divienenc` tells of a chunk's frames; false where that is something else. Chunks come in their order.
     pub(super) fn in_a_chunk(&mut self, told: &gst::StructureRef) -> bool {
+        if told.name() == "divien-complaints" {
+            let (time, what) = (told.get::<u64>("time").unwrap_or(0), told.get::<&str>("first").unwrap_or_default());
+            let first = || format!("{what} (near {:.3} s)", time as f64 / 1e9);
+            self.complain(told.get("count").unwrap_or(1), first);
+            return true;
+        }
         if told.name() != "divien-frames-lost" {
             return false;
         }
@@ -165,27 +160,23 @@ impl Losses {
         true
     }
 
-    /// Every chunk is decoded by itself, at once with others; `recovers`: some from pictures that are no clean start.
-    pub(super) fn follow_chunks(&mut self, recovers: bool) {
+    /// Every chunk is decoded by itself, at once with others.
+    pub(super) fn follow_chunks(&mut self) {
         self.window = i64::MIN..i64::MAX;
         self.shown = 1;
-        self.recovers = recovers;
     }
 
-    /// `near` says where, about. Before the first picture decoders complain of what a recording has not caught, and before
-    /// the first that is encoded of what nobody sees.
-    fn complained(&mut self, near: Option<Near>, what: &str) {
-        let is_before = self.window.start > i64::MIN && matches!(near, Some(Near::Frame(0)));
-        if self.shown == 0 || is_before || self.recovers && is_of_references(what) {
-            return;
+    /// The decoder works on pictures that follow that of the number `last`. Before the first picture it complains of what a
+    /// recording has not caught, and before the first that is encoded of what nobody sees.
+    fn complained(&mut self, last: u64, what: &str) {
+        if self.shown > 0 && (self.window.start == i64::MIN || last > 0) {
+            self.complain(1, || format!("{what} (near frame {last})"));
         }
-        self.complaints += 1;
-        let near = match near {
-            Some(Near::Frame(number)) => format!(" (near frame {number})"),
-            Some(Near::Time(time)) => format!(" (near {:.3} s)", time.nseconds() as f64 / 1e9),
-            None => String::new(),
-        };
-        self.complaint.get_or_insert_with(|| format!("{what}{near}"));
+    }
+
+    fn complain(&mut self, count: u64, first: impl FnOnce() -> String) {
+        self.complaints += count;
+        self.complaint.get_or_insert_with(first);
     }
 
     fn ended(&mut self) {
@@ -193,7 +184,7 @@ impl Losses {
             self.miss(time);
         }
         if self.lost_track {
-            self.missing_somewhere = self.passed[0].saturating_sub(self.passed[1]);
+            self.unaccounted = self.passed[0].saturating_sub(self.passed[1]);
         }
     }
 
@@ -209,12 +200,9 @@ impl Losses {
         let lost = told(Fault::Lost, lost, "missing");
         let damaged = told(Fault::Damaged, self.damaged, "damaged");
         let untimed = told(Fault::NoTime, self.untimed, "left out, with no time of their own");
-        let somewhere = if self.uncounted { 0 } else { self.missing_somewhere };
-        let somewhere = (somewhere > 0)
-            .then(|| format!("{} missing, the times of packets do not say which", counted(somewhere, "frame")));
         let strange = counted(self.strange, "frame");
         let strange = (self.strange > 0).then(|| format!("{strange} left out, with a time that no packet has"));
-        let all: Vec<String> = lost.into_iter().chain(somewhere).chain(damaged).chain(untimed).chain(strange).collect();
+        let all: Vec<String> = lost.into_iter().chain(damaged).chain(untimed).chain(strange).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
@@ -226,6 +214,14 @@ impl Losses {
         Some(format!("{what} before the first that can be decoded left out, from {first:.3} to {last:.3} s"))
     }
 
+    /// Where the times of packets do not tell which pictures are missing: how many are, in words.
+    pub(super) fn unaccounted(&self) -> Option<String> {
+        let count = if self.uncounted { 0 } else { self.unaccounted };
+        let what = counted(count, "picture");
+        (count > 0)
+            .then(|| format!("{what} did not come out of the decoder, and the times of packets do not say which"))
+    }
+
     /// What libav complained of, which may be of any stream and shows in the pictures or does not.
     pub(super) fn complaint(&self) -> Option<String> {
         let first = self.complaint.as_ref()?;
@@ -234,23 +230,6 @@ impl Losses {
             many => format!("{many} errors were found, the first: {first}"),
         })
     }
-}
-
-/// What libavcodec's decoders of H.264 and HEVC say of pictures that others refer to and that are not there
-/// (`h264_refs.c`, `h264_slice.c`, `h264_picture.c`, `h264_direct.c`, `hevc_refs.c`).
-fn is_of_references(complaint: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "mmco:",
-        "issing reference picture",
-        "reference picture missing",
-        "illegal short term buffer state",
-        "number of reference frames",
-        "reference count overflow",
-        "Frame num gap",
-        "co located POCs unavailable",
-        "Could not find ref with POC",
-    ];
-    WORDS.iter().any(|words| complaint.contains(words))
 }
 
 /// Follows the packets through `decoder`. Codecs with packets that show the last picture again, and such as are not
@@ -277,7 +256,10 @@ pub(super) fn follow(
         let bytes = buffer.map_readable().ok();
         let known = syntax.zip(bytes.as_deref());
         let signs = known.and_then(|(syntax, bytes)| syntax.signs(bytes));
-        let shows_nothing = signs.is_some_and(|signs| signs.shown == 0);
+        // H.264 and HEVC hide nothing: what holds no picture there has lost it.
+        let hides = !matches!(syntax, Some(Syntax::H264(_) | Syntax::H265(_)));
+        let shown = signs.map_or(1, |signs| if hides { signs.shown } else { signs.shown.max(1) });
+        let shows_nothing = shown == 0;
         let (fields, pairs, handover) = &mut *lock(&state);
         let of_caps = || pad.current_caps().map(|caps| fields_of(&caps)).unwrap_or_default();
         let is_field = known.is_some_and(|(syntax, bytes)| fields.get_or_insert_with(of_caps).pass(syntax, bytes));
@@ -285,7 +267,8 @@ pub(super) fn follow(
         // A frame has the time of its first field.
         let is_shown = !shows_nothing && !pairs.closes(is_field);
         if let Some(time) = time(pad, pts.map(gst::ClockTime::from_nseconds)).filter(|_| is_shown) {
-            lock(&at_entry.losses).entered(time, || signs.is_some_and(|signs| signs.start.is_some()));
+            let starts = || signs.is_some_and(|signs| signs.start.is_some());
+            lock(&at_entry.losses).entered(time, shown.into(), starts);
         }
         gst::PadProbeReturn::Ok
     });
@@ -301,7 +284,7 @@ pub(super) fn follow(
         }
         gst::PadProbeReturn::Ok
     });
-    hear(shared, true);
+    hear_the_decoder(shared);
     Some(())
 }
 
@@ -324,28 +307,24 @@ fn frames(told: &gst::StructureRef, numbers: &str, times: &str) -> Vec<(u64, i64
     all(numbers).into_iter().zip(all(times).into_iter().map(time)).collect()
 }
 
-/// What libav's decoders find wrong and hide in their pictures they tell their log alone. `in_order`: one decoder tells all.
-pub(super) fn hear(shared: &Arc<Shared>, in_order: bool) {
-    let Some(category) = gst::DebugCategory::get("libav") else { return };
-    if category.threshold() < gst::DebugLevel::Error {
-        // Where nobody asked to see the log it stays unseen.
-        if std::env::var_os("GST_DEBUG").is_none() {
-            gst::log::remove_default_log_function();
-        }
-        category.set_threshold(gst::DebugLevel::Error);
-    }
+/// What decoders of chunks find wrong and hide in their pictures, and others in sound.
+pub(super) fn hear_all(shared: &Arc<Shared>) {
+    hear_decoders();
     let shared = Arc::downgrade(shared);
-    gst::log::add_log_function(move |from, level, _, _, _, _, message| {
-        if from == category
-            && level == gst::DebugLevel::Error
-            && let (Some(shared), Some(text)) = (shared.upgrade(), message.get())
-            && !(in_order && shared.is_cut())
-        {
-            let near = match in_order {
-                true => Some(Near::Frame(shared.decoded.load(Ordering::Relaxed))),
-                false => gstdivien::lane::decoding().map(Near::Time),
-            };
-            lock(&shared.losses).complained(near, text.trim());
+    hear(move |what| {
+        if let Some(shared) = shared.upgrade() {
+            lock(&shared.losses).complain(1, || what.to_owned());
+        }
+    });
+}
+
+/// The same of one decoder for all.
+fn hear_the_decoder(shared: &Arc<Shared>) {
+    let shared = Arc::downgrade(shared);
+    hear(move |what| {
+        if let Some(shared) = shared.upgrade().filter(|shared| !shared.is_cut()) {
+            let last = shared.decoded.load(Ordering::Relaxed);
+            lock(&shared.losses).complained(last, what);
         }
     });
 }
@@ -356,7 +335,7 @@ mod tests {
 
     fn through(entered: &[i64], left: &[i64]) -> Losses {
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
-        entered.iter().for_each(|t| losses.entered(Some(*t), || false));
+        entered.iter().for_each(|t| losses.entered(Some(*t), 1, || false));
         left.iter().for_each(|t| losses.left(Some(*t), false));
         losses.ended();
         losses
@@ -385,7 +364,7 @@ mod tests {
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
         // Leading pictures, and one behind.
         for (time, starts) in [(5, true), (3, false), (4, false), (6, false)] {
-            losses.entered(Some(time), || starts);
+            losses.entered(Some(time), 1, || starts);
         }
         losses.left(Some(6), false);
         assert_eq!(losses.told().unwrap(), "1 frame missing: 0 at 0.000 s");
@@ -405,13 +384,13 @@ mod tests {
                 .build()
         };
         let mut losses = Losses::default();
-        losses.follow_chunks(false);
+        losses.follow_chunks();
         assert!(losses.in_a_chunk(&told(&[], &[0, 1])));
         assert_eq!((losses.told(), losses.too_early().is_some()), (None, true));
         assert!(losses.in_a_chunk(&told(&[2], &[])));
         assert!(losses.told().unwrap().starts_with("1 frame missing: 2 at"));
         let mut whole = Losses::default();
-        whole.follow_chunks(false);
+        whole.follow_chunks();
         whole.in_a_chunk(&told(&[0, 1, 2], &[]));
         assert!(whole.told().unwrap().starts_with("3 frames missing: 0 at"));
         assert_eq!(whole.too_early(), None);
@@ -420,7 +399,7 @@ mod tests {
     #[test]
     fn a_damaged_picture_has_the_number_it_would_have_if_none_were_missing() {
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
-        (0..4).for_each(|t| losses.entered(Some(t), || false));
+        (0..4).for_each(|t| losses.entered(Some(t), 1, || false));
         losses.left(Some(0), false);
         losses.left(Some(2), true);
         let told = losses.told().unwrap();
@@ -432,7 +411,7 @@ mod tests {
         let mut losses = through(&[0, 10, 20, 30], &[0, 20, 30]);
         assert!(losses.told().is_some());
         losses = Losses { window: 15..25, ..Losses::default() };
-        [0, 10, 20, 30].iter().for_each(|t| losses.entered(Some(*t), || false));
+        [0, 10, 20, 30].iter().for_each(|t| losses.entered(Some(*t), 1, || false));
         [0, 20].iter().for_each(|t| losses.left(Some(*t), *t == 0));
         losses.ended();
         assert_eq!(losses.told(), None);
@@ -445,15 +424,16 @@ mod tests {
 
     #[test]
     fn where_times_cannot_be_followed_missing_pictures_are_counted_all_the_same() {
-        let told = through(&[0, 10, 20, 30], &[0, 11, 21]).told().unwrap();
-        assert_eq!(told, "1 frame missing, the times of packets do not say which");
+        let losses = through(&[0, 10, 20, 30], &[0, 11, 21]);
+        assert_eq!(losses.told(), None);
+        assert!(losses.unaccounted().unwrap().starts_with("1 picture did not"));
         let mut losses = Losses { window: 0..i64::MAX, ..Losses::default() };
-        [Some(0), None, Some(20), None].iter().for_each(|t| losses.entered(*t, || false));
+        [(Some(0), 1), (None, 2), (Some(20), 1)].iter().for_each(|(t, n)| losses.entered(*t, *n, || false));
         [0, 20].iter().for_each(|t| losses.left(Some(*t), false));
         losses.ended();
-        assert!(losses.told().unwrap().starts_with("2 frames missing"));
+        assert!(losses.unaccounted().unwrap().starts_with("2 pictures"));
         losses.uncounted = true;
-        assert_eq!(losses.told(), None);
+        assert_eq!(losses.unaccounted(), None);
     }
 
     #[test]

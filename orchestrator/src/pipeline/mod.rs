@@ -241,6 +241,12 @@ impl Running {
         lock(&self.shared.losses).complaint()
     }
 
+    /// Pictures that are missing, where nothing tells which, in words.
+    #[must_use]
+    pub fn unaccounted(&self) -> Option<String> {
+        lock(&self.shared.losses).unaccounted()
+    }
+
     /// True while compressed video waits to be decoded.
     #[must_use]
     pub fn input_waits(&self) -> bool {

@@ -41,8 +41,23 @@ impl Layout {
             let starts = move |step: usize| (step * from..step * to).map(move |start| Self { start, step });
             STEPS.into_iter().flat_map(starts).find(|l| lies(l.start, l.step, count))
         };
-        all(0, LITTLE, IN_A_ROW).or_else(|| all(LITTLE, MOST, BEHIND_MUCH))
+        let packets = |l: &Self| {
+            let heads =
+                (0..BEHIND_MUCH).map(|i| head.get(l.start + i * l.step..).and_then(|packet| packet.first_chunk()));
+            heads.flatten().copied().collect::<Vec<_>>()
+        };
+        all(0, LITTLE, IN_A_ROW).or_else(|| all(LITTLE, MOST, BEHIND_MUCH).filter(|l| count_up(&packets(l))))
     }
+}
+
+/// Whether packets that begin like this are of streams that go on: each that has a payload counts one up (2.4.3.3).
+fn count_up(packets: &[[u8; 4]]) -> bool {
+    let mut last = BTreeMap::new();
+    packets.iter().all(|[_, high, low, flags]| {
+        let has_payload = flags & 0x10 != 0;
+        let before = if has_payload { last.insert((high & 0x1f, *low), flags & 0xf) } else { None };
+        flags & 0x30 != 0 && before.is_none_or(|before| flags & 0xf == (before + 1) & 0xf)
+    })
 }
 
 /// What is told.
@@ -164,11 +179,13 @@ mod tests {
     #[test]
     fn packets_behind_a_damaged_start_are_found_where_they_are_many() {
         let stream = |damage: usize, count: usize| {
-            let packet = [[SYNC].as_slice(), &[0; PACKET - 1]].concat();
-            [vec![1; damage], packet.repeat(count)].concat()
+            let packet = |n: usize| [&[SYNC, 1, 0, 0x10 | (n % 16) as u8][..], &[0; PACKET - 4]].concat();
+            [vec![1; damage], (0..count).flat_map(packet).collect()].concat()
         };
         let start = |damage, count| Layout::of(&stream(damage, count)).map(|layout| layout.start);
         assert_eq!([start(0, 4), start(400, 4), start(400, 3)], [Some(0), Some(400), None]);
+        // Grey pictures are none.
+        assert_eq!(Layout::of(&[vec![1; 1913], vec![SYNC; 9000]].concat()), None);
         assert_eq!([start(1913, 8), start(1913, 7), start(PACKET * MOST, 8)], [Some(1913), None, None]);
     }
 }

@@ -16,18 +16,18 @@ pub(super) fn line(now: &Snapshot) -> String {
 
 /// Behind that line, where machines elsewhere have no rows of their own.
 pub(super) fn aside(now: &Snapshot) -> String {
-    let lost = now.machines.iter().filter(|machine| machine.slots == 0).count();
+    let gone = now.machines.iter().filter(|machine| machine.slots == 0).count();
     match now.machines.len() {
         0 => String::new(),
         1..=4 => {
             now.machines
                 .iter()
                 .map(|m| {
-                    if m.slots == 0 { format!("; {} lost", m.name) } else { format!("; {} {:.1} fps", m.name, m.fps()) }
+                    if m.slots == 0 { format!("; {} gone", m.name) } else { format!("; {} {:.1} fps", m.name, m.fps()) }
                 })
                 .collect()
         }
-        many => format!("; {many} workers elsewhere, {lost} lost"),
+        many => format!("; {many} workers elsewhere, {gone} gone"),
     }
 }
 
@@ -44,7 +44,8 @@ pub(super) fn machines(all: &[Machine], rows: usize) -> impl Iterator<Item = Str
 
 fn machine(m: &Machine) -> String {
     let state = match (m.slots, m.times_lost) {
-        (0, ..=1) => "lost".to_owned(),
+        (0, 0) => "not used".to_owned(),
+        (0, 1) => "lost".to_owned(),
         (0, many) => format!("lost {many} times"),
         (slots, 0) => format!("{} of {slots} at work", m.at_work.min(slots)),
         (slots, 1) => format!("{} of {slots} at work, was lost once", m.at_work.min(slots)),
@@ -206,9 +207,9 @@ mod tests {
         assert_eq!(rows[1..], ["2 more, 1 there: 100 frames, 2 chunks"]);
         assert_eq!(share(&all[2]), "worker cow: 50 frames, 25.0 fps, 1 chunk, lost 2 times");
         let now = Snapshot { machines: all.into(), ..halfway() };
-        assert_eq!(aside(&now), "; ant 25.0 fps; bee lost; cow 25.0 fps");
+        assert_eq!(aside(&now), "; ant 25.0 fps; bee gone; cow 25.0 fps");
         let now = Snapshot { machines: [now.machines.clone(), now.machines].concat(), ..halfway() };
-        assert_eq!((aside(&now).as_str(), aside(&halfway()).as_str()), ("; 6 workers elsewhere, 2 lost", ""));
+        assert_eq!((aside(&now).as_str(), aside(&halfway()).as_str()), ("; 6 workers elsewhere, 2 gone", ""));
     }
 
     #[test]

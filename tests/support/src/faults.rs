@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 pub use case::{Case, Fault, Member, Step, Way};
 pub use film::Recipe;
 use film::{Reference, References};
-use fleet::{Fleet, LOOK, Process};
+use fleet::Fleet;
+
+use crate::process::{LOOK, Process};
 
 /// A run that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(180);
@@ -45,6 +47,8 @@ pub struct Verdict {
     pub taken: usize,
     /// What is wrong with how it ended.
     pub fault: Option<String>,
+    /// So many results were spoiled on their way.
+    pub spoiled: u64,
     /// What the run took.
     pub took: Duration,
     /// Where all that was said is kept if there is a fault.
@@ -160,7 +164,14 @@ impl<'a> Run<'a> {
         };
         let took = self.started.elapsed();
         let fault = self.fault(ended);
-        Ok(Verdict { ended: self.told(ended), taken: self.taken, fault, took, logs: self.logs.to_owned() })
+        Ok(Verdict {
+            ended: self.told(ended),
+            taken: self.taken,
+            fault,
+            spoiled: self.fleet.spoiled(),
+            took,
+            logs: self.logs.to_owned(),
+        })
     }
 
     fn told(&self, ended: Option<ExitStatus>) -> String {

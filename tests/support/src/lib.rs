@@ -11,11 +11,14 @@ pub mod faults;
 pub mod fidelity;
 pub mod fields;
 pub mod gst;
+pub mod lines;
 pub mod meddler;
 pub mod place;
 pub mod probe;
+mod process;
 pub mod relay;
 pub mod run;
+pub mod scale;
 pub mod stream;
 
 pub use clip::Clip;

@@ -117,8 +117,7 @@ impl Between {
                     });
                 }
                 Ok(attempt) = self.coordinator.accept_bi() => {
-                    let (worker, spoiler) = (self.worker.clone(), Spoiler::new(self.mischief));
-                    self.spoiled.fetch_add(1, Ordering::Relaxed);
+                    let (worker, spoiler) = (self.worker.clone(), (Spoiler::new(self.mischief), self.spoiled.clone()));
                     streams.spawn(async move {
                         if let Ok(there) = worker.open_bi().await {
                             join(attempt, there, Some(spoiler)).await;
@@ -131,6 +130,9 @@ impl Between {
     }
 }
 
+/// What is done to a result, and where it is counted once something of it has come.
+type Spoiling = (Spoiler, Arc<AtomicU64>);
+
 /// As the other one was closed.
 fn close(connection: &Connection, as_other: ConnectionError) {
     match as_other {
@@ -139,14 +141,16 @@ fn close(connection: &Connection, as_other: ConnectionError) {
     }
 }
 
-async fn join(coordinator: (SendStream, RecvStream), worker: (SendStream, RecvStream), spoiler: Option<Spoiler>) {
+async fn join(coordinator: (SendStream, RecvStream), worker: (SendStream, RecvStream), spoiler: Option<Spoiling>) {
     tokio::join!(pass(coordinator.1, worker.0, None), pass(worker.1, coordinator.0, spoiler));
 }
 
 /// Hands on what comes, until the stream ends on either side; the other side ends as that one did.
-async fn pass(mut from: RecvStream, mut to: SendStream, spoiler: Option<Spoiler>) {
+async fn pass(mut from: RecvStream, mut to: SendStream, spoiler: Option<Spoiling>) {
+    let (spoiler, count) = spoiler.unzip();
     let is_silent = spoiler.as_ref().is_some_and(Spoiler::is_silent);
     let mut spoiling = spoiler.map(|spoiler| (Decoder::default(), spoiler));
+    let mut uncounted = count;
     let stopped = to.stopped();
     tokio::pin!(stopped);
     loop {
@@ -161,6 +165,11 @@ async fn pass(mut from: RecvStream, mut to: SendStream, spoiler: Option<Spoiler>
             }
             piece = from.read_chunk(PIECE, true) => piece,
         };
+        if matches!(piece, Ok(Some(_)))
+            && let Some(count) = uncounted.take()
+        {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         let written = match (piece, &mut spoiling) {
             (Ok(Some(piece)), None) => to.write_chunk(piece.bytes).await,
             (Ok(Some(piece)), Some((decoder, spoiler))) => spoil(piece.bytes, decoder, spoiler, &mut to).await,

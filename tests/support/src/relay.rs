@@ -4,6 +4,7 @@ mod line;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -199,8 +200,10 @@ impl Shared {
         let mut buffer = vec![0; DATAGRAM];
         while !self.is_over() {
             // It waits no longer than it looks whether all is over.
-            if let Ok((size, from)) = socket.recv_from(&mut buffer) {
-                with(&buffer[..size], from);
+            match socket.recv_from(&mut buffer) {
+                Ok((size, from)) => with(&buffer[..size], from),
+                Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted | ConnectionRefused) => {}
+                Err(error) => panic!("a relay hears no more: {error}"),
             }
         }
     }

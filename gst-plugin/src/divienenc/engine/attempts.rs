@@ -100,8 +100,6 @@ impl Shared {
         if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
             (lane.current, lane.length, lane.cancel) = (None, None, None);
             lane.busy += time;
-            lane.frames += attempt.progress.units();
-            lane.bytes += attempt.progress.bytes();
             site = lane.site;
         }
         let stopped = state.flow.is_err();
@@ -127,6 +125,8 @@ impl Shared {
                 chunk.input.cancel();
                 if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
                     lane.chunks += 1;
+                    lane.frames += attempt.progress.units();
+                    lane.bytes += attempt.progress.bytes();
                 }
                 state.result_bytes += bytes;
                 self.happened(&mut state, Event::Done(id, lane));

@@ -69,6 +69,7 @@ fn all() -> Vec<Message> {
             lost: Lost { missing: vec![1], unreachable: vec![2], damaged: vec![3], strange: 4 },
         }),
         Message::Failed(Failed { blame: Blame::Worker, reason: "out of memory".into() }),
+        Message::Complaints(Complaints { count: 2, first: Some((40, "damaged".into())) }),
     ]
 }
 
@@ -111,7 +112,7 @@ fn bytes_of_released_versions_are_read_and_written_for_ever() {
 
 #[test]
 fn what_later_versions_add_is_passed_over_where_it_may_be() {
-    let optional = Frame { tag: OPTIONAL, body: Bytes::from_static(b"from the future") };
+    let optional = Frame { tag: 0xff, body: Bytes::from_static(b"from the future") };
     assert_eq!(Message::read(optional), Ok(None));
     let needed = Frame { tag: 0x7f, body: Bytes::new() };
     assert_eq!(Message::read(needed), Err(MessageError::Unknown(0x7f)));

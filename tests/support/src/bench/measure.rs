@@ -14,17 +14,17 @@ const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// What a program took.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// Wall time.
-    pub(super) seconds: f64,
+    pub(crate) seconds: f64,
     /// Seconds of CPU, the user's and the kernel's, of the program and of all it started and waited for.
-    pub(super) cpu: f64,
+    pub(crate) cpu: f64,
     /// The most bytes resident in it, or in the largest of the processes it started.
-    pub(super) peak: u64,
+    pub(crate) peak: u64,
 }
 
 /// Runs a program to its end; gives what it took and what it wrote to stderr.
-pub(super) fn measured(command: &mut Command) -> Result<(Usage, String), String> {
+pub(crate) fn measured(command: &mut Command) -> Result<(Usage, String), String> {
     let line = format!("{command:?}");
     let failed = |what: String| format!("{line}\n{what}");
     // A file and not a pipe, so that nobody but the program is awake while it runs.

@@ -33,6 +33,7 @@ mod rounds;
 mod table;
 mod way;
 
+pub(crate) use measure::measured;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

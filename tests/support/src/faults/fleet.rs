@@ -1,26 +1,24 @@
 //! The workers of a run, and what befalls them: real processes.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::ExitStatus;
+use std::time::Instant;
 
 use gstdivien::net::Token;
 
 use super::Faults;
 use super::case::{Case, Fault, Member, Step, Way};
 use crate::meddler::Meddler;
+use crate::process::Process;
 use crate::relay::Relay;
-use crate::run::{LIMIT, Signal, signal};
+use crate::run::{Signal, signal};
 
 /// Where processes listen that are reached from this machine alone.
 const HERE: &str = "127.0.0.1:0";
 /// Relays listen there.
 const RELAYS: &str = "127.0.0.2:0";
-/// How often something is looked at that tells by itself when it is over.
-pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// All workers of a run.
 pub(super) struct Fleet<'a> {
@@ -44,63 +42,6 @@ struct Place {
     address: Option<SocketAddr>,
     relay: Option<Relay>,
     meddler: Option<Meddler>,
-}
-
-/// A process that is killed with its value.
-pub(super) struct Process {
-    pub(super) child: Child,
-    log: PathBuf,
-}
-
-impl Process {
-    /// Starts it; what it says goes to a file.
-    pub(super) fn start(command: &mut Command, log: PathBuf) -> Result<Self, String> {
-        let failed = |error| format!("{command:?}: {error}");
-        let file = File::create(&log).map_err(failed)?;
-        command.stdout(Stdio::null()).stderr(file);
-        let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        Ok(Self { child, log })
-    }
-
-    /// What it has said so far.
-    pub(super) fn said(&self) -> String {
-        std::fs::read(&self.log).map(|said| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default()
-    }
-
-    /// Waits for the address that it says behind these words.
-    pub(super) fn address(&mut self, words: &str) -> Result<SocketAddr, String> {
-        let patience = Instant::now() + LIMIT;
-        loop {
-            let is_over = !self.runs();
-            let said = self.said();
-            let told = said.split_once(words).and_then(|(_, rest)| rest.split_once('\n'));
-            if let Some((address, _)) = told {
-                return address.trim().parse().map_err(|error| format!("{words}{address}: {error}"));
-            }
-            if is_over || Instant::now() > patience {
-                return Err(format!("nothing was said of '{words}': {said}"));
-            }
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
-    fn go_on(&mut self) {
-        if self.runs() {
-            signal(&self.child, Signal::CONT);
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl<'a> Fleet<'a> {
@@ -212,7 +153,7 @@ impl<'a> Fleet<'a> {
             Fault::Restart { kill } => {
                 if !kill {
                     signal(&process.child, Signal::TERM);
-                    let _ = process.child.wait();
+                    process.ends()?;
                 }
                 place.process = None;
                 self.come(step.member)?;

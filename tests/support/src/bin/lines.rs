@@ -1,0 +1,48 @@
+//! What lines between machines do to QUIC and to divien, see [`divien_testbed::lines`].
+//!
+//! ```text
+//! lines DIVIEN CLIP [--seconds 10]
+//! ```
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use divien_testbed::lines::{Congestion, LINES, carried, encoded};
+
+const USAGE: &str = "lines DIVIEN CLIP [--seconds N]";
+
+fn main() -> ExitCode {
+    match lines() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("lines: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn lines() -> Result<(), String> {
+    let mut arguments = std::env::args_os().skip(1);
+    let divien = PathBuf::from(arguments.next().ok_or(USAGE)?);
+    let clip = PathBuf::from(arguments.next().ok_or(USAGE)?);
+    let mut time = Duration::from_secs(10);
+    while let Some(argument) = arguments.next() {
+        let number = arguments.next().and_then(|n| n.to_str()?.parse().ok()).ok_or(USAGE)?;
+        match argument.to_str() {
+            Some("--seconds") => time = Duration::from_secs(number),
+            _ => return Err(USAGE.into()),
+        }
+    }
+    println!("| line | congestion controller | Mbit/s | sent again |\n| --- | --- | --- | --- |");
+    for line in LINES {
+        for congestion in Congestion::ALL {
+            println!("| {line} | {congestion:?} | {} |", carried(line, congestion, time)?);
+        }
+    }
+    println!("\n| line | worker's CPU busy | on the wire of input and output |\n| --- | --- | --- |");
+    for line in LINES {
+        println!("| {line} | {} |", encoded(&divien, &clip, line)?);
+    }
+    Ok(())
+}
