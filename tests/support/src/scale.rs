@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::bench::measured;
 use crate::process::Process;
 
-/// What the encoder takes for a frame, and the frames of a chunk: a second for each chunk.
-const FRAME: Duration = Duration::from_millis(10);
+/// What the encoder takes for a frame, and the frames of a chunk: four seconds for each chunk, beside which the start of a
+/// run is short.
+const FRAME: Duration = Duration::from_millis(40);
 const CHUNK: u64 = 100;
 const CAPS: &str = "video/x-raw,format=I420,width=64,height=48,framerate=25/1";
 
@@ -18,7 +19,7 @@ const CAPS: &str = "video/x-raw,format=I420,width=64,height=48,framerate=25/1";
 pub struct Scale {
     /// Machines elsewhere, of one slot each.
     pub workers: u64,
-    /// Chunks, a second each.
+    /// Chunks, four seconds each.
     pub chunks: u64,
 }
 
