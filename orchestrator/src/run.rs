@@ -67,6 +67,7 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
         lost: source.facts.complaint.clone(),
         moved: Movement { at: started, mark: (0, 0), said: false },
         chunks: 0,
+        shown: (0, 0),
     };
     signals.follow(true);
     let outcome = running.start().and_then(|()| {
@@ -323,6 +324,8 @@ struct Watch {
     lost: Option<String>,
     moved: Movement,
     chunks: u64,
+    /// The most frames and bytes that were shown.
+    shown: (u64, u64),
 }
 
 /// When something last moved.
@@ -447,10 +450,13 @@ impl Watch {
     }
 
     /// Frames count as done when an encoder has given them back, long before their chunk is whole and in the file.
-    fn snapshot(&self, running: &Running) -> Snapshot {
+    fn snapshot(&mut self, running: &Running) -> Snapshot {
         let written = running.written();
         let work = Work::of(&running.encoder, self.chunk_frames);
-        let frames = work.frames.max(written.frames);
+        // What an encoder had of a chunk that another finished is gone again.
+        let bytes = work.bytes.max(written.video_bytes) + (written.bytes - written.video_bytes);
+        self.shown = (self.shown.0.max(work.frames).max(written.frames), self.shown.1.max(bytes));
+        let (frames, bytes) = self.shown;
         let frame_time = match written.frames {
             0 => self.frame_time.unwrap_or(0.0),
             done => written.duration as f64 / done as f64,
@@ -459,7 +465,7 @@ impl Watch {
             frames,
             total: self.total,
             started: work.started,
-            bytes: work.bytes.max(written.video_bytes) + (written.bytes - written.video_bytes),
+            bytes,
             time: (frame_time * frames as f64) as u64,
             elapsed: self.started.elapsed(),
             lanes: work.lanes,
