@@ -322,6 +322,21 @@ fn attempt(frames: u64) -> Attempt {
     }
 }
 
+/// A worker by hand that joins `listener`, which it reaches `by` this address; as a coordinator sees it.
+async fn joined(
+    listener: Listener,
+    by: SocketAddr,
+    token: &Token,
+    (misdeed, digest): (Option<Misdeed>, Option<[u8; 32]>),
+) -> Arc<Site> {
+    let (send, mut arrivals) = mpsc::channel(1);
+    tokio::spawn(listener.run(send, CancellationToken::new()));
+    let member = dial(by, token).await.unwrap();
+    let Some(Arrival::Member(connection)) = arrivals.recv().await else { panic!("nobody came") };
+    tokio::spawn(misdo(member, misdeed, digest));
+    Site::meet(connection, Arc::<Formats>::default()).await.unwrap()
+}
+
 /// What becomes of an attempt with such a worker.
 fn with(misdeed: Option<Misdeed>, digest: Option<[u8; 32]>) -> Result<Result<usize, LaneError>, Refusal> {
     let runtime = runtime();
@@ -329,12 +344,7 @@ fn with(misdeed: Option<Misdeed>, digest: Option<[u8; 32]>) -> Result<Result<usi
     runtime.block_on(async {
         let listener = Listener::bind(HERE, &token).unwrap();
         let address = listener.address().unwrap();
-        let (send, mut arrivals) = mpsc::channel(1);
-        tokio::spawn(listener.run(send, CancellationToken::new()));
-        let member = dial(address, &token).await.unwrap();
-        let Some(Arrival::Member(connection)) = arrivals.recv().await else { panic!("nobody came") };
-        tokio::spawn(misdo(member, misdeed, digest));
-        let site = Site::meet(connection, Arc::<Formats>::default()).await.unwrap();
+        let site = joined(listener, address, &token, (misdeed, digest)).await;
         assert_eq!((site.hello().name.as_str(), site.hello().slots), ("bad", 1));
         let encoded = site.encode(0, &attempt(5), || {}, Some(Duration::from_secs(1))).await;
         encoded.map(|outcome| outcome.map(|encoded| encoded.units.len()))
@@ -424,12 +434,7 @@ fn one_that_is_gone_is_not_blamed() {
     let outcome = runtime.block_on(async {
         let listener = Listener::bind(HERE, &token).unwrap();
         let (line, cut) = line(listener.address().unwrap()).await;
-        let (send, mut arrivals) = mpsc::channel(1);
-        tokio::spawn(listener.run(send, CancellationToken::new()));
-        let member = dial(line, &token).await.unwrap();
-        let Some(Arrival::Member(connection)) = arrivals.recv().await else { panic!("nobody came") };
-        tokio::spawn(misdo(member, None, None));
-        let site = Site::meet(connection, Arc::<Formats>::default()).await.unwrap();
+        let site = joined(listener, line, &token, (None, None)).await;
         let attempt = attempt(5);
         site.may_encode(&attempt.format).await.unwrap().unwrap();
         cut.cancel();

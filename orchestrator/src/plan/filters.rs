@@ -73,11 +73,7 @@ pub(super) fn decide(job: &Job, facts: &Facts, stream: &Stream, container: Conta
         hint: "divien -h docs tells what each filter takes".into(),
     })?;
     if resolved.yadif.is_some() {
-        let pictures = match &stream.cutting {
-            Cutting::Apart(units) => &units.pictures,
-            _ => &stream.caps,
-        };
-        may_deinterlace(pictures)?;
+        may_deinterlace(pictures(stream))?;
     }
     let range = window(job)?;
     if resolved.fps.is_some() && range.frames.is_some() {
@@ -102,9 +98,7 @@ pub(super) fn decide(job: &Job, facts: &Facts, stream: &Stream, container: Conta
 
 /// An error if yadif cannot take pictures of these caps.
 pub(crate) fn may_deinterlace(caps: &gst::CapsRef) -> Result<(), Error> {
-    let info = gst_video::VideoInfo::from_caps(caps).ok();
-    let raw = info.filter(|info| info.format() != gst_video::VideoFormat::Encoded);
-    match raw.filter(|info| !gstdivien::lane::Yadif::takes(info)) {
+    match raw(caps).filter(|info| !gstdivien::lane::Yadif::takes(info)) {
         None => Ok(()),
         Some(info) => Err(Error::Plan {
             what: format!("-vf: yadif takes planar pictures of 8 to 16 bit, and these are {}", info.format()),
@@ -126,13 +120,23 @@ fn origin(facts: &Facts, range: &Window) -> i64 {
     facts.first().saturating_add(i64::try_from(range.start).unwrap_or(i64::MAX))
 }
 
+/// The caps of its pictures once they are decoded, where those are known before the run; else those of its packets.
+fn pictures(stream: &Stream) -> &gst::Caps {
+    match &stream.cutting {
+        Cutting::Apart(units) => &units.pictures,
+        _ => &stream.caps,
+    }
+}
+
+/// What raw pictures of these caps are; `None` for coded ones.
+fn raw(caps: &gst::CapsRef) -> Option<gst_video::VideoInfo> {
+    let info = gst_video::VideoInfo::from_caps(caps).ok();
+    info.filter(|info| info.format() != gst_video::VideoFormat::Encoded)
+}
+
 fn form(stream: &Stream) -> Option<Form> {
-    let decoded = match &stream.cutting {
-        Cutting::Apart(units) => Some(&units.pictures),
-        _ => None,
-    };
-    let info = gst_video::VideoInfo::from_caps(decoded.unwrap_or(&stream.caps)).ok();
-    let caps = decoded.unwrap_or(&stream.caps).structure(0)?;
+    let pictures = pictures(stream);
+    let caps = pictures.structure(0)?;
     let side = |name| caps.get::<i32>(name).ok().and_then(|v| u32::try_from(v).ok()).filter(|side| *side > 0);
     let aspect = caps.get::<gst::Fraction>("pixel-aspect-ratio").ok();
     let aspect = aspect.and_then(|a| Some((u32::try_from(a.numer()).ok()?, u32::try_from(a.denom()).ok()?)));
@@ -142,7 +146,7 @@ fn form(stream: &Stream) -> Option<Form> {
         "4:4:4" => Some((1, 1)),
         _ => None,
     };
-    let raw = info.filter(|info| info.format() != gst_video::VideoFormat::Encoded);
+    let raw = raw(pictures);
     let of_format = raw.as_ref().map(|info| filter::chroma(&info.format_info()));
     // Decoders do not hand on what the stream says of colours they do not know; RGB has no other range.
     let is_full = |caps: &gst::Caps| {
@@ -150,7 +154,7 @@ fn form(stream: &Stream) -> Option<Form> {
         told.is_some_and(|told: gst_video::VideoColorimetry| told.range() == gst_video::VideoColorRange::Range0_255)
     };
     let is_rgb = raw.as_ref().is_some_and(|info| info.format_info().is_rgb());
-    let is_full_range = !is_rgb && [Some(&stream.caps), decoded].into_iter().flatten().any(is_full);
+    let is_full_range = !is_rgb && [&stream.caps, pictures].into_iter().any(is_full);
     let depth = raw.as_ref().and_then(|info| info.format_info().depth().first().copied());
     let depth = depth.or_else(|| caps.get::<u32>("bit-depth-luma").ok());
     Some(Form {

@@ -2,14 +2,23 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use gstdivien::net::Token;
 
 use crate::run::{LIMIT, Signal, signal};
 
 /// How often something is looked at that tells by itself when it is over.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
+
+/// A new token, and a file with it in this folder.
+pub(crate) fn new_token(folder: &Path) -> Result<(Token, PathBuf), String> {
+    let (token, file) = (Token::random().map_err(|error| error.to_string())?, folder.join("token"));
+    std::fs::write(&file, token.text().as_bytes()).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok((token, file))
+}
 
 /// A process that is killed with its value.
 pub(crate) struct Process {
@@ -25,6 +34,13 @@ impl Process {
         command.stdout(Stdio::null()).stderr(file);
         let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
         Ok(Self { child, log })
+    }
+
+    /// Starts a worker; gives where it listens as well.
+    pub(crate) fn listening(command: &mut Command, log: PathBuf) -> Result<(Self, SocketAddr), String> {
+        let mut worker = Self::start(command, log)?;
+        let address = worker.address("listening on ")?;
+        Ok((worker, address))
     }
 
     /// What it has said so far.

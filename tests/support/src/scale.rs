@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::bench::measured;
-use crate::process::Process;
+use crate::process::{Process, new_token};
 
 /// What the encoder takes for a frame, and the frames of a chunk: four seconds for each chunk, beside which the start of a
 /// run is short.
@@ -55,17 +55,14 @@ impl Scale {
         let within = |command: &mut Command| {
             command.env("GST_PLUGIN_PATH", &path).env("GST_REGISTRY", &registry);
         };
-        let token = folder.path().join("token");
-        let made = Command::new(divien).args(["token", "new"]).output().map_err(|e| failed(&e))?;
-        std::fs::write(&token, made.stdout).map_err(|e| failed(&e))?;
+        let (_, token) = new_token(folder.path())?;
         let mut workers = Vec::new();
         for number in 0..self.workers {
             let mut worker = Command::new(divien);
             worker.args(["worker", "--listen", "127.0.0.1:0", "--slots", "1", "--once", "--token-file"]).arg(&token);
             within(&mut worker);
-            let mut worker = Process::start(&mut worker, folder.path().join(format!("{number}.log")))?;
             // The first makes the registry for all.
-            let address = worker.address("listening on ")?;
+            let (worker, address) = Process::listening(&mut worker, folder.path().join(format!("{number}.log")))?;
             workers.push((worker, address.to_string()));
         }
         let addresses: Vec<_> = workers.iter().map(|(_, address)| address.as_str()).collect();

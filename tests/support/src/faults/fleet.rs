@@ -11,7 +11,7 @@ use gstdivien::net::Token;
 use super::Faults;
 use super::case::{Case, Fault, Member, Step, Way};
 use crate::meddler::Meddler;
-use crate::process::Process;
+use crate::process::{Process, new_token};
 use crate::relay::Relay;
 use crate::run::{Signal, signal};
 
@@ -47,9 +47,7 @@ struct Place {
 impl<'a> Fleet<'a> {
     /// Those who are there from the start and do not join.
     pub(super) fn start(faults: &'a Faults, case: &Case, folder: &'a Path) -> Result<Self, String> {
-        let token = Token::random().map_err(|error| error.to_string())?;
-        let token_file = folder.join("token");
-        std::fs::write(&token_file, token.text().as_bytes()).map_err(|error| format!("the token: {error}"))?;
+        let (token, token_file) = new_token(folder)?;
         let mut fleet = Self {
             faults,
             folder,
@@ -119,8 +117,7 @@ impl<'a> Fleet<'a> {
         }
         let again = place.address.filter(|_| place.relay.is_none());
         command.arg("--listen").arg(again.map_or_else(|| HERE.to_owned(), |address| address.to_string()));
-        let mut process = Process::start(&mut command, log)?;
-        let address = process.address("listening on ")?;
+        let (process, address) = Process::listening(&mut command, log)?;
         (place.process, place.address) = (Some(process), Some(address));
         if let Some(relay) = &place.relay {
             relay.lead_to(address);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use wait4::Wait4 as _;
 
 use super::HERE;
-use crate::process::Process;
+use crate::process::{Process, new_token};
 use crate::relay::{Line, Relay};
 
 /// What became of a run that a worker did alone.
@@ -33,14 +33,12 @@ impl fmt::Display for Worked {
 pub fn encoded(divien: &Path, clip: &Path, line: Line) -> Result<Worked, String> {
     let failed = |what: &dyn fmt::Display| what.to_string();
     let folder = tempfile::tempdir().map_err(|e| failed(&e))?;
-    let (token, output) = (folder.path().join("token"), folder.path().join("out.mkv"));
-    let made = Command::new(divien).args(["token", "new"]).output().map_err(|e| failed(&e))?;
-    std::fs::write(&token, made.stdout).map_err(|e| failed(&e))?;
+    let ((_, token), output) = (new_token(folder.path())?, folder.path().join("out.mkv"));
     let mut worker = Command::new(divien);
     worker.args(["worker", "--listen", "127.0.0.1:0", "--slots", "1", "--once", "--token-file"]).arg(&token);
-    let mut worker = Process::start(&mut worker, folder.path().join("worker.log"))?;
+    let (mut worker, address) = Process::listening(&mut worker, folder.path().join("worker.log"))?;
     let relay = Relay::start(HERE, line, 1).map_err(|e| failed(&e))?;
-    relay.lead_to(worker.address("listening on ")?);
+    relay.lead_to(address);
     let mut run = Command::new(divien);
     run.args(["-y", "-nostats", "-an", "-w", "0", "-i"]).arg(clip).arg("-token-file").arg(&token);
     run.args(["-workers", &relay.address().to_string(), "-c:v", "libx264", "-preset", "medium"]).arg(&output);
