@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::congestion::TolerantConfig;
 use super::tls;
 use super::token::Token;
 
@@ -129,6 +130,7 @@ fn explained(error: &ConnectionError) -> String {
 fn transport(stream: u64) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
+        .congestion_controller_factory(Arc::new(TolerantConfig::default()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(Some(IDLE.into()))
         .max_concurrent_bidi_streams(VarInt::from_u32(1))

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use line::Way;
+pub(crate) use line::Way;
 pub use line::{Line, Rate};
 
 /// How often threads that wait look whether it is over.

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use divien_testbed::lines::{Congestion, LINES, carried, encoded};
+use divien_testbed::lines::{Congestion, all, carried, encoded, measured, shared};
 
+const HEAD: &str = "| line | congestion controller | Mbit/s | sent in vain |";
 const USAGE: &str = "lines DIVIEN CLIP [--seconds N]";
 
 fn main() -> ExitCode {
@@ -34,19 +35,32 @@ fn lines() -> Result<(), String> {
             _ => return Err(USAGE.into()),
         }
     }
-    println!("| line | congestion controller | Mbit/s | sent again |\n| --- | --- | --- | --- |");
-    for line in LINES {
+    println!("In virtual time:\n\n{HEAD}\n{}", ruled(4));
+    for line in all() {
         for congestion in Congestion::ALL {
-            match carried(line, congestion, time) {
-                Ok(carried) => println!("| {line} | {congestion:?} | {carried} |"),
-                // That a controller starves a connection is a figure too.
+            // That a connection is lost is a figure too.
+            match shared(line, &[congestion], time) {
+                Ok(carried) => println!("| {line} | {congestion:?} | {} |", carried[0]),
                 Err(why) => println!("| {line} | {congestion:?} | {why} | |"),
             }
         }
     }
-    println!("\n| line | worker's CPU busy | on the wire of input and output |\n| --- | --- | --- |");
-    for line in LINES {
+    println!("\nOn this machine:\n\n{HEAD}\n{}", ruled(4));
+    for line in measured() {
+        for congestion in [Congestion::Cubic, Congestion::Divien] {
+            match carried(line, congestion, time) {
+                Ok(carried) => println!("| {line} | {congestion:?} | {carried} |"),
+                Err(why) => println!("| {line} | {congestion:?} | {why} | |"),
+            }
+        }
+    }
+    println!("\n| line | worker's CPU busy | on the wire of input and output |\n{}", ruled(3));
+    for line in measured() {
         println!("| {line} | {} |", encoded(&divien, &clip, line)?);
     }
     Ok(())
+}
+
+fn ruled(columns: usize) -> String {
+    "| --- ".repeat(columns) + "|"
 }

@@ -1,59 +1,17 @@
 //! A stream of QUIC that is as long as there is time.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
-use quinn::rustls::RootCertStore;
-use quinn::rustls::pki_types::PrivatePkcs8KeyDer;
-use quinn::{ClientConfig, Endpoint, ServerConfig, TransportConfig, VarInt};
+use quinn::{Endpoint, VarInt};
 
 use super::HERE;
+use super::congestion::{Carried, Congestion};
+use super::keys::Keys;
 use crate::relay::{Line, Relay};
 
 /// A controller starts slowly: what it carries is counted behind so much of the time.
 const START: f64 = 0.3;
-/// So much may be on its way, in bytes.
-const WINDOW: u32 = 64 << 20;
 const PIECE: usize = 64 << 10;
-
-/// The congestion controllers that quinn has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "their names are all there is to say")]
-pub enum Congestion {
-    Cubic,
-    NewReno,
-    Bbr,
-}
-
-/// What came through.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Carried {
-    /// Bits a second that the other side could use.
-    pub rate: f64,
-    /// Of the bytes sent, those that were sent in vain.
-    pub in_vain: f64,
-}
-
-impl fmt::Display for Carried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} | {:.1}%", self.rate / 1e6, self.in_vain * 100.0)
-    }
-}
-
-impl Congestion {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Cubic, Self::NewReno, Self::Bbr];
-
-    fn factory(self) -> Arc<dyn ControllerFactory + Send + Sync> {
-        match self {
-            Self::Cubic => Arc::new(CubicConfig::default()),
-            Self::NewReno => Arc::new(NewRenoConfig::default()),
-            Self::Bbr => Arc::new(BbrConfig::default()),
-        }
-    }
-}
 
 /// Sends over the line for so long.
 ///
@@ -70,18 +28,9 @@ async fn send(
     congestion: Congestion,
     time: Duration,
 ) -> Result<Carried, Box<dyn std::error::Error + Send + Sync>> {
-    let own = rcgen::generate_simple_self_signed(["line".to_owned()])?;
-    let certificate = own.cert.der().clone();
-    let mut transport = TransportConfig::default();
-    transport
-        .congestion_controller_factory(congestion.factory())
-        .stream_receive_window(VarInt::from_u32(WINDOW))
-        .receive_window(VarInt::from_u32(WINDOW))
-        .send_window(WINDOW.into());
-    let transport = Arc::new(transport);
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-    let mut config = ServerConfig::with_single_cert(vec![certificate.clone()], key.into())?;
-    config.transport_config(transport.clone());
+    let keys = Keys::new()?;
+    let mut config = keys.server()?;
+    config.transport_config(congestion.transport());
     let server = Endpoint::server(config, HERE)?;
     let relay = Relay::start(HERE, line, 1)?;
     relay.lead_to(server.local_addr()?);
@@ -98,12 +47,10 @@ async fn send(
         let seconds = counted.map_or(f64::INFINITY, |since| since.elapsed().as_secs_f64());
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(bytes as f64 * 8.0 / seconds)
     });
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate)?;
-    let mut config = ClientConfig::with_root_certificates(Arc::new(roots))?;
-    config.transport_config(transport);
+    let mut config = keys.client()?;
+    config.transport_config(congestion.transport());
     let client = Endpoint::client(HERE)?;
-    let connection = client.connect_with(config, relay.address(), "line")?.await?;
+    let connection = client.connect_with(config, relay.address(), Keys::NAME)?.await?;
     let mut stream = connection.open_uni().await?;
     let (began, piece) = (Instant::now(), vec![0; PIECE]);
     while began.elapsed() < time {

@@ -34,7 +34,9 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms, {:.1}% lost, {:.1}% late", self.delay.as_millis(), self.loss * 100.0, self.late * 100.0)?;
         match self.rate {
-            Some(rate) => write!(f, ", {:.1} Mbit/s", rate.bits as f64 / 1e6),
+            Some(Rate { bits, queue }) => {
+                write!(f, ", {} Mbit/s behind {} kB", bits as f64 / 1e6, queue / 1000)
+            }
             None => Ok(()),
         }
     }
@@ -42,7 +44,7 @@ impl fmt::Display for Line {
 
 /// One way of a line, with what is on it.
 #[derive(Debug)]
-pub(super) struct Way {
+pub(crate) struct Way {
     line: Line,
     random: Rng,
     /// When the bottleneck has sent all that waits before it.
@@ -50,12 +52,12 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(line: Line, seed: u64) -> Self {
+    pub(crate) fn new(line: Line, seed: u64) -> Self {
         Self { line, random: Rng::with_seed(seed), free: None }
     }
 
     /// When a packet of so many bytes arrives that leaves now; `None` if it is lost.
-    pub(super) fn arrival(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
+    pub(crate) fn arrival(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
         let bytes = bytes as u64;
         let mut leaves = now;
         if let Some(rate) = self.line.rate {

@@ -1,0 +1,238 @@
+//! How much a connection sends at once: CUBIC, less what it makes of a line that loses packets by chance.
+//!
+//! To CUBIC each loss is a sign of congestion: of 200 Mbit/s over 50 ms it leaves 3 where one packet in a hundred is lost.
+//! Here a loss is one only where something else says so too: packets wait on their way (the idea of TCP Veno, Fu and Liew,
+//! 2003; what waiting is, HyStart++ says, RFC 9406), or more of them are lost than [`BY_CHANCE`] (as in BBRv2). All the
+//! rest is quinn's [`Cubic`].
+//!
+//! The start ends once packets wait, and is never steeper than [`STEEPEST`]. A start that doubles what is sent until
+//! packets are lost loses them by the thousand, each behind another that came, and quinn ends a connection where a stream
+//! has more than 1,024 gaps: so CUBIC and BBR, as they are, lose a line of 1 Gbit/s over 50 ms within a second.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, Cubic, CubicConfig};
+use quinn_proto::RttEstimator;
+
+/// The share of packets that a line may lose by chance.
+const BY_CHANCE: f64 = 0.02;
+/// So many standard deviations more of them can be chance in one round trip.
+const DEVIATIONS: f64 = 3.0;
+/// By so many packets a round trip what is sent grows at most before the line is known.
+const STEEPEST: u64 = 256;
+/// Packets wait if they take longer than the fastest by an eighth, within these bounds (RFC 9406, 4.2).
+const SHORTEST_WAIT: Duration = Duration::from_millis(4);
+const LONGEST_WAIT: Duration = Duration::from_millis(16);
+
+/// Makes a controller for each connection.
+#[derive(Debug, Default)]
+pub struct TolerantConfig {
+    cubic: Arc<CubicConfig>,
+}
+
+impl ControllerFactory for TolerantConfig {
+    fn build(self: Arc<Self>, now: Instant, mtu: u16) -> Box<dyn Controller> {
+        let cubic = Cubic::new(self.cubic.clone(), now, mtu);
+        Box::new(Tolerant { cubic, line: Line::new(now, mtu) })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Tolerant {
+    cubic: Cubic,
+    line: Line,
+}
+
+impl Tolerant {
+    /// No loss has said yet what the line takes.
+    fn is_starting(&self) -> bool {
+        self.cubic.metrics().ssthresh.is_none_or(|threshold| self.cubic.window() < threshold)
+    }
+}
+
+impl Controller for Tolerant {
+    fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.cubic.on_sent(now, bytes, last_packet_number);
+    }
+
+    fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+        self.line.arrived(now, sent, bytes, rtt.min());
+        let mut counted = bytes;
+        if self.is_starting() {
+            if self.line.waited() {
+                return self.cubic.on_congestion_event(now, now, false, 0);
+            }
+            counted = self.line.steepest(bytes, self.cubic.window());
+        }
+        self.cubic.on_ack(now, sent, counted, app_limited, rtt);
+    }
+
+    fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_packet_num_acked: Option<u64>) {
+        self.cubic.on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
+    }
+
+    fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent_congestion: bool, lost_bytes: u64) {
+        let is_chance = self.line.lost(lost_bytes);
+        // Routers that mark packets lose none.
+        if is_persistent_congestion || lost_bytes == 0 || !is_chance {
+            self.cubic.on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
+        }
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.line.mtu = new_mtu.into();
+        self.cubic.on_mtu_update(new_mtu);
+    }
+
+    fn window(&self) -> u64 {
+        self.cubic.window()
+    }
+
+    fn metrics(&self) -> ControllerMetrics {
+        self.cubic.metrics()
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.cubic.initial_window()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+/// What is known of a line.
+#[derive(Debug, Clone)]
+struct Line {
+    /// The fastest round trip of all.
+    fastest: Duration,
+    round: Round,
+    before: Round,
+    /// The bytes of a packet.
+    mtu: u64,
+}
+
+/// What came of the packets of one round trip.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    began: Instant,
+    arrived: u64,
+    lost: u64,
+    /// The fastest of its packets; those whose answer was late say nothing of the line.
+    fastest: Option<Duration>,
+}
+
+impl Line {
+    fn new(now: Instant, mtu: u16) -> Self {
+        let round = Round::new(now);
+        Self { fastest: Duration::MAX, round, before: round, mtu: mtu.into() }
+    }
+
+    fn arrived(&mut self, now: Instant, sent: Instant, bytes: u64, fastest: Duration) {
+        self.fastest = fastest;
+        if sent >= self.round.began {
+            self.before = std::mem::replace(&mut self.round, Round::new(now));
+        }
+        let took = now.saturating_duration_since(sent);
+        self.round.arrived += bytes;
+        self.round.fastest = Some(self.round.fastest.map_or(took, |fastest| fastest.min(took)));
+    }
+
+    /// Whether chance alone explains that these bytes were lost too.
+    fn lost(&mut self, bytes: u64) -> bool {
+        self.round.lost += bytes;
+        let mtu = self.mtu as f64;
+        let expected = self.round.arrived.max(self.before.arrived) as f64 / mtu * BY_CHANCE;
+        let most = (expected + DEVIATIONS * expected.sqrt() + 1.0) * mtu;
+        self.round.lost as f64 <= most && !self.is_slow(self.round.fastest.or(self.before.fastest))
+    }
+
+    /// Whether packets waited in the last whole round.
+    fn waited(&self) -> bool {
+        self.is_slow(self.before.fastest)
+    }
+
+    fn is_slow(&self, round: Option<Duration>) -> bool {
+        let wait = (self.fastest / 8).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        round.is_some_and(|round| round >= self.fastest.saturating_add(wait))
+    }
+
+    /// What counts of bytes that arrived, so that a window grows by no more than it may in a round trip.
+    fn steepest(&self, bytes: u64, window: u64) -> u64 {
+        let most = STEEPEST * self.mtu;
+        if window > most { (bytes as f64 * most as f64 / window as f64) as u64 } else { bytes }
+    }
+}
+
+impl Round {
+    fn new(began: Instant) -> Self {
+        Self { began, arrived: 0, lost: 0, fastest: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MTU: u16 = 1200;
+    const TRIP: Duration = Duration::from_millis(50);
+
+    /// A line on which rounds of so many packets arrived, each within so long.
+    fn line(packets: u64, took: Duration) -> Line {
+        let start = Instant::now();
+        let mut line = Line::new(start, MTU);
+        for round in 1..4 {
+            let sent = start + took * round;
+            for _ in 0..packets {
+                line.arrived(sent + took, sent, MTU.into(), TRIP);
+            }
+        }
+        line
+    }
+
+    #[test]
+    fn what_is_lost_by_chance_is_no_congestion() {
+        let mut clear = line(1_000, TRIP);
+        // 20 are to be expected of a line that loses 2%, and 34 can be chance.
+        assert!((0..34).all(|_| clear.lost(MTU.into())));
+        assert!(!clear.lost(MTU.into()));
+        // Of few packets, one or two.
+        let mut small = line(10, TRIP);
+        assert!(small.lost(MTU.into()) && small.lost(MTU.into()));
+        assert!(!small.lost(MTU.into()));
+    }
+
+    #[test]
+    fn any_loss_is_congestion_where_packets_wait() {
+        let wait = TRIP / 8;
+        assert!(line(1_000, TRIP + wait - Duration::from_millis(1)).lost(MTU.into()));
+        assert!(!line(1_000, TRIP + wait).lost(MTU.into()));
+    }
+
+    #[test]
+    fn packets_wait_where_the_fastest_of_a_round_is_slow() {
+        let mut line = line(10, TRIP * 2);
+        assert!(line.waited());
+        // One fast one in a round is enough to say that the others' answers were late.
+        let (sent, next) = (line.round.began, line.round.began + TRIP);
+        line.arrived(next, sent, MTU.into(), TRIP);
+        line.arrived(next + TRIP, next, MTU.into(), TRIP);
+        assert!(!line.waited());
+    }
+
+    #[test]
+    fn a_start_grows_by_no_more_than_it_may_in_a_round() {
+        let line = line(1, TRIP);
+        let most = STEEPEST * u64::from(MTU);
+        assert_eq!(line.steepest(1_200, most), 1_200);
+        // All of a window arrives in a round trip.
+        let grown: u64 = (0..10_000).map(|_| line.steepest(1_200, 10_000 * 1_200)).sum();
+        assert!((most - 10_000..=most).contains(&grown), "{grown}");
+    }
+}
