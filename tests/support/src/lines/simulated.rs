@@ -251,11 +251,11 @@ mod tests {
 
     #[test]
     fn others_on_the_line_get_their_share() {
-        const TIME: Duration = Duration::from_secs(15);
-        let of = line(50, 40, 1.0, 0.0);
+        const TIME: Duration = Duration::from_secs(40);
+        let of = line(50, 20, 1.0, 0.0);
         let by = [Congestion::Divien, Congestion::Cubic];
         let [ours, other] = shared(of, &by, TIME).unwrap().try_into().unwrap();
-        assert!(ours.rate < 1.2 * other.rate, "{ours}, {other}");
+        assert!(ours.rate < 1.6 * other.rate, "{ours}, {other}");
         assert!(ours.rate > 0.2 * other.rate, "{ours}, {other}");
         let [one, two] = shared(of, &[Congestion::Divien; 2], TIME).unwrap().try_into().unwrap();
         assert!(one.rate > 0.5 * two.rate && two.rate > 0.5 * one.rate, "{one}, {two}");

@@ -32,7 +32,8 @@ pub struct Rate {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms, {:.1}% lost, {:.1}% late", self.delay.as_millis(), self.loss * 100.0, self.late * 100.0)?;
+        let trip = (self.delay * 2).as_millis();
+        write!(f, "{trip} ms there and back, {:.1}% lost, {:.1}% late", self.loss * 100.0, self.late * 100.0)?;
         match self.rate {
             Some(Rate { bits, queue }) => {
                 write!(f, ", {} Mbit/s behind {} kB", bits as f64 / 1e6, queue / 1000)
