@@ -200,12 +200,12 @@ fn may_write(job: &Job) -> Result<(), Error> {
     Err(Error::Exists { path: path.clone(), kept: job.overwrite == Overwrite::Never })
 }
 
-/// Whether there is a token for workers elsewhere, asked before anything is opened. What standard input has is the
-/// encoder's to read.
+/// Whether there is a token for workers elsewhere, asked before anything is opened. What can be read once only, as standard
+/// input and other pipes, is the encoder's to read.
 fn may_join(job: &Job) -> Result<(), Error> {
     match job.remote.as_ref().map(|remote| remote.token_file.as_deref()) {
         None => Ok(()),
-        Some(Some(file)) if file == Path::new("-") => Ok(()),
+        Some(Some(file)) if file == Path::new("-") || file.exists() && !file.is_file() => Ok(()),
         Some(file) => Ok(worker::token(file).map(drop)?),
     }
 }

@@ -144,6 +144,27 @@ fn workers_join_a_server_and_end_with_it() {
 }
 
 #[test]
+fn a_token_comes_by_standard_input_and_by_a_pipe_as_well() {
+    let folder = place::temporary();
+    let film = folder.path().join("film.mp4");
+    made_film("320x180", 2, &["-c:v", "libx264", "-g", "25"], &film);
+    let (token, pipe, output) = (token(folder.path()), folder.path().join("pipe"), folder.path().join("far.mkv"));
+    let worker = Worker::listen(folder.path(), "worker", &token, &[]);
+    run(Command::new("mkfifo").arg(&pipe)).success();
+    // It is written once, and whoever reads it twice finds nothing.
+    let secret = std::fs::read(&token).unwrap();
+    let writing = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, secret).unwrap()
+    });
+    for (file, input) in [(pipe.as_path(), Stdio::null()), (Path::new("-"), File::open(&token).unwrap().into())] {
+        let mut command = divien!("-y", "-i", &film, "-w", "0", "-workers", &worker.address, "-token-file", file);
+        run(command.args(OPTIONS).arg(&output).stdin(input)).success().says(&["worker worker joined"]);
+    }
+    writing.join().unwrap();
+}
+
+#[test]
 fn workers_tell_what_they_are_and_what_they_can_do() {
     let folder = place::temporary();
     let file = token(folder.path());
