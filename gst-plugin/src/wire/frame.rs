@@ -1,9 +1,7 @@
 //! Frames: a tag of one byte, the body's length in four (little endian), the body.
 //!
 //! A length is checked against the most that its tag allows before anything is kept for it, and no memory is taken before
-//! the bytes are there.
-
-use std::collections::VecDeque;
+//! the bytes are there, nor for more than twice as many.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use thiserror::Error;
@@ -14,10 +12,12 @@ pub const HEAD: usize = 5;
 /// Tags from here on are of messages that whoever does not know them passes over.
 pub const OPTIONAL: u8 = 0x80;
 
-/// The most bytes in the body of a message that is no media.
+/// The most bytes in the body of a message that is no media, and in what stands before media. Names with versions take the
+/// most memory once they are read: 25 MB.
 pub const MOST_CONTROL: u32 = 1 << 20;
-/// The same of one with a list of frames.
-pub const MOST_LIST: u32 = 64 << 20;
+/// The same of one with a list of [`MOST_FRAMES`](super::message::MOST_FRAMES), each of which takes 31 bytes at most and
+/// mostly 20. With what becomes of it that is no more than 64 MB of memory.
+pub const MOST_LIST: u32 = 16 << 20;
 /// The same of media: a picture of 8192x8192 in 4:4:4 of 16 bit has 400 MB.
 pub const MOST_MEDIA: u32 = 512 << 20;
 
@@ -82,22 +82,29 @@ pub fn put_head(out: &mut BytesMut, tag: u8, length: usize) -> Result<(), FrameE
 /// Makes frames of bytes, however these are cut.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    waiting: VecDeque<Bytes>,
-    size: usize,
+    /// Copies of what came: a piece is a slice of what a socket gave at once, all of which it would hold in memory.
+    held: Vec<u8>,
+    /// Bytes of it that were taken.
+    taken: usize,
+    /// Bytes of the frame that is not whole, if they are known.
+    needed: usize,
 }
 
 impl Decoder {
     /// Adds what came next.
     pub fn push(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.size += bytes.len();
-            self.waiting.push_back(bytes);
+        let (held, more) = (self.held.len(), bytes.len());
+        if self.held.capacity() - held < more {
+            // Twice as much, but no more than the frame needs.
+            let most = if self.needed == 0 { usize::MAX } else { self.taken + self.needed };
+            self.held.reserve_exact((2 * held).min(most).max(held + more) - held);
         }
+        self.held.extend_from_slice(&bytes);
     }
 
     /// The bytes that wait for the rest of their frame.
     pub fn size(&self) -> usize {
-        self.size
+        self.held.len() - self.taken
     }
 
     /// The next frame that is whole.
@@ -105,16 +112,18 @@ impl Decoder {
     /// # Errors
     /// Its length is not allowed; nothing that follows can be read.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
-        let Some([tag, length @ ..]) = self.peek() else { return Ok(None) };
-        let length = u32::from_le_bytes(length);
+        let waiting = self.held.get(self.taken..).unwrap_or_default();
+        let Some(&[tag, ref length @ ..]) = waiting.first_chunk::<HEAD>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*length);
         check(tag, length)?;
         // What may come is less than any address.
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if self.size - HEAD < length {
+        let needed = HEAD.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+        if waiting.len() < needed {
+            self.needed = needed;
             return Ok(None);
         }
-        self.take(HEAD);
-        Ok(Some(Frame { tag, body: self.take(length) }))
+        self.needed = 0;
+        Ok(Some(Frame { tag, body: self.take(needed).split_off(HEAD) }))
     }
 
     /// Says that nothing comes after what was pushed.
@@ -122,44 +131,31 @@ impl Decoder {
     /// # Errors
     /// A frame is not whole.
     pub fn end(&self) -> Result<(), FrameError> {
-        if self.size == 0 { Ok(()) } else { Err(FrameError::Torn) }
+        if self.size() == 0 { Ok(()) } else { Err(FrameError::Torn) }
     }
 
-    fn peek(&self) -> Option<[u8; HEAD]> {
-        if self.size < HEAD {
-            return None;
-        }
-        let mut head = [0; HEAD];
-        let bytes = self.waiting.iter().flat_map(|part| part.iter());
-        head.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        Some(head)
-    }
-
-    /// Takes so many bytes out, which are there: without a copy if they came in one piece.
+    /// Takes so many bytes out, which are there. No byte is copied often, and none that is taken holds many others.
     fn take(&mut self, count: usize) -> Bytes {
-        self.size -= count;
-        let front = self.waiting.front_mut();
-        if let Some(front) = front.filter(|front| front.len() >= count) {
-            let taken = front.split_to(count);
-            if front.is_empty() {
-                self.waiting.pop_front();
-            }
-            return taken;
+        let end = self.taken + count;
+        if 2 * count >= self.held.len() {
+            let rest = self.held.split_off(end);
+            let whole = std::mem::replace(&mut self.held, rest);
+            return Bytes::from(whole).split_off(std::mem::take(&mut self.taken));
         }
-        let mut whole = BytesMut::with_capacity(count);
-        while let Some(front) = self.waiting.front_mut().filter(|_| whole.len() < count) {
-            let part = front.split_to(front.len().min(count - whole.len()));
-            whole.extend_from_slice(&part);
-            if front.is_empty() {
-                self.waiting.pop_front();
-            }
+        let few = Bytes::copy_from_slice(&self.held[self.taken..end]);
+        self.taken = end;
+        if 2 * end >= self.held.len() {
+            self.held.drain(..std::mem::take(&mut self.taken));
         }
-        whole.freeze()
+        few
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use proptest::prelude::*;
 
     use super::super::message::tag;
@@ -230,12 +226,52 @@ mod tests {
         }
     }
 
+    /// One that says how many of its like there are.
+    struct Datagram(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Datagram {
+        fn as_ref(&self) -> &[u8] {
+            &[0; 1200]
+        }
+    }
+
+    impl Drop for Datagram {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     #[test]
-    fn a_body_that_came_in_one_piece_is_not_copied() {
-        let whole = written(&[(tag::UNIT, vec![7; 1000])]);
-        let at = whole[HEAD..].as_ptr();
+    fn small_pieces_hold_no_datagrams() {
+        let (datagrams, mut decoder) = (Arc::<AtomicUsize>::default(), Decoder::default());
+        // It says that 256 MB are to come.
+        decoder.push(Bytes::from_static(&[tag::UNIT, 0, 0, 0, 16]));
+        for _ in 0..10_000 {
+            datagrams.fetch_add(1, Ordering::Relaxed);
+            decoder.push(Bytes::from_owner(Datagram(datagrams.clone())).split_to(1));
+            assert_eq!(decoder.next_frame(), Ok(None));
+        }
+        assert_eq!((decoder.size(), datagrams.load(Ordering::Relaxed)), (10_005, 0));
+        assert!(decoder.held.capacity() <= 2 * 10_005);
+    }
+
+    #[test]
+    fn a_long_body_is_not_copied_once_it_is_there_and_holds_little_beside() {
+        let whole = written(&[(tag::UNIT, vec![7; 1_000_000]), (tag::UNIT, vec![8; 300]), (tag::END, vec![9; 5])]);
         let mut decoder = Decoder::default();
-        decoder.push(whole);
-        assert_eq!(decoder.next_frame().unwrap().unwrap().body.as_ptr(), at);
+        let mut bodies = Vec::new();
+        for piece in whole.chunks(1300) {
+            decoder.push(Bytes::copy_from_slice(piece));
+            let at = decoder.held.as_ptr();
+            while let Some(frame) = decoder.next_frame().unwrap() {
+                assert!(frame.body.len() < 1000 || frame.body.as_ptr() == at.wrapping_add(HEAD));
+                bodies.push(frame.body);
+            }
+        }
+        assert_eq!(bodies.iter().map(Bytes::len).collect::<Vec<_>>(), [1_000_000, 300, 5]);
+        for body in bodies {
+            let length = body.len();
+            assert!(body.try_into_mut().unwrap().capacity() <= 2 * length + 2 * HEAD);
+        }
     }
 }

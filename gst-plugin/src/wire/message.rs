@@ -9,6 +9,10 @@ use thiserror::Error;
 
 use super::frame::{self, Frame, FrameError, OPTIONAL};
 
+/// The most frames in a list: those of six hours, where chunks have thousands. They take 8 to 40 bytes of memory each, and
+/// not before as many have come.
+pub const MOST_FRAMES: usize = 1 << 19;
+
 /// All tags.
 pub mod tag {
     /// [`Hello`](super::Hello).
@@ -156,8 +160,10 @@ pub struct Wanted {
     /// How decoding starts, if it is known to.
     pub start: Option<Start>,
     /// The frames, in the order they are shown.
+    #[serde(with = "list")]
     pub frames: Vec<WantedFrame>,
     /// The times of units whose frames only the filters need.
+    #[serde(with = "list")]
     pub context: Vec<u64>,
 }
 
@@ -258,10 +264,13 @@ pub struct Progress {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     /// They never came.
+    #[serde(with = "list")]
     pub missing: Vec<u64>,
     /// What they refer to is not in the stream.
+    #[serde(with = "list")]
     pub unreachable: Vec<u64>,
     /// They are there, and partly made up.
+    #[serde(with = "list")]
     pub damaged: Vec<u64>,
     /// Frames with times that none should have.
     pub strange: u64,
@@ -341,6 +350,9 @@ pub enum MessageError {
     /// Its body goes on behind its end.
     #[error("the body of a message with tag {0:#04x} has {1} bytes too many")]
     Rest(u8, usize),
+    /// It cannot be written, with so many frames in it.
+    #[error("a message with tag {0:#04x} lists more than {MOST_FRAMES} frames")]
+    Long(u8),
     /// It is not even a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -363,8 +375,10 @@ impl Message {
             tag::GOODBYE => Self::Goodbye(all(tag, &body)?),
             tag::BEGIN => Self::Begin(all(tag, &body)?),
             tag::UNIT => {
-                let (unit, rest) = part(tag, &body)?;
-                Self::Unit(unit, body.slice(body.len() - rest..))
+                let head = body.get(..MOST_HEAD).unwrap_or(&body);
+                let (unit, rest) = part(tag, head)?;
+                let begins = head.len() - rest;
+                Self::Unit(unit, body.slice(begins..))
             }
             tag::END => Self::End(all(tag, &body)?),
             tag::HEAD => Self::Head(all(tag, &body)?),
@@ -393,6 +407,11 @@ impl Message {
             Self::Begin(body) => whole(tag::BEGIN, body),
             Self::Unit(unit, media) => {
                 let mut pieces = written(tag::UNIT, unit, media.len())?;
+                let length = pieces.iter().map(Bytes::len).sum::<usize>() - frame::HEAD;
+                if length > MOST_HEAD {
+                    let length = u32::try_from(length).unwrap_or(u32::MAX);
+                    return Err(FrameError::TooLong { tag: tag::UNIT, length, most: frame::MOST_CONTROL }.into());
+                }
                 pieces.push(media.clone());
                 Ok(pieces)
             }
@@ -427,6 +446,52 @@ impl Message {
     }
 }
 
+/// What stands before media, at most.
+const MOST_HEAD: usize = frame::MOST_CONTROL as usize;
+
+/// Lists whose items take more memory than bytes on a stream.
+mod list {
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
+    use serde::ser::{Error as _, Serialize, Serializer};
+
+    use super::MOST_FRAMES;
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(list: &[T], to: S) -> Result<S::Ok, S::Error> {
+        if list.len() > MOST_FRAMES {
+            return Err(S::Error::custom("too many"));
+        }
+        list.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+        from.deserialize_seq(Items(PhantomData))
+    }
+
+    struct Items<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MOST_FRAMES} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if list.len() == MOST_FRAMES {
+                    return Err(A::Error::invalid_length(list.len() + 1, &self));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+}
+
 fn part<T: DeserializeOwned>(tag: u8, body: &[u8]) -> Result<(T, usize), MessageError> {
     let (message, rest) = postcard::take_from_bytes(body).map_err(|_| MessageError::Body(tag))?;
     Ok((message, rest.len()))
@@ -445,7 +510,8 @@ fn whole<T: Serialize>(tag: u8, body: &T) -> Result<Vec<Bytes>, MessageError> {
 
 /// The frame's bytes but for so many that follow.
 fn written<T: Serialize>(tag: u8, body: &T, follow: usize) -> Result<Vec<Bytes>, MessageError> {
-    let body = postcard::to_stdvec(body).map_err(|_| MessageError::Body(tag))?;
+    // Nothing else can be wrong with it.
+    let body = postcard::to_stdvec(body).map_err(|_| MessageError::Long(tag))?;
     let mut out = BytesMut::with_capacity(frame::HEAD + body.len());
     frame::put_head(&mut out, tag, body.len().saturating_add(follow))?;
     out.extend_from_slice(&body);

@@ -146,6 +146,39 @@ fn a_list_that_claims_to_be_endless_takes_no_memory() {
     assert_eq!(Message::read(Frame { tag: tag::DONE, body: body.into() }), Err(MessageError::Body(tag::DONE)));
 }
 
+fn wanted(frames: usize) -> Message {
+    let frame = WantedFrame { pts: u64::MAX, shown: u64::MAX, length: Some(u64::MAX) };
+    let wanted = Wanted { start: None, frames: vec![frame; frames], context: vec![u64::MAX; frames / 100] };
+    Message::Begin(Begin { chunk: u64::MAX, format: u32::MAX, wanted: Some(wanted) })
+}
+
+#[test]
+fn a_chunk_of_hours_is_described_and_a_longer_one_is_not() {
+    // Times that take as many bytes as any can.
+    let (hours, longer) = (wanted(500_000), wanted(MOST_FRAMES + 1));
+    assert_eq!(read(bytes(&hours)), Ok(Some(hours)));
+    assert_eq!(longer.write(), Err(MessageError::Long(tag::BEGIN)));
+}
+
+#[test]
+fn few_bytes_do_not_become_many_in_memory() {
+    // As many frames as there is room for, each of them as short as any can be.
+    for (tag, head) in [(tag::BEGIN, &[0, 0, 1, 0][..]), (tag::DONE, &[0; 35][..])] {
+        let mut body = head.to_vec();
+        let count = frame::MOST_LIST as usize / 3 - 100;
+        body.extend(postcard::to_stdvec(&count).unwrap());
+        body.resize(frame::MOST_LIST as usize, 0);
+        assert_eq!(Message::read(Frame { tag, body: body.into() }), Err(MessageError::Body(tag)));
+    }
+    let caption = Caption { kind: 0, data: Vec::new() };
+    let unit = |count| Unit { captions: vec![caption.clone(); count], ..Unit::default() };
+    let (many, more) = (Message::Unit(unit(1 << 18), Bytes::from_static(b"media")), unit(1 << 20));
+    assert_eq!(read(bytes(&many)), Ok(Some(many)));
+    let body = postcard::to_stdvec(&more).unwrap();
+    assert_eq!(Message::read(Frame { tag: tag::UNIT, body: body.into() }), Err(MessageError::Body(tag::UNIT)));
+    assert!(Message::Unit(more, Bytes::new()).write().is_err());
+}
+
 proptest! {
     #[test]
     fn no_body_makes_it_panic(tag in any::<u8>(), body in proptest::collection::vec(any::<u8>(), 0..200)) {
