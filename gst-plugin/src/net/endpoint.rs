@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
 use quinn::{
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::congestion::TolerantConfig;
+use super::strangers::{Counted, Strangers};
 use super::tls;
 use super::token::Token;
 
@@ -203,8 +204,8 @@ pub async fn addresses(host: &str) -> Result<Vec<SocketAddr>, NetError> {
 pub enum Arrival {
     /// A member of the fleet.
     Member(Connection),
-    /// Someone else.
-    Stranger(NetError),
+    /// Someone else, or many.
+    Stranger(Strangers),
 }
 
 /// Takes connections.
@@ -248,26 +249,39 @@ impl Listener {
     /// holds nothing here but one of few places, and that for seconds.
     pub async fn run(self, arrivals: mpsc::Sender<Arrival>, over: CancellationToken) {
         let mut open = JoinSet::new();
+        let mut strangers = Counted::default();
         loop {
-            tokio::select! {
+            let arrival = tokio::select! {
                 () = over.cancelled() => break,
-                Some(incoming) = self.endpoint.accept() => self.take(incoming, &mut open),
-                Some(Ok(arrival)) = open.join_next() => {
-                    if arrivals.send(arrival).await.is_err() {
-                        break;
-                    }
+                Some(incoming) = self.endpoint.accept() => {
+                    self.take(incoming, &mut open, &mut strangers);
+                    continue;
                 }
+                Some(Ok(made)) = open.join_next() => match made {
+                    Ok(member) => Some(Arrival::Member(member)),
+                    Err(error) => strangers.refused(error, Instant::now()).map(Arrival::Stranger),
+                },
+                () = at(strangers.due()) => strangers.look(Instant::now()).map(Arrival::Stranger),
                 else => break,
+            };
+            if let Some(arrival) = arrival
+                && arrivals.send(arrival).await.is_err()
+            {
+                break;
             }
         }
         self.endpoint.set_server_config(None);
     }
 
-    fn take(&self, incoming: Incoming, open: &mut JoinSet<Arrival>) {
+    fn take(&self, incoming: Incoming, open: &mut Handshakes, strangers: &mut Counted) {
         if open.len() >= MOST_OPEN {
+            strangers.put_off(Instant::now());
             return incoming.ignore();
         }
-        if open.len() >= MANY_OPEN && incoming.may_retry() && !incoming.remote_address_validated() {
+        if incoming.remote_address_validated() {
+            strangers.has_shown();
+        } else if open.len() >= MANY_OPEN && incoming.may_retry() {
+            strangers.put_off(Instant::now());
             // Fails only where a retry is not allowed.
             let _ = incoming.retry();
             return;
@@ -276,8 +290,18 @@ impl Listener {
             let address = incoming.remote_address();
             let connecting = async { incoming.accept()?.await };
             let made = timeout(HANDSHAKE, connecting).await.unwrap_or(Err(ConnectionError::TimedOut));
-            made.map_or_else(|error| Arrival::Stranger(NetError::Handshake { address, error }), Arrival::Member)
+            made.map_err(|error| NetError::Handshake { address, error })
         });
+    }
+}
+
+/// Those that are open.
+type Handshakes = JoinSet<Result<Connection, NetError>>;
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 

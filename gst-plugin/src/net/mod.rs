@@ -2,8 +2,10 @@
 
 pub mod congestion;
 mod endpoint;
+mod strangers;
 mod tls;
 pub mod token;
 
 pub use endpoint::{Arrival, Listener, MOST_ON_ITS_WAY, NetError, addresses, dial, dial_with};
+pub use strangers::Strangers;
 pub use token::{Token, TokenError};

@@ -21,7 +21,7 @@ impl Side {
 
     async fn stranger(&mut self) -> NetError {
         match self.arrivals.recv().await.unwrap() {
-            Arrival::Stranger(error) => error,
+            Arrival::Stranger(told) => told.last.unwrap(),
             Arrival::Member(connection) => panic!("{} was let in", connection.remote_address()),
         }
     }
@@ -55,6 +55,20 @@ impl rustls::client::ResolvesClientCert for NoKey {
 
     fn has_certs(&self) -> bool {
         false
+    }
+}
+
+/// Shows what another one shows, as a certificate.
+#[derive(Debug)]
+struct Certified(Arc<dyn rustls::client::ResolvesClientCert>);
+
+impl rustls::client::ResolvesClientCert for Certified {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        self.0.resolve(hints, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -108,6 +122,12 @@ async fn no_key_and_another_ones_key_get_nowhere() {
     let error = refused(dial_with(side.address, other).await).await;
     assert!(alert(&error).is_some(), "{error}");
     side.stranger().await;
+    // It shows the fleet's key in a certificate, and takes no other.
+    let mut certified = tls::client(&token).unwrap();
+    certified.client_auth_cert_resolver = Arc::new(Certified(certified.client_auth_cert_resolver));
+    let error = refused(dial_with(side.address, certified).await).await;
+    assert!(alert(&error).is_some(), "{error}");
+    side.stranger().await;
 }
 
 #[tokio::test]
@@ -120,6 +140,24 @@ async fn another_protocol_is_told() {
     let error = NetError::Handshake { address: side.address, error };
     assert!(error.is_other_protocol(), "{error}");
     assert!(side.stranger().await.is_other_protocol());
+}
+
+#[tokio::test]
+async fn many_strangers_are_not_a_line_each() {
+    let token = Token::random().unwrap();
+    let mut side = Side::listen(&token);
+    let mut future = tls::client(&token).unwrap();
+    future.alpn_protocols = vec![b"divien/2".to_vec()];
+    for _ in 0..100 {
+        refused(dial_with(side.address, future.clone()).await).await;
+    }
+    let (mut lines, mut told_of) = (0, 0);
+    while told_of < 100 {
+        let Arrival::Stranger(told) = side.arrivals.recv().await.unwrap() else { panic!("one was let in") };
+        lines += 1;
+        told_of += told.count;
+    }
+    assert_eq!((told_of, lines < 20), (100, true), "{lines} lines");
 }
 
 #[tokio::test]
