@@ -22,6 +22,8 @@ pub(crate) enum ConvertError {
     Decoder { wanted: String, here: String },
     #[error("a text that GStreamer does not take")]
     Text,
+    #[error("a text of {0} bytes, where {MOST_TEXT} are the most")]
+    Long(usize),
     #[error("a frame's memory cannot be read")]
     Memory,
     #[error("a picture's layout makes no sense")]
@@ -276,11 +278,16 @@ pub(crate) fn format_from_wire(format: &message::Format) -> Result<Format, Conve
     })
 }
 
+/// Caps that hold what decoders need have some kB as text, others less. GStreamer takes time by the square of the length.
+const MOST_TEXT: usize = 64 << 10;
 /// More lists than any text of ours opens.
 const MOST_LISTS: usize = 1000;
 
 /// A text that GStreamer may read: it takes no zero, and as much of the stack as lists are in one another.
 fn readable(text: &str) -> Result<&str, ConvertError> {
+    if text.len() > MOST_TEXT {
+        return Err(ConvertError::Long(text.len()));
+    }
     let lists = text.bytes().filter(|byte| b"<{[".contains(byte)).count();
     if text.contains('\0') || lists > MOST_LISTS { Err(ConvertError::Text) } else { Ok(text) }
 }
@@ -355,7 +362,7 @@ mod tests {
     #[test]
     fn a_text_that_gstreamer_would_choke_on_is_refused() {
         gst::init().unwrap();
-        let deep = |open: &str| format!("video/x-raw,a={}", open.repeat(60_000));
+        let deep = |open: &str| format!("video/x-raw,a={}", open.repeat(60_000 / open.len()));
         let texts = ["video/x-raw\0".to_owned(), deep("<"), deep("{"), deep("(structure)[a,b=")];
         for text in &texts {
             let wire = |encoder: &str, input: &str, filter: &str, frame_caps: &str| message::Format {
@@ -381,6 +388,36 @@ mod tests {
         assert!(from_wire(Unit { layout: Some(layout), ..Unit::default() }, vec![0; 6].into(), None).is_err());
         let nested = "video/x-raw, format={ I420, NV12 }, width=[ 1, 8 ], c=< < 1, 2 >, (structure)[a, b={ 3 }] >";
         assert!(caps(nested).is_ok());
+    }
+
+    #[test]
+    fn a_text_that_takes_gstreamer_long_is_refused_and_one_with_what_decoders_need_is_not() {
+        gst::init().unwrap();
+        let caps_of = |bytes: usize| format!("video/x-theora, streamheader=(buffer){}", "5a".repeat(bytes));
+        // A stream header of Theora has some 5 kB.
+        let caps_read = caps(&caps_of(20_000)).unwrap();
+        assert_eq!(caps_read.structure(0).unwrap().get::<gst::Buffer>("streamheader").unwrap().size(), 20_000);
+        let long = caps_of(40_000);
+        assert!(matches!(caps(&long), Err(ConvertError::Long(length)) if length == long.len()));
+        let fields: String = (0..20_000).map(|n| format!(",a{n}=1")).collect();
+        assert!(tags(&format!("taglist{fields}")).is_none());
+        let format = message::Format {
+            id: 0,
+            encoder: "x264enc".into(),
+            threads: 0,
+            input: "video/x-raw".into(),
+            decoder: None,
+            filter: String::new(),
+            frame_caps: Some(format!("a{fields}")),
+            output: "ANY".into(),
+        };
+        assert!(matches!(format_from_wire(&format), Err(ConvertError::Long(_))));
+    }
+
+    #[test]
+    fn what_a_chunk_is_to_make_takes_no_more_memory_than_the_wire_says() {
+        let frame = size_of::<message::WantedFrame>() + size_of::<WantedFrame>() + size_of::<u64>();
+        assert!(message::MOST_FRAMES * frame + crate::wire::frame::MOST_LIST as usize <= 64 << 20);
     }
 
     #[test]

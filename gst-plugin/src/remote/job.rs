@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use gst_video::VideoInfo;
 use quinn::{RecvStream, SendStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::convert::{from_wire, to_wire};
@@ -20,6 +22,10 @@ use crate::wire::{Inputs, Message, ProtocolError, Tally, Work};
 
 /// How often the other side is told how far it is.
 const TELLING: Duration = Duration::from_millis(500);
+/// How long it may take over what it asks for. One that says nothing at all is lost before.
+const BEGINNING: Duration = Duration::from_secs(30);
+/// Bytes that a unit takes beside its own, and each of its captions.
+const BESIDE: u64 = 512;
 /// Results that wait for the network; the encoder waits when they are more.
 const MOST_LEAVING: usize = 16;
 
@@ -80,28 +86,40 @@ async fn tell(send: &mut SendStream, frames: u64) -> Result<(), LinkError> {
 }
 
 /// How it went.
-pub(super) struct Outcome {
-    pub(super) chunk: u64,
-    pub(super) frames: u64,
-    pub(super) bytes: u64,
-    pub(super) time: Duration,
-    /// Why there is no result.
-    pub(super) failed: Option<String>,
+pub(super) enum Outcome {
+    Chunk {
+        chunk: u64,
+        frames: u64,
+        bytes: u64,
+        time: Duration,
+        /// Why there is no result.
+        failed: Option<String>,
+    },
+    /// It did not ask for one as it should.
+    Refused(String),
 }
 
-/// Does what the streams of an attempt ask for. `None` where nothing was asked, or it was called off: another
-/// one was first, or the coordinator is gone.
+/// Does what the streams of an attempt ask for. `None` where it was called off: another one was first, or the coordinator is
+/// gone.
 pub(super) async fn attempt(
     (mut send, mut receive): (SendStream, RecvStream),
     slots: Arc<Slots>,
     formats: impl Fn(u32) -> Option<Arc<Format>>,
 ) -> Option<Outcome> {
     let mut inputs = Inputs::default();
-    let begin = match begin(&mut receive, &mut inputs).await {
+    let begun = timeout(BEGINNING, begin(&mut receive, &mut inputs)).await;
+    let begin = match begun.unwrap_or(Err(LinkError::Late)) {
         Ok(begin) => begin,
-        Err(_) => {
+        Err(error) => {
             refuse(&mut send, &mut receive);
-            return None;
+            return match error {
+                LinkError::Protocol(error) => Some(Outcome::Refused(format!("a chunk: {error}"))),
+                LinkError::Late => {
+                    let seconds = BEGINNING.as_secs();
+                    Some(Outcome::Refused(format!("a chunk: what to make of it did not come within {seconds} s")))
+                }
+                _ => None,
+            };
         }
     };
     let chunk = begin.chunk;
@@ -131,7 +149,7 @@ pub(super) async fn attempt(
         }
     };
     let (frames, bytes) = (progress.frames(), progress.bytes());
-    Some(Outcome { chunk, frames, bytes, time: started.elapsed(), failed })
+    Some(Outcome::Chunk { chunk, frames, bytes, time: started.elapsed(), failed })
 }
 
 fn refuse(send: &mut SendStream, receive: &mut RecvStream) {
@@ -143,8 +161,9 @@ async fn begin(receive: &mut RecvStream, inputs: &mut Inputs) -> Result<Begin, L
     loop {
         match inputs.next_message()? {
             Some(Work::Begin(begin)) => return Ok(begin),
+            // Nothing else comes first.
             Some(_) => return Err(LinkError::Left),
-            None => inputs.push(link::piece(receive).await?.ok_or(LinkError::Left)?),
+            None => inputs.push(link::piece(receive).await?.ok_or(ProtocolError::Early)?),
         }
     }
 }
@@ -210,6 +229,12 @@ impl Drop for CallsOff {
     }
 }
 
+/// What a unit takes of the memory for those that wait.
+fn weight(unit: &message::Unit, media: &Bytes) -> u64 {
+    let captions: u64 = unit.captions.iter().map(|caption| caption.data.len() as u64 + BESIDE).sum();
+    media.len() as u64 + captions + BESIDE
+}
+
 /// Takes the units as they come, no more of them than may wait.
 async fn take_all(
     receive: &mut RecvStream,
@@ -222,7 +247,7 @@ async fn take_all(
     loop {
         match inputs.next_message() {
             Ok(Some(Work::Unit(unit, media))) => {
-                let bytes = media.len() as u64;
+                let bytes = weight(&unit, &media);
                 let buffer = from_wire(unit, media, pictures).map_err(|e| LaneError::Elsewhere(e.to_string()))?;
                 let Ok(share) = budget.reserve_async(bytes).await else { return Err(LaneError::Cancelled) };
                 input.push(buffer, share);

@@ -412,7 +412,8 @@ async fn send_all(
     sent: &AtomicU64,
 ) -> Result<(), Sending> {
     let mut tally = Tally::default();
-    link::send(send, &Message::Begin(begin)).await?;
+    let begin = Message::Begin(begin).write().map_err(|e| Sending::Input(LaneError::Start(e.to_string())))?;
+    link::write(send, begin).await?;
     loop {
         moved.waits.store(true, Ordering::Relaxed);
         let next = attempt.input.next_async().await;

@@ -81,6 +81,8 @@ pub enum Report {
         /// Why there is no result.
         failed: Option<String>,
     },
+    /// This one asked for something that is not done here.
+    Refused(SocketAddr, String),
     /// It takes no more chunks.
     Draining,
     /// A session is over, and why.
@@ -360,6 +362,9 @@ impl<'a> Session<'a> {
                 Some(outcome) = self.attempts.join_next() => self.over(outcome.ok().flatten()),
                 Some(answer) = self.fitting.join_next() => {
                     let answer = answer.map_err(|_| LinkError::Left)?;
+                    if let Message::Unfit(Unfit { reason, .. }) = &answer {
+                        self.refused(reason.clone());
+                    }
                     link::send(&mut self.send, &answer).await?;
                 }
                 () = stop.drain.cancelled(), if deadline.is_none() => {
@@ -405,9 +410,18 @@ impl<'a> Session<'a> {
     }
 
     fn over(&self, outcome: Option<Outcome>) {
-        let Some(Outcome { chunk, frames, bytes, time, failed }) = outcome else { return };
-        let peer = self.connection.remote_address();
-        (self.told.report)(Report::Chunk { peer, chunk, frames, bytes, time, failed });
+        match outcome {
+            Some(Outcome::Chunk { chunk, frames, bytes, time, failed }) => {
+                let peer = self.connection.remote_address();
+                (self.told.report)(Report::Chunk { peer, chunk, frames, bytes, time, failed });
+            }
+            Some(Outcome::Refused(why)) => self.refused(why),
+            None => {}
+        }
+    }
+
+    fn refused(&self, why: String) {
+        (self.told.report)(Report::Refused(self.connection.remote_address(), plain(why)));
     }
 }
 

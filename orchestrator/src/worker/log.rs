@@ -44,6 +44,10 @@ enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         failed: Option<&'a str>,
     },
+    Refused {
+        peer: String,
+        reason: &'a str,
+    },
     Draining,
     Left {
         peer: String,
@@ -101,6 +105,7 @@ fn text(told: &Report) -> String {
         Report::Chunk { peer, chunk, time, failed: Some(why), .. } => {
             format!("warning: {peer}: chunk {chunk}: failed after {}: {why}", clock(*time))
         }
+        Report::Refused(peer, why) => format!("warning: {peer}: refused: {why}"),
         Report::Draining => "draining: no more chunks are taken".into(),
         Report::Left(peer, why) => format!("{peer}: left: {why}"),
     }
@@ -119,6 +124,7 @@ fn event(told: &Report) -> Event<'_> {
             seconds: rounded(*time),
             failed: failed.as_deref(),
         },
+        Report::Refused(peer, reason) => Event::Refused { peer: peer.to_string(), reason },
         Report::Draining => Event::Draining,
         Report::Left(peer, reason) => Event::Left { peer: peer.to_string(), reason },
     }
@@ -163,6 +169,11 @@ mod tests {
                 chunk(Some("why")),
                 "warning: [::1]:9: chunk 3: failed after 2.5 s: why",
                 r#"{"event":"chunk","peer":"[::1]:9","chunk":3,"frames":250,"bytes":1500000,"seconds":2.5,"failed":"why"}"#,
+            ),
+            (
+                Report::Refused(peer, "a shell".into()),
+                "warning: [::1]:9: refused: a shell",
+                r#"{"event":"refused","peer":"[::1]:9","reason":"a shell"}"#,
             ),
             (Report::Draining, "draining: no more chunks are taken", r#"{"event":"draining"}"#),
             (
