@@ -12,6 +12,7 @@ mod filters;
 mod habits;
 mod losses;
 mod parts;
+mod strangers;
 mod streams;
 mod token;
 mod video;

@@ -13,15 +13,15 @@ use rustix::process::Signal;
 use crate::losses::{SOURCE, spoil};
 use crate::{encode, ffmpeg, made_film};
 
-/// A worker that is killed with the test.
-struct Worker {
-    child: Child,
-    address: String,
+/// A worker, or another process that says what it does, that is killed with the test.
+pub(crate) struct Worker {
+    pub(crate) child: Child,
+    pub(crate) address: String,
     log: PathBuf,
 }
 
 impl Worker {
-    fn listen(folder: &Path, name: &str, token: &Path, options: &[&str]) -> Self {
+    pub(crate) fn listen(folder: &Path, name: &str, token: &Path, options: &[&str]) -> Self {
         let address = free();
         let mut worker = Self::start(folder, name, token, &[&["--listen", &address], options].concat());
         worker.says("listening on");
@@ -29,24 +29,32 @@ impl Worker {
         worker
     }
 
-    fn start(folder: &Path, name: &str, token: &Path, arguments: &[&str]) -> Self {
-        let log = folder.join(format!("{name}.log"));
+    pub(crate) fn start(folder: &Path, name: &str, token: &Path, arguments: &[&str]) -> Self {
         let mut command: Command = divien!("worker", "--name", name, "--slots", "1", "--token-file", token);
-        let child = command.args(arguments).stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        Self::of(command.args(arguments), folder.join(format!("{name}.log")))
+    }
+
+    pub(crate) fn of(command: &mut Command, log: PathBuf) -> Self {
+        let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         Self { child, address: String::new(), log }
+    }
+
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
     }
 
     /// Waits until it has said so.
     #[track_caller]
-    fn says(&self, words: &str) {
+    pub(crate) fn says(&self, words: &str) {
         let patience = Instant::now() + LIMIT;
-        while !std::fs::read_to_string(&self.log).unwrap().contains(words) {
-            assert!(Instant::now() < patience, "{words}: {}", std::fs::read_to_string(&self.log).unwrap());
+        while !self.said().contains(words) {
+            assert!(Instant::now() < patience, "{words}: {}", self.said());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    fn code(mut self) -> Option<i32> {
+    pub(crate) fn code(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -64,13 +72,13 @@ fn free() -> String {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-fn token(folder: &Path) -> PathBuf {
+pub(crate) fn token(folder: &Path) -> PathBuf {
     let file = folder.join("token");
     std::fs::write(&file, run(&mut divien!("token", "new")).success().stdout).unwrap();
     file
 }
 
-const OPTIONS: [&str; 5] = ["-an", "-preset", "veryfast", "-bsize", "25"];
+pub(crate) const OPTIONS: [&str; 5] = ["-an", "-preset", "veryfast", "-bsize", "25"];
 
 #[test]
 fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {

@@ -19,6 +19,7 @@ mod process;
 pub mod relay;
 pub mod run;
 pub mod scale;
+pub mod strangers;
 pub mod stream;
 
 pub use clip::Clip;

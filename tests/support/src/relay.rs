@@ -55,6 +55,9 @@ struct Shared {
     there: Direction,
     back: Direction,
     leave: SyncSender<Packet>,
+    /// All that arrived at the target.
+    record: Mutex<Vec<Vec<u8>>>,
+    is_recorded: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -98,6 +101,8 @@ impl Relay {
             there: Direction::new(Way::new(line, seed)),
             back: Direction::new(Way::new(line, !seed)),
             leave,
+            record: Mutex::default(),
+            is_recorded: AtomicBool::new(false),
         });
         let (taking, delivering) = (shared.clone(), shared.clone());
         let threads = vec![
@@ -125,6 +130,16 @@ impl Relay {
     /// Is as before.
     pub fn mend(&self) {
         self.shared.is_cut.store(false, Ordering::Relaxed);
+    }
+
+    /// Keeps all that goes to the target from now on.
+    pub fn record(&self) {
+        self.shared.is_recorded.store(true, Ordering::Relaxed);
+    }
+
+    /// What it kept, in the order it arrived.
+    pub fn recorded(&self) -> Vec<Vec<u8>> {
+        lock(&self.shared.record).clone()
     }
 
     /// What went to the target so far.
@@ -244,6 +259,9 @@ impl Shared {
         if self.is_cut() || packet.socket.send_to(&packet.bytes, packet.to).is_err() {
             direction.lost.fetch_add(1, Ordering::Relaxed);
             return;
+        }
+        if packet.towards == Towards::Target && self.is_recorded.load(Ordering::Relaxed) {
+            lock(&self.record).push(packet.bytes.clone());
         }
         direction.packets.fetch_add(1, Ordering::Relaxed);
         direction.bytes.fetch_add(packet.bytes.len() as u64, Ordering::Relaxed);

@@ -16,6 +16,13 @@ pub fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap_or_else(|error| panic!("cannot be signalled: {error}"));
 }
 
+/// The most memory that a program has had so far, in bytes.
+pub fn peak(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it has not been waited for");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it runs");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("this is a number") * 1024
+}
+
 /// How long a program may take unless a test says otherwise: long enough for a busy machine, short enough for a hang
 /// to be seen.
 pub const LIMIT: Duration = Duration::from_secs(120);
