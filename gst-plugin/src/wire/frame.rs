@@ -1,9 +1,11 @@
 //! Frames: a tag of one byte, the body's length in four (little endian), the body.
 //!
-//! A length is checked against the most that its tag allows before anything is kept for it, and no memory is taken before
-//! the bytes are there, nor for more than twice as many.
+//! A length is checked against the most that its tag allows before anything is kept for it, and no memory is written before
+//! the bytes are there.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use thiserror::Error;
 
 /// Tag and length.
@@ -79,32 +81,47 @@ pub fn put_head(out: &mut BytesMut, tag: u8, length: usize) -> Result<(), FrameE
     Ok(())
 }
 
-/// Makes frames of bytes, however these are cut.
+/// A body that is put together ends at such an address: that of a picture of full lines begins at one then, where those who
+/// read it want it.
+pub const ALIGNMENT: usize = 64;
+/// A body that is no longer, as most pictures are, is given all its memory at once. The system gives that as it is written.
+const AT_ONCE: usize = 32 << 20;
+
+/// Makes frames of bytes, however these are cut. Each body is copied once, to where it is put together: a piece is a slice of
+/// what a socket gave at once, all of which it would hold in memory.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// Copies of what came: a piece is a slice of what a socket gave at once, all of which it would hold in memory.
-    held: Vec<u8>,
-    /// Bytes of it that were taken.
-    taken: usize,
-    /// Bytes of the frame that is not whole, if they are known.
-    needed: usize,
+    /// Pieces that are of no body yet.
+    waiting: VecDeque<Bytes>,
+    body: Option<Body>,
+    size: usize,
+}
+
+/// A body that is put together.
+#[derive(Debug)]
+struct Body {
+    tag: u8,
+    length: usize,
+    whole: BytesMut,
+    /// What stands before it, so that it ends where it should.
+    before: usize,
 }
 
 impl Decoder {
     /// Adds what came next.
-    pub fn push(&mut self, bytes: Bytes) {
-        let (held, more) = (self.held.len(), bytes.len());
-        if self.held.capacity() - held < more {
-            // Twice as much, but no more than the frame needs.
-            let most = if self.needed == 0 { usize::MAX } else { self.taken + self.needed };
-            self.held.reserve_exact((2 * held).min(most).max(held + more) - held);
+    pub fn push(&mut self, mut bytes: Bytes) {
+        self.size += bytes.len();
+        if let Some(body) = &mut self.body {
+            body.take(&mut bytes);
         }
-        self.held.extend_from_slice(&bytes);
+        if !bytes.is_empty() {
+            self.waiting.push_back(bytes);
+        }
     }
 
     /// The bytes that wait for the rest of their frame.
     pub fn size(&self) -> usize {
-        self.held.len() - self.taken
+        self.size
     }
 
     /// The next frame that is whole.
@@ -112,18 +129,25 @@ impl Decoder {
     /// # Errors
     /// Its length is not allowed; nothing that follows can be read.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
-        let waiting = self.held.get(self.taken..).unwrap_or_default();
-        let Some(&[tag, ref length @ ..]) = waiting.first_chunk::<HEAD>() else { return Ok(None) };
-        let length = u32::from_le_bytes(*length);
-        check(tag, length)?;
-        // What may come is less than any address.
-        let needed = HEAD.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-        if waiting.len() < needed {
-            self.needed = needed;
-            return Ok(None);
+        if self.body.is_none() {
+            let Some([tag, length @ ..]) = self.peek() else { return Ok(None) };
+            let length = u32::from_le_bytes(length);
+            check(tag, length)?;
+            self.skip_head();
+            // What may come is less than any address.
+            self.body = Some(Body::new(tag, usize::try_from(length).unwrap_or(usize::MAX)));
         }
-        self.needed = 0;
-        Ok(Some(Frame { tag, body: self.take(needed).split_off(HEAD) }))
+        if let Some(body) = &mut self.body {
+            while let Some(piece) = self.waiting.front_mut().filter(|_| !body.is_whole()) {
+                body.take(piece);
+                if piece.is_empty() {
+                    self.waiting.pop_front();
+                }
+            }
+        }
+        let Some(body) = self.body.take_if(|body| body.is_whole()) else { return Ok(None) };
+        self.size -= HEAD + body.length;
+        Ok(Some(Frame { tag: body.tag, body: body.whole.freeze().slice(body.before..) }))
     }
 
     /// Says that nothing comes after what was pushed.
@@ -131,23 +155,51 @@ impl Decoder {
     /// # Errors
     /// A frame is not whole.
     pub fn end(&self) -> Result<(), FrameError> {
-        if self.size() == 0 { Ok(()) } else { Err(FrameError::Torn) }
+        if self.size == 0 { Ok(()) } else { Err(FrameError::Torn) }
     }
 
-    /// Takes so many bytes out, which are there. No byte is copied often, and none that is taken holds many others.
-    fn take(&mut self, count: usize) -> Bytes {
-        let end = self.taken + count;
-        if 2 * count >= self.held.len() {
-            let rest = self.held.split_off(end);
-            let whole = std::mem::replace(&mut self.held, rest);
-            return Bytes::from(whole).split_off(std::mem::take(&mut self.taken));
+    fn peek(&self) -> Option<[u8; HEAD]> {
+        let mut bytes = self.waiting.iter().flat_map(|piece| piece.iter().copied());
+        let mut head = [0; HEAD];
+        for byte in &mut head {
+            *byte = bytes.next()?;
         }
-        let few = Bytes::copy_from_slice(&self.held[self.taken..end]);
-        self.taken = end;
-        if 2 * end >= self.held.len() {
-            self.held.drain(..std::mem::take(&mut self.taken));
+        Some(head)
+    }
+
+    fn skip_head(&mut self) {
+        let mut rest = HEAD;
+        while let Some(piece) = self.waiting.front_mut().filter(|_| rest > 0) {
+            let part = rest.min(piece.len());
+            piece.advance(part);
+            rest -= part;
+            if piece.is_empty() {
+                self.waiting.pop_front();
+            }
         }
-        few
+    }
+}
+
+impl Body {
+    fn new(tag: u8, length: usize) -> Self {
+        let mut whole = BytesMut::with_capacity(length.min(AT_ONCE) + ALIGNMENT);
+        let before = ALIGNMENT - whole.as_ptr().addr().wrapping_add(length) % ALIGNMENT;
+        whole.put_bytes(0, before);
+        Self { tag, length, whole, before }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.missing() == 0
+    }
+
+    fn missing(&self) -> usize {
+        self.before + self.length - self.whole.len()
+    }
+
+    /// Takes what is of it.
+    fn take(&mut self, bytes: &mut Bytes) {
+        let part = bytes.split_to(bytes.len().min(self.missing()));
+        self.whole.extend_from_slice(&part);
     }
 }
 
@@ -252,26 +304,38 @@ mod tests {
             assert_eq!(decoder.next_frame(), Ok(None));
         }
         assert_eq!((decoder.size(), datagrams.load(Ordering::Relaxed)), (10_005, 0));
-        assert!(decoder.held.capacity() <= 2 * 10_005);
     }
 
     #[test]
-    fn a_long_body_is_not_copied_once_it_is_there_and_holds_little_beside() {
-        let whole = written(&[(tag::UNIT, vec![7; 1_000_000]), (tag::UNIT, vec![8; 300]), (tag::END, vec![9; 5])]);
-        let mut decoder = Decoder::default();
-        let mut bodies = Vec::new();
-        for piece in whole.chunks(1300) {
-            decoder.push(Bytes::copy_from_slice(piece));
-            let at = decoder.held.as_ptr();
-            while let Some(frame) = decoder.next_frame().unwrap() {
-                assert!(frame.body.len() < 1000 || frame.body.as_ptr() == at.wrapping_add(HEAD));
-                bodies.push(frame.body);
+    fn a_body_holds_nothing_beside_and_ends_where_a_picture_would() {
+        let frames = [1_000_000, 300, 5, 1].map(|length| (tag::UNIT, vec![7; length]));
+        let whole = written(&frames);
+        for cut in [1, 63, 1300, 2_000_000] {
+            let (mut decoder, mut bodies) = (Decoder::default(), Vec::new());
+            for piece in whole.chunks(cut) {
+                decoder.push(Bytes::copy_from_slice(piece));
+                while let Some(frame) = decoder.next_frame().unwrap() {
+                    assert_eq!(frame.body.as_ptr_range().end.addr() % ALIGNMENT, 0);
+                    bodies.push(frame.body);
+                }
+            }
+            assert!(bodies.iter().zip(&frames).all(|(body, (_, sent))| body == sent));
+            assert_eq!(bodies.len(), frames.len());
+            for body in bodies {
+                let length = body.len();
+                assert!(body.try_into_mut().unwrap().capacity() <= length + 2 * ALIGNMENT);
             }
         }
-        assert_eq!(bodies.iter().map(Bytes::len).collect::<Vec<_>>(), [1_000_000, 300, 5]);
-        for body in bodies {
-            let length = body.len();
-            assert!(body.try_into_mut().unwrap().capacity() <= 2 * length + 2 * HEAD);
-        }
+    }
+
+    #[test]
+    fn memory_for_a_long_body_is_not_taken_before_it_comes() {
+        let mut decoder = Decoder::default();
+        decoder.push(Bytes::from_static(&[tag::UNIT, 0, 0, 0, 16]));
+        assert_eq!(decoder.next_frame(), Ok(None));
+        let first = decoder.body.as_ref().unwrap().whole.capacity();
+        assert!(first <= AT_ONCE + ALIGNMENT);
+        decoder.push(vec![0; AT_ONCE + 1].into());
+        assert!(decoder.body.unwrap().whole.capacity() <= 2 * first);
     }
 }
