@@ -10,7 +10,9 @@
 //! Elsewhere each lane is of use at any time. An attempt that is *lost*, with its connection or its machine, says nothing of
 //! its chunk, which goes to another lane; one that *failed* does, and so many of them end the run. A site that fails three
 //! chunks in a row gets no more. A lane for which nothing waits takes a chunk that another site has not begun, or else does
-//! the oldest one that another site works on as well: the first result is taken, the other attempt called off.
+//! one that another site works on as well: the first result is taken, the other attempt called off. Before the end that is
+//! done only with what is *late*, which others would have done several times over by now; and it is done first of all where
+//! the window is about to be full, so that one slow machine makes nobody wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,11 +71,20 @@ pub enum Action {
 
 /// So many chunks in a row a site may fail.
 const PATIENCE: u32 = 3;
+/// So many chunks for each slot elsewhere may be open and not done: one at work, and one that waits there.
+const OPEN: u64 = 2;
+/// So many may be between opened and delivered: some are done before an older one is.
+const AHEAD: u64 = 8;
+/// A chunk is late when every slot could have done so many since: it may wait for one of them and take twice as long as
+/// others until then.
+const LATE: u64 = 3;
 
 #[derive(Debug)]
 struct Lane {
     site: Site,
     state: Doing,
+    /// So many chunks were done when it got its chunk.
+    since: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +115,10 @@ struct Fame {
     failures: u32,
     /// It gets no more, whatever it still brings.
     is_aside: bool,
+    /// It has so many.
+    chunks: usize,
+    /// Another site began its last chunk later and was first.
+    is_slow: bool,
 }
 
 /// A chunk that waits or is worked on.
@@ -131,12 +146,14 @@ pub struct Dispatch {
     sites: BTreeMap<Site, Fame>,
     /// The oldest chunk that has not been delivered.
     head: ChunkId,
+    finished: u64,
     delivered: u64,
 }
 
 impl Dispatch {
-    /// At most `window` chunks, at least 1, and two for each slot elsewhere, are between opened and delivered; `workers` are
-    /// encoded at once on this machine; a chunk that has failed `tries` times, at least once, is given up.
+    /// At most `window` chunks, at least 1, are between opened and delivered, and for each slot elsewhere eight more, of
+    /// which two wait to be done; `workers` are encoded at once on this machine; a chunk that has failed `tries` times, at
+    /// least once, is given up.
     pub fn new(window: u64, workers: u32, tries: usize) -> Self {
         Self {
             window: window.max(1),
@@ -149,6 +166,7 @@ impl Dispatch {
             lanes: BTreeMap::new(),
             sites: BTreeMap::new(),
             head: ChunkId::default(),
+            finished: 0,
             delivered: 0,
         }
     }
@@ -166,7 +184,7 @@ impl Dispatch {
             Event::Slots(site, slots) => self.sites.entry(site).or_default().slots = slots,
             Event::LaneIdle(lane, site) => {
                 self.leave(lane);
-                self.lanes.insert(lane, Lane { site, state: Doing::Idle });
+                self.lanes.insert(lane, Lane { site, state: Doing::Idle, since: 0 });
             }
             Event::Begun(chunk, lane) => {
                 if let Some(lane) = self.lanes.get_mut(&lane).filter(|lane| lane.state == Doing::Holds(chunk)) {
@@ -175,11 +193,16 @@ impl Dispatch {
             }
             Event::Done(chunk, lane) => {
                 if let Some(site) = self.end(chunk, lane) {
-                    self.sites.entry(site).or_default().failures = 0;
+                    let fame = self.sites.entry(site).or_default();
+                    (fame.failures, fame.is_slow) = (0, false);
                 }
                 if let Some(pending) = self.pending.remove(&chunk) {
                     self.done.insert(chunk);
-                    pending.lanes.into_iter().for_each(|other| self.call_off(chunk, other, &mut actions));
+                    self.finished += 1;
+                    for other in pending.lanes {
+                        self.overtaken(other, lane);
+                        self.call_off(chunk, other, &mut actions);
+                    }
                 }
             }
             Event::Lost(chunk, lane) => drop(self.end(chunk, lane)),
@@ -214,10 +237,20 @@ impl Dispatch {
     fn end(&mut self, chunk: ChunkId, lane: LaneId) -> Option<Site> {
         let at = self.lanes.get_mut(&lane).filter(|lane| lane.state.chunk() == Some(chunk))?;
         at.state = Doing::Ends;
+        let site = at.site;
+        self.sites.entry(site).or_default().chunks -= 1;
         if let Some(pending) = self.pending.get_mut(&chunk) {
             pending.lanes.remove(&lane);
         }
-        Some(at.site)
+        Some(site)
+    }
+
+    /// This lane has the chunk that the other one has done.
+    fn overtaken(&mut self, lane: LaneId, by: LaneId) {
+        let (Some(lane), Some(by)) = (self.lanes.get(&lane), self.lanes.get(&by)) else { return };
+        if lane.since < by.since {
+            self.sites.entry(lane.site).or_default().is_slow = true;
+        }
     }
 
     fn call_off(&mut self, chunk: ChunkId, lane: LaneId, actions: &mut Vec<Action>) {
@@ -242,33 +275,40 @@ impl Dispatch {
     }
 
     fn assign(&mut self, actions: &mut Vec<Action>) {
+        let ahead = self.room_ahead().saturating_add(self.waiting().count() as u64);
+        if !self.ended && ahead < u64::from(self.slots_in_all()) {
+            self.share(true, actions);
+        }
         let waiting: Vec<_> = self.waiting().collect();
         for chunk in waiting {
             let Some(lane) = self.lane_for(chunk) else { continue };
             self.start(chunk, lane, actions);
         }
-        if !self.ended && self.has_room() {
-            return;
-        }
+        self.share(!self.ended && self.room_ahead() > 0, actions);
+    }
+
+    /// Lanes that could begin at once do what other sites have, maybe only what is late there.
+    fn share(&mut self, late_only: bool, actions: &mut Vec<Action>) {
         let idle: Vec<_> = self.idle().filter(|(_, site)| self.has_slot(*site)).collect();
         for (lane, site) in idle {
             // An earlier one of the same site may have taken the slot.
             if !self.has_slot(site) {
                 continue;
             }
-            if let Some((chunk, holder)) = self.held_elsewhere(site) {
+            let Some(chunk) = self.of_others(site, late_only) else { continue };
+            if let Some(holder) = self.held_by(chunk) {
                 self.call_off(chunk, holder, actions);
-                self.start(chunk, lane, actions);
-            } else if let Some(chunk) = self.encoded_elsewhere(site) {
-                self.start(chunk, lane, actions);
             }
+            self.start(chunk, lane, actions);
         }
     }
 
     fn start(&mut self, chunk: ChunkId, lane: LaneId, actions: &mut Vec<Action>) {
         let (Some(at), Some(pending)) = (self.lanes.get_mut(&lane), self.pending.get_mut(&chunk)) else { return };
         at.state = if at.site == Site::HERE { Doing::Encodes(chunk) } else { Doing::Holds(chunk) };
+        at.since = self.finished;
         pending.lanes.insert(lane);
+        self.sites.entry(at.site).or_default().chunks += 1;
         actions.push(Action::Start(chunk, lane));
     }
 
@@ -290,14 +330,15 @@ impl Dispatch {
         self.sites.get(&site).is_some_and(|fame| fame.is_aside)
     }
 
-    /// The lane that gets a chunk that waits: one where it has not failed, while there is such a site.
+    /// The lane that gets a chunk that waits: one where it has not failed, while there is such a site, and one that can begin
+    /// at once, if any can.
     fn lane_for(&self, chunk: ChunkId) -> Option<LaneId> {
         let failed = &self.pending.get(&chunk)?.failed;
         let is_new = |site: &Site| !failed.contains(site);
-        let other = self.idle().find(|(_, site)| is_new(site));
         let anywhere_new =
             self.lanes.values().any(|l| is_new(&l.site) && (l.site == Site::HERE || self.may_work(l.site)));
-        let lane = if anywhere_new { other } else { self.idle().next() };
+        let idle = || self.idle().filter(|(_, site)| !anywhere_new || is_new(site));
+        let lane = idle().find(|(_, site)| self.has_slot(*site)).or_else(|| idle().next());
         lane.map(|(lane, _)| lane)
     }
 
@@ -311,29 +352,59 @@ impl Dispatch {
         usize::try_from(slots).unwrap_or(usize::MAX)
     }
 
+    /// Its next chunk waits there.
+    fn is_full(&self, site: Site) -> bool {
+        self.count(site) > self.slots(site)
+    }
+
     /// The chunks a site has.
     fn count(&self, site: Site) -> usize {
-        self.lanes.values().filter(|lane| lane.site == site && lane.state.chunk().is_some()).count()
+        self.sites.get(&site).map_or(0, |fame| fame.chunks)
     }
 
-    /// The newest chunk that waits for a slot of another site.
-    fn held_elsewhere(&self, site: Site) -> Option<(ChunkId, LaneId)> {
-        let is_full = |other: Site| other != site && self.count(other) > self.slots(other);
-        let held = self.lanes.iter().filter(|(_, lane)| is_full(lane.site)).filter_map(|(id, lane)| match lane.state {
-            Doing::Holds(chunk) => Some((chunk, *id)),
-            _ => None,
+    fn is_slow(&self, site: Site) -> bool {
+        self.sites.get(&site).is_some_and(|fame| fame.is_slow)
+    }
+
+    /// A chunk that others have and this site may do as well. Of what is late the oldest one, for which the others wait; else
+    /// the newest that is not begun, or the oldest that is, those of slow sites first.
+    fn of_others(&self, site: Site, late_only: bool) -> Option<ChunkId> {
+        let with = self.pending.iter().map(|(chunk, pending)| {
+            let lanes: Vec<_> = pending.lanes.iter().filter_map(|lane| self.lanes.get(lane)).collect();
+            (*chunk, lanes)
         });
-        held.filter(|(chunk, _)| self.may_try(*chunk, site)).max()
+        let mut others = with.filter(|(chunk, lanes)| {
+            let is_open = match lanes[..] {
+                [] => false,
+                [_] => true,
+                // A slow one is no help.
+                [a, b] => !self.is_slow(site) && (self.is_slow(a.site) || self.is_slow(b.site)),
+                _ => false,
+            };
+            is_open && lanes.iter().all(|lane| lane.site != site) && self.may_try(*chunk, site)
+        });
+        let chosen = if late_only {
+            others.find(|(_, lanes)| lanes.iter().any(|lane| self.is_late(lane)))
+        } else {
+            others.max_by_key(|(chunk, lanes)| {
+                let is_held = self.held_by(*chunk).is_some();
+                let age = if is_held { chunk.0 } else { u64::MAX - chunk.0 };
+                (is_held, lanes.iter().all(|lane| self.is_slow(lane.site)), age)
+            })
+        };
+        chosen.map(|(chunk, _)| chunk)
     }
 
-    /// The oldest chunk that one other site alone works on.
-    fn encoded_elsewhere(&self, site: Site) -> Option<ChunkId> {
-        let alone = |pending: &Pending| match pending.lanes.first() {
-            Some(lane) if pending.lanes.len() == 1 => self.lanes.get(lane).is_some_and(|lane| lane.site != site),
-            _ => false,
-        };
-        let mut chunks = self.pending.iter().filter(|(_, pending)| alone(pending)).map(|(chunk, _)| *chunk);
-        chunks.find(|chunk| self.may_try(*chunk, site))
+    /// The lane where the chunk waits for a slot, if it is nowhere else.
+    fn held_by(&self, chunk: ChunkId) -> Option<LaneId> {
+        let lanes = &self.pending.get(&chunk)?.lanes;
+        let lane = lanes.first().copied().filter(|_| lanes.len() == 1)?;
+        let at = self.lanes.get(&lane)?;
+        (matches!(at.state, Doing::Holds(_)) && self.is_full(at.site)).then_some(lane)
+    }
+
+    fn is_late(&self, lane: &Lane) -> bool {
+        self.finished.saturating_sub(lane.since) >= LATE * u64::from(self.slots_in_all()).max(1)
     }
 
     fn may_try(&self, chunk: ChunkId, site: Site) -> bool {
@@ -361,7 +432,16 @@ impl Dispatch {
 
     /// May another chunk be opened?
     pub fn has_room(&self) -> bool {
-        self.in_flight() < self.window.saturating_add(2 * u64::from(self.slots_elsewhere()))
+        (self.pending.len() as u64) < self.window_with(OPEN) && self.room_ahead() > 0
+    }
+
+    /// So many more chunks may be opened before the oldest one is done.
+    fn room_ahead(&self) -> u64 {
+        self.window_with(AHEAD).saturating_sub(self.in_flight())
+    }
+
+    fn window_with(&self, each: u64) -> u64 {
+        self.window.saturating_add(each.saturating_mul(self.slots_elsewhere().into()))
     }
 
     fn slots_elsewhere(&self) -> u32 {
