@@ -5,6 +5,8 @@
 # make soak [CASES=2000] [RUNS=50] [SEED=1]              damage clips, then workers, while divien encodes
 # make lines IN=clip.mp4                                 what slow and lossy lines do to QUIC, and to a worker
 # make scale [CHUNKS=2000] [WORKERS=1,4,16,64]           what many workers cost the one that has the chunks
+# make slow [CHUNKS=40,100,400] [ROUNDS=5]               what one slow worker of four costs
+# make raw [FRAMES=2000] [ROUNDS=5]                      what raw pictures for a worker take, against plain QUIC
 # make fuzz [SECONDS=60] [TARGET=inputs]                 look for bytes from a network that divien does not stand
 # make setup                                             install what a build and the tests need
 
@@ -26,11 +28,13 @@ CASES ?= 2000
 RUNS ?= 50
 SEED ?= 1
 SECONDS ?= 60
-CHUNKS ?= 2000
+CHUNKS ?=
+FRAMES ?= 2000
 MANY := 1,4,16,64
+FEW := 40,100,400
 TARGET ?=
 
-.PHONY: help encode test bench soak lines scale fuzz check fmt clippy doc deny setup
+.PHONY: help encode test bench soak lines scale slow raw fuzz check fmt clippy doc deny setup
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
@@ -71,11 +75,24 @@ lines:
 	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
 	"$(ROOT)target/$(PROFILE)/lines" "$(ROOT)target/$(PROFILE)/divien" "$(IN)"
 
+# The plugin, and the encoder that waits.
+WAITING := $(MANIFEST) -p divien -p gst-plugin-divien -p divien-testbed --lib --bins --examples
+BUILT = "$(ROOT)target/$(PROFILE)/divien" "$(ROOT)target/$(PROFILE)"
+
 scale:
 	@"$(ROOT)scripts/setup.sh" test
-	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p gst-plugin-divien -p divien-testbed --lib --bins --examples
-	"$(ROOT)target/$(PROFILE)/scale" "$(ROOT)target/$(PROFILE)/divien" "$(ROOT)target/$(PROFILE)" --chunks $(CHUNKS) \
-		--workers "$(or $(WORKERS),$(MANY))"
+	cargo build -q --profile $(PROFILE) $(WAITING)
+	"$(ROOT)target/$(PROFILE)/scale" $(BUILT) --chunks $(or $(CHUNKS),2000) --workers "$(or $(WORKERS),$(MANY))"
+
+slow:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(WAITING)
+	"$(ROOT)target/$(PROFILE)/slow" $(BUILT) --chunks "$(or $(CHUNKS),$(FEW))" --rounds $(ROUNDS)
+
+raw:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(WAITING)
+	"$(ROOT)target/$(PROFILE)/raw" $(BUILT) --frames $(FRAMES) --rounds $(ROUNDS)
 
 fuzz:
 	@"$(ROOT)scripts/fuzz.sh" $(SECONDS) $(TARGET)

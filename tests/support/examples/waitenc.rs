@@ -2,18 +2,27 @@
 
 #![expect(missing_docs, reason = "what the macros make has none")]
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::glib::ParamSpecBuilderExt as _;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 
+/// This machine takes so many times longer.
+static SLOWER: LazyLock<u32> =
+    LazyLock::new(|| std::env::var("WAITENC_SLOWER").ok().and_then(|n| n.parse().ok()).unwrap_or(1));
+
+/// More than that is not the machine's fault: there were no frames.
+const LATE: Duration = Duration::from_millis(100);
+
 #[derive(Debug, Default)]
 pub struct Wait {
     /// Microseconds for a frame.
     time: Mutex<u32>,
+    /// When the last frame was to be done.
+    until: Mutex<Option<Instant>>,
 }
 
 #[glib::object_subclass]
@@ -25,7 +34,7 @@ impl ObjectSubclass for Wait {
 
 impl ObjectImpl for Wait {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: std::sync::LazyLock<Vec<glib::ParamSpec>> = std::sync::LazyLock::new(|| {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             vec![glib::ParamSpecUInt::builder("time").nick("Time").blurb("Microseconds for a frame").build()]
         });
         &PROPERTIES
@@ -44,14 +53,14 @@ impl GstObjectImpl for Wait {}
 
 impl ElementImpl for Wait {
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
-        static METADATA: std::sync::LazyLock<gst::subclass::ElementMetadata> = std::sync::LazyLock::new(|| {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new("Wait", "Codec/Encoder/Video", "Waits for each frame", "divien")
         });
         Some(&METADATA)
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: std::sync::LazyLock<Vec<gst::PadTemplate>> = std::sync::LazyLock::new(|| {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             [("sink", gst::PadDirection::Sink, "video/x-raw"), ("src", gst::PadDirection::Src, "video/x-wait")]
                 .map(|(name, direction, caps)| {
                     let caps = gst::Caps::new_empty_simple(caps);
@@ -60,6 +69,17 @@ impl ElementImpl for Wait {
                 .into()
         });
         &TEMPLATES
+    }
+}
+
+impl Wait {
+    /// Waits so long from when the last frame was to be done: on a busy machine one wait is longer, and the next is shorter.
+    fn wait(&self, time: Duration) {
+        let mut until = self.until.lock().unwrap();
+        let now = Instant::now();
+        let begun = until.map_or(now, |until| until.max(now - LATE));
+        let until = *until.insert(begun + time);
+        std::thread::sleep(until.saturating_duration_since(now));
     }
 }
 
@@ -76,7 +96,9 @@ impl VideoEncoderImpl for Wait {
 
     fn handle_frame(&self, mut frame: gst_video::VideoCodecFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
         let time = *self.time.lock().unwrap();
-        std::thread::sleep(Duration::from_micros(time.into()));
+        if time > 0 {
+            self.wait(Duration::from_micros(time.into()) * *SLOWER);
+        }
         if frame.system_frame_number() == 0 {
             frame.set_flags(gst_video::VideoCodecFrameFlags::SYNC_POINT);
         }

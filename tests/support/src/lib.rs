@@ -16,6 +16,7 @@ pub mod meddler;
 pub mod place;
 pub mod probe;
 mod process;
+pub mod raw;
 pub mod relay;
 pub mod run;
 pub mod scale;

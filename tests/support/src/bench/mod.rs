@@ -33,7 +33,7 @@ mod rounds;
 mod table;
 mod way;
 
-pub(crate) use measure::measured;
+pub(crate) use measure::{Usage, measured};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

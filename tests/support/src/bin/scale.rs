@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use divien_testbed::scale::Scale;
+use divien_testbed::scale::{Installed, Scale};
 
 const USAGE: &str = "scale DIVIEN PLUGINS [--chunks N] [--workers N,N,...]";
 
@@ -25,8 +25,8 @@ fn main() -> ExitCode {
 
 fn scale() -> Result<(), String> {
     let mut arguments = std::env::args_os().skip(1);
-    let divien = PathBuf::from(arguments.next().ok_or(USAGE)?);
-    let plugins = PathBuf::from(arguments.next().ok_or(USAGE)?);
+    let mut path = || arguments.next().map(PathBuf::from).ok_or(USAGE);
+    let installed = Installed { divien: path()?, plugins: path()? };
     let (mut chunks, mut workers) = (2000u64, vec![1u64, 4, 16, 64]);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().and_then(|value| value.into_string().ok()).ok_or(USAGE)?;
@@ -43,7 +43,7 @@ fn scale() -> Result<(), String> {
     );
     for workers in workers {
         // Each of them has as many chunks as with the most workers, at least.
-        println!("| {workers} | {}", Scale { workers, chunks: chunks.min(workers * 40) }.measured(&divien, &plugins)?);
+        println!("| {workers} | {}", Scale { workers, chunks: chunks.min(workers * 40) }.measured(&installed)?);
     }
     Ok(())
 }
