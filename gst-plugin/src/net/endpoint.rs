@@ -169,14 +169,19 @@ fn endpoint(socket: UdpSocket, server: Option<ServerConfig>, address: SocketAddr
 /// # Errors
 /// It does not answer, or holds another token.
 pub async fn dial(address: SocketAddr, token: &Token) -> Result<Connection, NetError> {
-    dial_with(address, token, MOST_ON_ITS_WAY).await
+    dial_with(address, token, MOST_ON_ITS_WAY).await.map(|(_, connection)| connection)
 }
 
-/// The same, where at most so many bytes of each stream are on their way here.
+/// The same, where at most so many bytes of each stream are on their way here; gives the connection's endpoint as well,
+/// which tells when the other side knows that it is over.
 ///
 /// # Errors
 /// It does not answer, or holds another token.
-pub async fn dial_with(address: SocketAddr, token: &Token, stream: u64) -> Result<Connection, NetError> {
+pub async fn dial_with(
+    address: SocketAddr,
+    token: &Token,
+    stream: u64,
+) -> Result<(quinn::Endpoint, Connection), NetError> {
     let any = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let own = SocketAddr::new(any, 0);
     let endpoint = endpoint(socket(own)?, None, own)?;
@@ -186,7 +191,8 @@ pub async fn dial_with(address: SocketAddr, token: &Token, stream: u64) -> Resul
     let connecting =
         endpoint.connect_with(config, address, "divien").map_err(|error| NetError::Dial { address, error })?;
     let made = timeout(HANDSHAKE, connecting).await.unwrap_or(Err(ConnectionError::TimedOut));
-    made.map_err(|error| NetError::Handshake { address, error })
+    let connection = made.map_err(|error| NetError::Handshake { address, error })?;
+    Ok((endpoint, connection))
 }
 
 /// All addresses of `host:port`.
@@ -245,8 +251,9 @@ impl Listener {
         self.endpoint.local_addr()
     }
 
-    /// Hands on whoever comes, until it is called off or nobody takes them any more. Whoever has not passed the handshake
-    /// holds nothing here but one of few places, and that for seconds.
+    /// Hands on whoever comes, until it is called off or nobody takes them any more, and waits then until the other side of
+    /// each connection knows that it is over. Whoever has not passed the handshake holds nothing here but one of few places,
+    /// and that for seconds.
     pub async fn run(self, arrivals: mpsc::Sender<Arrival>, over: CancellationToken) {
         let mut open = JoinSet::new();
         let mut strangers = Counted::default();
@@ -271,6 +278,8 @@ impl Listener {
             }
         }
         self.endpoint.set_server_config(None);
+        drop(open);
+        self.endpoint.wait_idle().await;
     }
 
     fn take(&self, incoming: Incoming, open: &mut Handshakes, strangers: &mut Counted) {

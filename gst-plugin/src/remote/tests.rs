@@ -428,6 +428,24 @@ async fn line(to: SocketAddr) -> (SocketAddr, CancellationToken) {
 }
 
 #[test]
+fn one_that_ends_with_its_process_is_not_waited_for() {
+    let (here, token) = (runtime(), Token::random().unwrap());
+    for _ in 0..10 {
+        let there = runtime();
+        let (worker, address) = listening(&there, &token);
+        let connection = here.block_on(async {
+            let mut hand = Hand::dial(address, &token).await;
+            link::send(&mut hand.send, &Message::Goodbye(Goodbye::Done)).await.unwrap();
+            hand.connection
+        });
+        assert_eq!(there.block_on(worker).unwrap().unwrap(), Ended::Done);
+        there.shutdown_background();
+        let closed = here.block_on(connection.closed());
+        assert!(matches!(closed, quinn::ConnectionError::ApplicationClosed(_)), "{closed}");
+    }
+}
+
+#[test]
 fn one_that_is_gone_is_not_blamed() {
     let runtime = runtime();
     let token = Token::random().unwrap();

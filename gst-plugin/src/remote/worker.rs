@@ -24,7 +24,7 @@ use crate::wire::{Control, MINOR, Message, Received};
 const MOST_ARRIVALS: usize = 16;
 /// How long a coordinator may take to answer.
 const GREETING: Duration = Duration::from_secs(10);
-/// How long attempts may take to see that all is done.
+/// How long attempts may take to see that all is done, and coordinators to hear that nobody is here any more.
 const ENDING: Duration = Duration::from_millis(500);
 /// How long it waits before it dials again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -185,8 +185,8 @@ async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError>
     // Each of them sees for itself that it is to end.
     let _ = tokio::time::timeout(ENDING, async { while sessions.join_next().await.is_some() {} }).await;
     sessions.shutdown().await;
-    // It ends at once when it is told to.
-    let _ = accepting.await;
+    // Whoever is not told by then finds out.
+    let _ = tokio::time::timeout(ENDING, accepting).await;
     Ok(ended)
 }
 
@@ -211,8 +211,10 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
             () = told.stop.now.cancelled() => return Ended::Drained,
         };
         match dialled {
-            Ok(connection) => {
+            Ok((endpoint, connection)) => {
                 let (ended, _) = session(told.clone(), connection).await;
+                // Whoever is not told by then finds out.
+                let _ = tokio::time::timeout(ENDING, endpoint.wait_idle()).await;
                 let is_final = !matches!(ended, Ended::Unfinished(_));
                 if told.worker.once || is_final || told.stop.drain.is_cancelled() {
                     return ended;
