@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::chunk::Start;
 use crate::lane::{Complaints, DecoderSpec, EncoderSpec, FilterSpec, Format, Lost, SpecError, Wanted, WantedFrame};
+use crate::wire::frame::ALIGNMENT;
 use crate::wire::message::{self, Caption, Layout, Plane, Software, Unit};
 
 /// Why something cannot be taken from the wire, or sent.
@@ -75,17 +76,15 @@ const CAPTIONS: [VideoCaptionType; 4] = [
     VideoCaptionType::Cea708Cdp,
 ];
 
-/// Encoders and decoders read pictures fastest from such addresses, and some from no others.
-const ALIGNMENT: usize = 63;
-
-/// The frame or unit that came. A `picture` of this kind is copied to where its lines may be read quickly.
+/// The frame or unit that came. A `picture` of this kind is copied to where its lines may be read quickly, and where
+/// some encoders have to have them, unless it is there.
 pub(crate) fn from_wire(
     unit: Unit,
     media: Bytes,
     picture: Option<&gst_video::VideoInfo>,
 ) -> Result<gst::Buffer, ConvertError> {
-    let mut buffer = if picture.is_some() {
-        let params = gst::AllocationParams::new(gst::MemoryFlags::empty(), ALIGNMENT, 0, 0);
+    let mut buffer = if picture.is_some() && !media.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+        let params = gst::AllocationParams::new(gst::MemoryFlags::empty(), ALIGNMENT - 1, 0, 0);
         let mut memory = gst::Memory::with_size_and_params(media.len(), &params);
         let writable = memory.get_mut().ok_or(ConvertError::Memory)?;
         writable.map_writable().map_err(|_| ConvertError::Memory)?.copy_from_slice(&media);

@@ -257,9 +257,9 @@ async fn take_all(
                 return Ok(());
             }
             Ok(Some(Work::Begin(_))) => return Err(LaneError::Elsewhere("it begins twice".into())),
-            Ok(None) => match link::piece(receive).await {
-                Ok(Some(piece)) => inputs.push(piece),
-                Ok(None) => return Err(LaneError::Elsewhere(ProtocolError::Early.to_string())),
+            Ok(None) => match link::pieces(receive, |piece| inputs.push(piece)).await {
+                Ok(true) => {}
+                Ok(false) => return Err(LaneError::Elsewhere(ProtocolError::Early.to_string())),
                 Err(error) => return Err(LaneError::Lost(error.to_string())),
             },
             Err(error) => return Err(LaneError::Elsewhere(error.to_string())),

@@ -8,6 +8,8 @@ use crate::wire::{Message, MessageError, ProtocolError};
 
 /// The most that is taken off a stream at once.
 const PIECE: usize = 1 << 20;
+/// So many packets' worth of it, where more than one may be taken.
+const PIECES: usize = 64;
 /// What streams and connections are ended with that nobody needs any more.
 pub(crate) const OVER: VarInt = VarInt::from_u32(0);
 /// The same where the other side did not keep to the protocol.
@@ -45,4 +47,13 @@ pub(crate) async fn write(stream: &mut SendStream, mut pieces: Vec<Bytes>) -> Re
 /// What comes next; `None` at the end.
 pub(crate) async fn piece(stream: &mut RecvStream) -> Result<Option<Bytes>, LinkError> {
     Ok(stream.read_chunk(PIECE, true).await?.map(|chunk| chunk.bytes))
+}
+
+/// The same for media: all that is there, piece by piece; false at the end. Each call takes the connection from those who
+/// receive for it, which for every packet would be dear.
+pub(crate) async fn pieces(stream: &mut RecvStream, each: impl FnMut(Bytes)) -> Result<bool, LinkError> {
+    let mut pieces = [const { Bytes::new() }; PIECES];
+    let Some(count) = stream.read_chunks(&mut pieces).await? else { return Ok(false) };
+    pieces.into_iter().take(count).for_each(each);
+    Ok(true)
 }

@@ -474,9 +474,9 @@ impl<'a, F: Fn()> Coming<'a, F> {
                         break;
                     }
                 }
-                None => match link::piece(receive).await {
-                    Ok(Some(piece)) => self.results.push(piece),
-                    Ok(None) => return Err(wrong(&"it ended the result too early")),
+                None => match link::pieces(receive, |piece| self.results.push(piece)).await {
+                    Ok(true) => {}
+                    Ok(false) => return Err(wrong(&"it ended the result too early")),
                     Err(LinkError::Read(quinn::ReadError::Reset(code))) => {
                         let why = if code == BROKEN { "what came there was damaged" } else { "it gave the chunk back" };
                         return Err(wrong(&why));
