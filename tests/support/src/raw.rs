@@ -59,6 +59,8 @@ pub struct Pictures {
     pub count: u64,
     /// Those of a chunk.
     pub chunk: u64,
+    /// `max-buffered-bytes`, in GiB. A quarter of it is for pictures that were sent and may be asked for again.
+    pub buffered: u64,
 }
 
 impl Pictures {
@@ -80,6 +82,7 @@ impl Pictures {
         // The same picture again and again costs nothing to make.
         launch.args(["-q", "videotestsrc", "num-buffers=1", "!", CAPS, "!", "imagefreeze"]);
         launch.arg(format!("num-buffers={}", self.count)).args(["!", "divienenc", "local=false"]);
+        launch.arg(format!("max-buffered-bytes={}", self.buffered << 30));
         launch.arg(format!("chunk-frames={}", self.chunk)).arg("encoder=waitenc time=0");
         launch.arg(format!("token-file={}", token.display())).arg(format!("remote-workers={address}"));
         launch.args(["!", "fakesink"]);

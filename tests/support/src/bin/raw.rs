@@ -13,8 +13,8 @@ use divien_testbed::raw::{Moved, Pictures, copied, give, take};
 use divien_testbed::scale::Installed;
 
 const USAGE: &str = "raw DIVIEN PLUGINS [--frames N] [--rounds N]";
-/// Frames of a chunk: one that stays in memory while it may be asked for again, and divien's default.
-const CHUNKS: [u64; 2] = [50, 250];
+/// Frames of a chunk and GiB of memory: the defaults, of which most goes through files, and such that all stays in memory.
+const WAYS: [(u64, u64); 3] = [(250, 1), (250, 8), (50, 1)];
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -50,11 +50,11 @@ fn raw() -> Result<(), String> {
         }
     }
     let mut all: Vec<(String, Vec<Moved>)> = vec![("plain QUIC".into(), Vec::new())];
-    all.extend(CHUNKS.map(|chunk| (format!("divien, chunks of {chunk}"), Vec::new())));
+    all.extend(WAYS.map(|(chunk, memory)| (format!("divien, chunks of {chunk} frames, {memory} GiB"), Vec::new())));
     for _ in 0..rounds {
         all[0].1.push(copied(count)?);
-        for (chunk, (_, runs)) in CHUNKS.into_iter().zip(&mut all[1..]) {
-            runs.push(Pictures { count, chunk }.moved(&installed)?);
+        for ((chunk, buffered), (_, runs)) in WAYS.into_iter().zip(&mut all[1..]) {
+            runs.push(Pictures { count, chunk, buffered }.moved(&installed)?);
         }
     }
     println!("| | GB/s | CPU of the sender, s/GB | of the other side | of both |\n| --- | --- | --- | --- | --- |");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use gstdivien::net::congestion::TolerantConfig;
 use quinn::rustls::RootCertStore;
 use quinn::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use quinn::{ClientConfig, Endpoint, ServerConfig, TransportConfig, VarInt};
@@ -61,6 +62,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 fn transport() -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
     transport
+        .congestion_controller_factory(Arc::new(TolerantConfig::default()))
         .stream_receive_window(VarInt::from_u32(STREAM))
         .receive_window(VarInt::from_u32(ALL))
         .send_window(ALL.into());
