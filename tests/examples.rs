@@ -135,6 +135,16 @@ fn every_encoder_in_the_readme_encodes_as_it_says() {
 }
 
 #[test]
+fn commands_elsewhere_in_the_docs_say_why_no_test_runs_them() {
+    for page in std::fs::read_dir(place::repository().join("docs")).unwrap().map(|entry| entry.unwrap().path()) {
+        if page.extension().is_some_and(|extension| extension == "md") {
+            let blocks = blocks(&std::fs::read_to_string(&page).unwrap());
+            assert!(blocks.iter().all(|block| block.skipped.is_some()), "{}", page.display());
+        }
+    }
+}
+
+#[test]
 fn every_command_in_the_readme_works() {
     let _held = PLUGIN.lock().unwrap_or_else(PoisonError::into_inner);
     let text = std::fs::read_to_string(place::repository().join("README.md")).unwrap();
