@@ -2,12 +2,12 @@
 //!
 //! To CUBIC each loss is a sign of congestion: of 200 Mbit/s over 50 ms it leaves 3 where one packet in a hundred is lost.
 //! Here a loss is one only where something else says so too: packets wait on their way (the idea of TCP Veno, Fu and Liew,
-//! 2003), or more of them are lost than [`BY_CHANCE`] (as in BBRv2). All the
-//! rest is quinn's [`Cubic`].
+//! 2003), or more of them are lost than 2% (as in BBRv2). All the rest is quinn's [`Cubic`].
 //!
-//! The start ends once packets wait (HyStart++, RFC 9406), and is never steeper than [`STEEPEST`]. A start that doubles what is sent until
-//! packets are lost loses them by the thousand, each behind another that came, and quinn ends a connection where a stream
-//! has more than 1,024 gaps: so CUBIC and BBR, as they are, lose a line of 1 Gbit/s over 50 ms within a second.
+//! The start ends once packets wait (HyStart++, RFC 9406), and is never steeper than 256 packets a round trip. A start that
+//! doubles what is sent until packets are lost loses them by the thousand, each behind another that came, and quinn ends a
+//! connection where a stream has more than 1,024 gaps: so CUBIC and BBR, as they are, lose a line of 1 Gbit/s over 50 ms
+//! within a second.
 
 use std::any::Any;
 use std::sync::Arc;
