@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Packets on their way to the one who delivers them; more are lost, as on any full line.
 const MOST_WAITING: usize = 1 << 16;
 /// What the system keeps of packets that were not taken yet, in bytes, if it lets us.
-const SOCKET: usize = 4 << 20;
+pub(crate) const SOCKET: usize = 4 << 20;
 /// No datagram is longer.
 const DATAGRAM: usize = 1 << 16;
 

@@ -1,13 +1,16 @@
 //! A stream of QUIC that is as long as there is time.
 
+use std::net::UdpSocket;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn::{Endpoint, VarInt};
+use quinn::{Endpoint, EndpointConfig, ServerConfig, VarInt};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use super::HERE;
 use super::congestion::{Carried, Congestion};
 use super::keys::Keys;
-use crate::relay::{Line, Relay};
+use crate::relay::{Line, Relay, SOCKET};
 
 /// A controller starts slowly: what it carries is counted behind so much of the time.
 const START: f64 = 0.3;
@@ -23,6 +26,13 @@ pub fn carried(line: Line, congestion: Congestion, time: Duration) -> Result<Car
     runtime.block_on(send(line, congestion, time)).map_err(|error| error.to_string())
 }
 
+/// One on whose socket as much may wait as on divien's.
+fn endpoint(server: Option<ServerConfig>) -> std::io::Result<Endpoint> {
+    let socket = UdpSocket::bind(HERE)?;
+    set_socket_recv_buffer_size(&socket, SOCKET)?;
+    Endpoint::new(EndpointConfig::default(), server, socket, Arc::new(quinn::TokioRuntime))
+}
+
 async fn send(
     line: Line,
     congestion: Congestion,
@@ -31,7 +41,7 @@ async fn send(
     let keys = Keys::new()?;
     let mut config = keys.server()?;
     config.transport_config(congestion.transport());
-    let server = Endpoint::server(config, HERE)?;
+    let server = endpoint(Some(config))?;
     let relay = Relay::start(HERE, line, 1)?;
     relay.lead_to(server.local_addr()?);
     let taking = tokio::spawn(async move {
@@ -49,8 +59,7 @@ async fn send(
     });
     let mut config = keys.client()?;
     config.transport_config(congestion.transport());
-    let client = Endpoint::client(HERE)?;
-    let connection = client.connect_with(config, relay.address(), Keys::NAME)?.await?;
+    let connection = endpoint(None)?.connect_with(config, relay.address(), Keys::NAME)?.await?;
     let mut stream = connection.open_uni().await?;
     let (began, piece) = (Instant::now(), vec![0; PIECE]);
     while began.elapsed() < time {
