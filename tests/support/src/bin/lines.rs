@@ -35,15 +35,18 @@ fn lines() -> Result<(), String> {
             _ => return Err(USAGE.into()),
         }
     }
-    println!("In virtual time:\n\n{HEAD}\n{}", ruled(4));
+    let names: String = Congestion::ALL.iter().map(|congestion| format!(" {congestion:?} |")).collect();
+    println!(
+        "In virtual time, Mbit/s and what was sent in vain:\n\n| line |{names}\n{}",
+        ruled(1 + Congestion::ALL.len())
+    );
     for line in all() {
-        for congestion in Congestion::ALL {
-            // That a connection is lost is a figure too.
-            match shared(line, &[congestion], time) {
-                Ok(carried) => println!("| {line} | {congestion:?} | {} |", carried[0]),
-                Err(why) => println!("| {line} | {congestion:?} | {why} | |"),
-            }
-        }
+        // That a connection is lost is a figure too.
+        let one = |congestion| match shared(line, &[congestion], time) {
+            Ok(carried) => format!(" {:.1} ({:.1}%) |", carried[0].rate / 1e6, carried[0].in_vain * 100.0),
+            Err(why) => format!(" {why} |"),
+        };
+        println!("| {line} |{}", Congestion::ALL.map(one).concat());
     }
     println!("\nOn this machine:\n\n{HEAD}\n{}", ruled(4));
     for line in measured() {
