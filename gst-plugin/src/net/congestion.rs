@@ -59,7 +59,7 @@ impl Controller for Tolerant {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
-        self.line.arrived(now, sent, bytes, rtt.min());
+        self.line.arrived(now, sent, bytes, app_limited, rtt.min());
         let mut counted = bytes;
         if self.is_starting() {
             if self.line.waited() {
@@ -126,7 +126,7 @@ struct Round {
     began: Instant,
     arrived: u64,
     lost: u64,
-    /// The fastest of its packets; those whose answer was late say nothing of the line.
+    /// The fastest of those of its packets that were not the last for now.
     fastest: Option<Duration>,
 }
 
@@ -136,14 +136,17 @@ impl Line {
         Self { fastest: Duration::MAX, round, before: [round; 2], mtu: mtu.into() }
     }
 
-    fn arrived(&mut self, now: Instant, sent: Instant, bytes: u64, fastest: Duration) {
+    fn arrived(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, fastest: Duration) {
         self.fastest = fastest;
         if sent >= self.round.began {
             self.before = [std::mem::replace(&mut self.round, Round::new(now)), self.before[0]];
         }
-        let took = now.saturating_duration_since(sent);
         self.round.arrived += bytes;
-        self.round.fastest = Some(self.round.fastest.map_or(took, |fastest| fastest.min(took)));
+        // The answer to a single packet is put off, for others that may come.
+        if !app_limited {
+            let took = now.saturating_duration_since(sent);
+            self.round.fastest = Some(self.round.fastest.map_or(took, |fastest| fastest.min(took)));
+        }
     }
 
     /// Whether chance alone explains that these bytes were lost too.
@@ -164,8 +167,8 @@ impl Line {
     /// Whether all packets of two rounds waited: there is always one whose answer was late.
     fn wait_in(&self, rounds: [&Round; 2]) -> bool {
         let wait = (self.fastest / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT);
-        let fastest = rounds.into_iter().filter_map(|round| round.fastest).min();
-        fastest.is_some_and(|fastest| fastest >= self.fastest.saturating_add(wait))
+        let slow = |round: &Round| round.fastest.is_some_and(|fastest| fastest >= self.fastest.saturating_add(wait));
+        rounds.into_iter().all(slow)
     }
 
     /// What counts of bytes that arrived, so that a window grows by no more than it may in a round trip.
@@ -195,7 +198,7 @@ mod tests {
         for round in 1..4 {
             let sent = start + took * round;
             for _ in 0..packets {
-                line.arrived(sent + took, sent, MTU.into(), TRIP);
+                line.arrived(sent + took, sent, MTU.into(), false, TRIP);
             }
         }
         line
@@ -227,8 +230,18 @@ mod tests {
         // One fast one in two rounds is enough to say that the others' answers were late.
         for (took, waited) in [(TRIP, true), (TRIP * 2, false), (TRIP * 2, false), (TRIP * 2, true)] {
             let sent = line.round.began;
-            line.arrived(sent + took, sent, MTU.into(), TRIP);
+            line.arrived(sent + took, sent, MTU.into(), false, TRIP);
             assert_eq!(line.waited(), waited);
+        }
+    }
+
+    #[test]
+    fn packets_sent_one_by_one_say_nothing_of_the_line() {
+        let mut line = Line::new(Instant::now(), MTU);
+        for _ in 0..10 {
+            let sent = line.round.began;
+            line.arrived(sent + TRIP * 2, sent, MTU.into(), true, TRIP);
+            assert!(!line.waited());
         }
     }
 

@@ -19,6 +19,10 @@ const START: f64 = 0.3;
 static PIECE: [u8; 1 << 16] = [0; 1 << 16];
 /// What a side may send at once, in packets, as where the system takes them together.
 const TOGETHER: usize = 10;
+/// Before it has much to send, a stream says a word now and then.
+const WORDS: u32 = 10;
+const BETWEEN_WORDS: Duration = Duration::from_millis(200);
+const WORD: [u8; 100] = [0; 100];
 /// The timers of a runtime are no finer.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -28,7 +32,8 @@ const TICK: Duration = Duration::from_millis(1);
 /// A connection was lost.
 pub fn shared(line: Line, by: &[Congestion], time: Duration) -> Result<Vec<Carried>, String> {
     let mut world = World::new(line, by)?;
-    let (end, start) = (world.now + time, world.now + time.mul_f64(START));
+    let begins = world.now + BETWEEN_WORDS * WORDS;
+    let (end, start) = (begins + time, begins + time.mul_f64(START));
     let mut before = vec![0; by.len()];
     while world.now < end {
         world.step(end)?;
@@ -47,8 +52,10 @@ struct Side {
     connection: Option<(ConnectionHandle, Connection)>,
 }
 
-/// A stream that always has more to send.
+/// A stream that always has more to send, once it has said its words.
 struct Flow {
+    next_word: Instant,
+    words: u32,
     sending: Side,
     taking: Side,
     stream: Option<StreamId>,
@@ -92,6 +99,9 @@ impl World {
             let flow = &mut self.flows[number];
             flow.drive(self.now)
                 .map_err(|why| format!("lost after {:.1} s: {why}", (self.now - self.began).as_secs_f64()))?;
+            if flow.words > 0 {
+                next = next.min(flow.next_word.max(self.now + TICK));
+            }
             for (is_answer, side) in [(false, &mut flow.sending), (true, &mut flow.taking)] {
                 let Some((_, connection)) = &mut side.connection else { continue };
                 let mut bytes = Vec::new();
@@ -126,7 +136,7 @@ impl Flow {
         let mut config = keys.client()?;
         config.transport_config(by.transport());
         sending.connection = Some(sending.endpoint.connect(now, config, taking.address, Keys::NAME)?);
-        Ok(Self { sending, taking, stream: None, arrived: 0 })
+        Ok(Self { next_word: now, words: WORDS, sending, taking, stream: None, arrived: 0 })
     }
 
     fn arrive(&mut self, now: Instant, packet: &Packet) -> Result<(), String> {
@@ -156,7 +166,11 @@ impl Flow {
                 self.stream = connection.streams().open(Dir::Uni);
             }
             if let Some(stream) = self.stream {
-                while connection.send_stream(stream).write(&PIECE).is_ok() {}
+                if self.words == 0 {
+                    while connection.send_stream(stream).write(&PIECE).is_ok() {}
+                } else if self.next_word <= now && connection.send_stream(stream).write(&WORD).is_ok() {
+                    (self.words, self.next_word) = (self.words - 1, now + BETWEEN_WORDS);
+                }
             }
         }
         if let Some((_, connection)) = &mut self.taking.connection {
