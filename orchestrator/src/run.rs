@@ -1,6 +1,7 @@
 //! One run: one loop over the pipeline's messages, the user's signals and the clock.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -205,9 +206,13 @@ fn may_write(job: &Job) -> Result<(), Error> {
 fn may_join(job: &Job) -> Result<(), Error> {
     match job.remote.as_ref().map(|remote| remote.token_file.as_deref()) {
         None => Ok(()),
-        Some(Some(file)) if file == Path::new("-") || file.exists() && !file.is_file() => Ok(()),
+        Some(Some(file)) if file == Path::new("-") || is_pipe(file) => Ok(()),
         Some(file) => Ok(worker::token(file).map(drop)?),
     }
+}
+
+fn is_pipe(path: &Path) -> bool {
+    path.metadata().is_ok_and(|about| about.file_type().is_fifo() || about.file_type().is_char_device())
 }
 
 fn confirmed(path: &Path) -> bool {

@@ -25,8 +25,8 @@ const MANY: usize = 10_000;
 const SOCKETS: usize = 16;
 /// So much more memory is none: that of two runs of an encoder differs by some MB. That many that are held take 70 MB.
 const FLAT: u64 = 16 << 20;
-/// Lines that may tell of a flood: a few, and one in ten seconds.
-const FEW: usize = 8 + 12;
+/// Lines that may tell of each of two floods, and one in ten seconds beside.
+const FEW: u64 = 8 + 2;
 /// Those who send again and again do so this often.
 const DRIP: Duration = Duration::from_millis(200);
 
@@ -104,10 +104,10 @@ fn runtime() -> Runtime {
 }
 
 /// Lines about those who were turned away.
-fn lines(process: &Worker) -> usize {
+fn lines(process: &Worker) -> u64 {
     let words = ["does not answer", "another version of divien's protocol", "turned away"];
     let is_of_them = |line: &&str| words.iter().any(|words| line.contains(words));
-    process.said().lines().filter(is_of_them).count()
+    process.said().lines().filter(is_of_them).count() as u64
 }
 
 #[test]
@@ -121,6 +121,7 @@ fn a_flood_of_half_open_handshakes_keeps_nobody_out_harms_no_run_and_takes_no_me
     let before = flooded.map(|process| peak(&process.child));
     // Those of another protocol are refused at once.
     let others = Initials::make(MANY / 10, b"divien/2");
+    let began = Instant::now();
     let floods = flooded.map(|process| Flood::start(parsed(process), &others, SOCKETS));
     floods.iter().for_each(|flood| flood.has_sent(MANY / 10));
     drop(floods);
@@ -145,8 +146,9 @@ fn a_flood_of_half_open_handshakes_keeps_nobody_out_harms_no_run_and_takes_no_me
     assert_eq!(joins.code(), Some(0));
     there.is_as_alone();
     drop(floods);
+    let most = 2 * FEW + began.elapsed().as_secs() / 10;
     for process in [&worker, &server] {
-        assert!((1..FEW).contains(&lines(process)), "{}", process.said());
+        assert!((1..=most).contains(&lines(process)), "{}", process.said());
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Event {
     LaneGone(LaneId),
     /// A chunk's result has been handed on.
     Delivered(ChunkId),
+    /// Whether results take all the memory that they may: no chunk is opened before the oldest one is done.
+    Full(bool),
     /// No chunk follows those that are opened, unless another one is opened all the same.
     Ended,
 }
@@ -138,6 +140,7 @@ pub struct Dispatch {
     workers: u32,
     tries: usize,
     ended: bool,
+    is_full: bool,
     pending: BTreeMap<ChunkId, Pending>,
     /// The frames of the longest chunk so far.
     longest: u64,
@@ -160,6 +163,7 @@ impl Dispatch {
             workers: workers.min(u32::MAX / 2),
             tries: tries.max(1),
             ended: false,
+            is_full: false,
             pending: BTreeMap::new(),
             longest: 1,
             done: BTreeSet::new(),
@@ -181,6 +185,7 @@ impl Dispatch {
                 self.ended = false;
             }
             Event::Ended => self.ended = true,
+            Event::Full(is_full) => self.is_full = is_full,
             Event::Slots(site, slots) => self.sites.entry(site).or_default().slots = slots,
             Event::LaneIdle(lane, site) => {
                 self.leave(lane);
@@ -284,7 +289,8 @@ impl Dispatch {
             let Some(lane) = self.lane_for(chunk) else { continue };
             self.start(chunk, lane, actions);
         }
-        self.share(!self.ended && self.room_ahead() > 0, actions);
+        let is_stuck = self.room_ahead() == 0 || self.is_full && !self.done.contains(&self.head);
+        self.share(!self.ended && !is_stuck, actions);
     }
 
     /// Lanes that could begin at once do what other sites have, maybe only what is late there.

@@ -210,7 +210,7 @@ impl Engine {
     /// The chunk's units are out: others may take its place.
     pub(super) fn delivered(&self, id: ChunkId, frames: u64, result_bytes: u64, bytes: u64) {
         let mut state = self.shared.state();
-        state.result_bytes = state.result_bytes.saturating_sub(result_bytes);
+        self.shared.hold(&mut state, |held| held.saturating_sub(result_bytes));
         state.frames_out += frames;
         state.bytes_out += bytes;
         self.shared.happened(&mut state, Event::Delivered(id));
@@ -412,7 +412,7 @@ impl Shared {
         }
         // Finished results have a budget of their own, as large as that of the frames.
         let full = |s: &mut State| {
-            let room = s.dispatch.has_room() && s.result_bytes < self.config.max_buffered_bytes;
+            let room = s.dispatch.has_room() && !self.is_full(s);
             s.flow.is_ok() && (!room || frames.is_some() && s.has_enough_waiting())
         };
         state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
@@ -445,6 +445,20 @@ impl Shared {
         state.order.push_back(Item::Chunk(id));
         self.happened(state, Event::Opened(id, frames));
         Ok(())
+    }
+
+    fn is_full(&self, state: &State) -> bool {
+        state.result_bytes >= self.config.max_buffered_bytes
+    }
+
+    /// Finished results take more memory, or less.
+    fn hold(&self, state: &mut State, change: impl FnOnce(u64) -> u64) {
+        let before = self.is_full(state);
+        state.result_bytes = change(state.result_bytes);
+        let is_full = self.is_full(state);
+        if is_full != before {
+            self.happened(state, Event::Full(is_full));
+        }
     }
 
     /// Tells `dispatch`, and does what follows from it.

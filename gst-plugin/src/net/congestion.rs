@@ -4,7 +4,7 @@
 //! Here a loss is one only where something else says so too: packets wait on their way (the idea of TCP Veno, Fu and Liew,
 //! 2003), or more of them are lost than 2% (as in BBRv2). All the rest is quinn's [`Cubic`].
 //!
-//! The start ends once packets wait (HyStart++, RFC 9406), and is never steeper than 256 packets a round trip. A start that
+//! The start ends once packets wait (HyStart++, RFC 9406), and nothing grows by more than 256 packets a round trip. Who
 //! doubles what is sent until packets are lost loses them by the thousand, each behind another that came, and quinn ends a
 //! connection where a stream has more than 1,024 gaps: so CUBIC and BBR, as they are, lose a line of 1 Gbit/s over 50 ms
 //! within a second.
@@ -20,8 +20,12 @@ use quinn_proto::RttEstimator;
 const BY_CHANCE: f64 = 0.02;
 /// So many standard deviations more of them can be chance in one round trip.
 const DEVIATIONS: f64 = 3.0;
-/// By so many packets a round trip what is sent grows at most before the line is known.
+/// By so many packets a round trip what is sent grows at most.
 const STEEPEST: u64 = 256;
+/// The share of what is known of a line that still counts a round trip later.
+const MEMORY: f64 = 15.0 / 16.0;
+/// So few packets tell nothing of how long they wait.
+const FEW: u64 = 16;
 /// Packets wait if they take longer than the fastest by a quarter, within these bounds. HyStart++ has an eighth, and 4 to
 /// 16 ms; but whoever encodes on all cores answers late by a time slice or two.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
@@ -59,15 +63,14 @@ impl Controller for Tolerant {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
-        self.line.arrived(now, sent, bytes, app_limited, rtt.min());
-        let mut counted = bytes;
-        if self.is_starting() {
-            if self.line.waited() {
-                return self.cubic.on_congestion_event(now, now, false, 0);
-            }
-            counted = self.line.steepest(bytes, self.cubic.window());
+        self.line.arrived(now, sent, bytes, app_limited, rtt.min(), self.cubic.window());
+        let window = self.cubic.window();
+        if self.is_starting() && window >= FEW * self.line.mtu && self.line.waited() {
+            return self.cubic.on_congestion_event(now, now, false, 0);
         }
-        self.cubic.on_ack(now, sent, counted, app_limited, rtt);
+        if self.line.may_grow(window) {
+            self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
+        }
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_packet_num_acked: Option<u64>) {
@@ -79,6 +82,10 @@ impl Controller for Tolerant {
         // Routers that mark packets lose none.
         if is_persistent_congestion || lost_bytes == 0 || !is_chance {
             self.cubic.on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
+            self.line.is_full();
+        }
+        if is_persistent_congestion {
+            self.line.forget(now);
         }
     }
 
@@ -116,6 +123,9 @@ struct Line {
     round: Round,
     /// Those before it, the last one first.
     before: [Round; 2],
+    /// Bytes that arrived in all rounds before this one since it was full, and that were lost; the older, the less they count.
+    arrived: f64,
+    lost: f64,
     /// The bytes of a packet.
     mtu: u64,
 }
@@ -124,6 +134,8 @@ struct Line {
 #[derive(Debug, Clone, Copy)]
 struct Round {
     began: Instant,
+    /// What might be sent at once when it began, in bytes.
+    window: Option<u64>,
     arrived: u64,
     lost: u64,
     /// The fastest of those of its packets that were not the last for now.
@@ -133,14 +145,17 @@ struct Round {
 impl Line {
     fn new(now: Instant, mtu: u16) -> Self {
         let round = Round::new(now);
-        Self { fastest: Duration::MAX, round, before: [round; 2], mtu: mtu.into() }
+        Self { fastest: Duration::MAX, round, before: [round; 2], arrived: 0.0, lost: 0.0, mtu: mtu.into() }
     }
 
-    fn arrived(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, fastest: Duration) {
+    fn arrived(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, fastest: Duration, window: u64) {
         self.fastest = fastest;
         if sent >= self.round.began {
+            self.arrived = self.arrived * MEMORY + self.round.arrived as f64;
+            self.lost = self.lost * MEMORY + self.round.lost as f64;
             self.before = [std::mem::replace(&mut self.round, Round::new(now)), self.before[0]];
         }
+        self.round.window.get_or_insert(window);
         self.round.arrived += bytes;
         // The answer to a single packet is put off, for others that may come.
         if !app_limited {
@@ -152,10 +167,27 @@ impl Line {
     /// Whether chance alone explains that these bytes were lost too.
     fn lost(&mut self, bytes: u64) -> bool {
         self.round.lost += bytes;
-        let mtu = self.mtu as f64;
-        let expected = self.round.arrived.max(self.before[0].arrived) as f64 / mtu * BY_CHANCE;
-        let most = (expected + DEVIATIONS * expected.sqrt() + 1.0) * mtu;
-        self.round.lost as f64 <= most && !self.wait_in([&self.round, &self.before[0]])
+        let (arrived, lost) = (self.round.arrived as f64, self.round.lost as f64);
+        self.is_chance(arrived.max(self.before[0].arrived as f64), lost)
+            && self.is_chance(self.arrived + arrived, self.lost + lost)
+            && !self.wait_in([&self.round, &self.before[0]])
+    }
+
+    /// Whether so many bytes can be lost beside others that arrive, where packets are lost by chance alone.
+    fn is_chance(&self, arrived: f64, lost: f64) -> bool {
+        let expected = arrived / self.mtu as f64 * BY_CHANCE;
+        lost <= (expected + DEVIATIONS * expected.sqrt() + 1.0) * self.mtu as f64
+    }
+
+    /// It takes no more: what is lost from now on counts anew.
+    fn is_full(&mut self) {
+        (self.arrived, self.lost, self.round.lost) = (0.0, 0.0, 0);
+    }
+
+    /// It may be another line now.
+    fn forget(&mut self, now: Instant) {
+        self.is_full();
+        (self.round, self.before) = (Round::new(now), [Round::new(now); 2]);
     }
 
     /// Whether packets waited in the last two whole rounds.
@@ -171,16 +203,16 @@ impl Line {
         rounds.into_iter().all(slow)
     }
 
-    /// What counts of bytes that arrived, so that a window grows by no more than it may in a round trip.
-    fn steepest(&self, bytes: u64, window: u64) -> u64 {
-        let most = STEEPEST * self.mtu;
-        if window > most { (bytes as f64 * most as f64 / window as f64) as u64 } else { bytes }
+    /// Whether what is sent at once has not grown by as much as it may in this round.
+    fn may_grow(&self, window: u64) -> bool {
+        let before = self.round.window.unwrap_or(window);
+        window.saturating_sub(before) < STEEPEST * self.mtu
     }
 }
 
 impl Round {
     fn new(began: Instant) -> Self {
-        Self { began, arrived: 0, lost: 0, fastest: None }
+        Self { began, window: None, arrived: 0, lost: 0, fastest: None }
     }
 }
 
@@ -198,7 +230,7 @@ mod tests {
         for round in 1..4 {
             let sent = start + took * round;
             for _ in 0..packets {
-                line.arrived(sent + took, sent, MTU.into(), false, TRIP);
+                line.arrived(sent + took, sent, MTU.into(), false, TRIP, 0);
             }
         }
         line
@@ -230,7 +262,7 @@ mod tests {
         // One fast one in two rounds is enough to say that the others' answers were late.
         for (took, waited) in [(TRIP, true), (TRIP * 2, false), (TRIP * 2, false), (TRIP * 2, true)] {
             let sent = line.round.began;
-            line.arrived(sent + took, sent, MTU.into(), false, TRIP);
+            line.arrived(sent + took, sent, MTU.into(), false, TRIP, 0);
             assert_eq!(line.waited(), waited);
         }
     }
@@ -240,18 +272,31 @@ mod tests {
         let mut line = Line::new(Instant::now(), MTU);
         for _ in 0..10 {
             let sent = line.round.began;
-            line.arrived(sent + TRIP * 2, sent, MTU.into(), true, TRIP);
+            line.arrived(sent + TRIP * 2, sent, MTU.into(), true, TRIP, 0);
             assert!(!line.waited());
         }
     }
 
     #[test]
-    fn a_start_grows_by_no_more_than_it_may_in_a_round() {
-        let line = line(1, TRIP);
-        let most = STEEPEST * u64::from(MTU);
-        assert_eq!(line.steepest(1_200, most), 1_200);
-        // All of a window arrives in a round trip.
-        let grown: u64 = (0..10_000).map(|_| line.steepest(1_200, 10_000 * 1_200)).sum();
-        assert!((most - 10_000..=most).contains(&grown), "{grown}");
+    fn what_is_lost_in_each_of_many_rounds_is_no_chance() {
+        let mut line = line(10, TRIP);
+        let rounds = (0..16).take_while(|_| {
+            let sent = line.round.began;
+            (0..10).for_each(|_| line.arrived(sent + TRIP, sent, MTU.into(), false, TRIP, 0));
+            line.lost(MTU.into())
+        });
+        // One of ten in one round may be chance, in one after the other not.
+        assert!((2..12).contains(&rounds.count()));
+    }
+
+    #[test]
+    fn what_is_sent_grows_by_no_more_than_it_may_in_a_round() {
+        let (mut line, most) = (line(1, TRIP), STEEPEST * u64::from(MTU));
+        let sent = line.round.began;
+        line.arrived(sent + TRIP, sent, MTU.into(), false, TRIP, 1_000_000);
+        assert!(line.may_grow(1_000_000 + most - 1));
+        assert!(!line.may_grow(1_000_000 + most));
+        // A cut in between gives no more than that either.
+        assert!(line.may_grow(700_000));
     }
 }

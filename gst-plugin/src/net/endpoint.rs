@@ -173,7 +173,7 @@ pub async fn dial(address: SocketAddr, token: &Token) -> Result<Connection, NetE
 }
 
 /// The same, where at most so many bytes of each stream are on their way here; gives the connection's endpoint as well,
-/// which tells when the other side knows that it is over.
+/// which waits until the other side has been told that it is over.
 ///
 /// # Errors
 /// It does not answer, or holds another token.
@@ -252,7 +252,7 @@ impl Listener {
     }
 
     /// Hands on whoever comes, until it is called off or nobody takes them any more, and waits then until the other side of
-    /// each connection knows that it is over. Whoever has not passed the handshake holds nothing here but one of few places,
+    /// each connection has been told that it is over. Whoever has not passed the handshake holds nothing here but one of few places,
     /// and that for seconds.
     pub async fn run(self, arrivals: mpsc::Sender<Arrival>, over: CancellationToken) {
         let mut open = JoinSet::new();

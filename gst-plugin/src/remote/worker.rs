@@ -185,6 +185,8 @@ async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError>
     // Each of them sees for itself that it is to end.
     let _ = tokio::time::timeout(ENDING, async { while sessions.join_next().await.is_some() {} }).await;
     sessions.shutdown().await;
+    // Those who came meanwhile are let go.
+    drop(arrivals);
     // Whoever is not told by then finds out.
     let _ = tokio::time::timeout(ENDING, accepting).await;
     Ok(ended)

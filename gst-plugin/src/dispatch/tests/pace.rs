@@ -14,6 +14,9 @@ struct Fleet {
     /// Chunks are alike with seed 0; with any other the longest takes three times as long as the shortest.
     seed: u64,
     now: u64,
+    /// So many results fill the memory for them.
+    most: usize,
+    done: usize,
 }
 
 #[derive(Default)]
@@ -28,8 +31,12 @@ struct Machine {
 impl Fleet {
     /// When the last of so many chunks is done.
     fn time(times: &[u64], chunks: u64, seed: u64) -> u64 {
+        Self::time_with(times, chunks, seed, usize::MAX)
+    }
+
+    fn time_with(times: &[u64], chunks: u64, seed: u64, most: usize) -> u64 {
         let machines = times.iter().map(|time| Machine { time: *time, ..Machine::default() }).collect();
-        let mut fleet = Self { dispatch: Dispatch::new(2, 0, 3), machines, seed, now: 0 };
+        let mut fleet = Self { dispatch: Dispatch::new(2, 0, 3), machines, seed, now: 0, most, done: 0 };
         for site in (1..).map(Site).take(times.len()) {
             fleet.tell(Event::Slots(site, 1));
             (0..2).for_each(|lane| fleet.tell(Event::LaneIdle(LaneId(site.0 * 10 + lane), site)));
@@ -46,9 +53,11 @@ impl Fleet {
             let at_work = fleet.machines.iter().filter_map(|machine| machine.at_work);
             let (chunk, lane, until) = at_work.min_by_key(|(.., until)| *until).expect("somebody works");
             fleet.now = until;
+            fleet.hold(fleet.done + 1);
             fleet.tell(Event::Done(chunk, lane));
             fleet.over(chunk, lane);
             while let Some(due) = fleet.dispatch.due() {
+                fleet.hold(fleet.done - 1);
                 fleet.tell(Event::Delivered(due));
             }
         }
@@ -57,7 +66,15 @@ impl Fleet {
 
     /// No more chunks wait than are of use.
     fn reads_on(&self) -> bool {
-        self.dispatch.has_room() && self.dispatch.waiting().count() <= self.machines.len()
+        self.done < self.most && self.dispatch.has_room() && self.dispatch.waiting().count() <= self.machines.len()
+    }
+
+    fn hold(&mut self, done: usize) {
+        let was_full = self.done >= self.most;
+        self.done = done;
+        if was_full != (done >= self.most) {
+            self.tell(Event::Full(!was_full));
+        }
     }
 
     fn tell(&mut self, event: Event) {
@@ -136,5 +153,14 @@ fn two_slow_machines_keep_nobody_waiting_either() {
         let two = Fleet::time(&[USUAL; 2], 100, seed);
         let four = Fleet::time(&[USUAL * 10, USUAL * 30, USUAL, USUAL], 100, seed);
         assert!(four * 100 <= two * 115, "seed {seed}: {four} with them, {two} without");
+    }
+}
+
+#[test]
+fn a_slow_machine_makes_nobody_wait_where_results_have_little_room() {
+    for seed in SEEDS {
+        let three = Fleet::time_with(&[USUAL; 3], 100, seed, 2);
+        let four = Fleet::time_with(&[USUAL * 10, USUAL, USUAL, USUAL], 100, seed, 2);
+        assert!(four * 100 <= three * 150, "seed {seed}: {four} with it, {three} without");
     }
 }

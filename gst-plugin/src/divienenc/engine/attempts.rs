@@ -128,7 +128,7 @@ impl Shared {
                     lane.frames += attempt.progress.units();
                     lane.bytes += attempt.progress.bytes();
                 }
-                state.result_bytes += bytes;
+                self.hold(&mut state, |held| held.saturating_add(bytes));
                 self.happened(&mut state, Event::Done(id, lane));
                 self.due.notify_all();
                 Vec::new()

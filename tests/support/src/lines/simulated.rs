@@ -264,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn many_before_a_short_queue_lose_little_and_leave_others_theirs() {
+        let of = line(2, 200, 0.5, 0.0);
+        let carried = shared(of, &[Congestion::Divien; 4], Duration::from_secs(3)).unwrap();
+        let all: f64 = carried.iter().map(|one| one.rate).sum();
+        assert!(all > 0.8 * 200e6, "{all}");
+        assert!(carried.iter().all(|one| one.in_vain < 0.08), "{carried:?}");
+    }
+
+    #[test]
     fn others_on_the_line_get_their_share() {
         const TIME: Duration = Duration::from_secs(40);
         let of = line(50, 20, 1.0, 0.0);
