@@ -11,6 +11,7 @@ pub mod faults;
 pub mod fidelity;
 pub mod fields;
 pub mod gst;
+mod keys;
 pub mod lines;
 pub mod meddler;
 pub mod place;

@@ -2,7 +2,6 @@
 //! divien reaches over them.
 
 mod congestion;
-mod keys;
 mod plain;
 mod simulated;
 mod worker;

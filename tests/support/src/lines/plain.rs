@@ -9,7 +9,7 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use super::HERE;
 use super::congestion::{Carried, Congestion};
-use super::keys::Keys;
+use crate::keys::Keys;
 use crate::relay::{Line, Relay, SOCKET};
 
 /// A controller starts slowly: what it carries is counted behind so much of the time.

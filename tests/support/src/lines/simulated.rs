@@ -11,7 +11,7 @@ use quinn_proto::{
 };
 
 use super::congestion::{Carried, Congestion};
-use super::keys::Keys;
+use crate::keys::Keys;
 use crate::relay::{Line, Way};
 
 /// A stream starts slowly, and so much of the time is not counted.

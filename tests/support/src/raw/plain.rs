@@ -8,12 +8,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use gstdivien::net::congestion::TolerantConfig;
-use quinn::rustls::RootCertStore;
-use quinn::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use quinn::{ClientConfig, Endpoint, ServerConfig, TransportConfig, VarInt};
+use quinn::{Endpoint, TransportConfig, VarInt};
 use wait4::Wait4 as _;
 
 use super::{Moved, PICTURE};
+use crate::keys::{Keys, client_of};
 use crate::process::Process;
 
 /// As much may be on its way as divien allows one worker, in bytes: of a stream, and of all.
@@ -74,11 +73,9 @@ fn transport() -> Arc<TransportConfig> {
 /// # Errors
 /// Something here does not work.
 pub fn take(folder: &Path) -> Result<(), Failed> {
-    let own = rcgen::generate_simple_self_signed(["plain".to_owned()])?;
-    let certificate = own.cert.der().clone();
-    std::fs::write(folder.join(CERTIFICATE), &certificate)?;
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-    let mut config = ServerConfig::with_single_cert(vec![certificate], key.into())?;
+    let keys = Keys::new()?;
+    std::fs::write(folder.join(CERTIFICATE), keys.certificate())?;
+    let mut config = keys.server()?;
     config.transport_config(transport());
     runtime()?.block_on(async {
         let server = Endpoint::server(config, HERE)?;
@@ -97,14 +94,12 @@ pub fn take(folder: &Path) -> Result<(), Failed> {
 /// # Errors
 /// Something here does not work.
 pub fn give(folder: &Path, address: SocketAddr, count: u64) -> Result<(), Failed> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(std::fs::read(folder.join(CERTIFICATE))?))?;
-    let mut config = ClientConfig::with_root_certificates(Arc::new(roots))?;
+    let mut config = client_of(std::fs::read(folder.join(CERTIFICATE))?.into())?;
     config.transport_config(transport());
     let picture = Bytes::from(vec![0x55; usize::try_from(PICTURE)?]);
     runtime()?.block_on(async {
         let client = Endpoint::client(HERE)?;
-        let connection = client.connect_with(config, address, "plain")?.await?;
+        let connection = client.connect_with(config, address, Keys::NAME)?.await?;
         let (mut send, mut receive) = connection.open_bi().await?;
         for _ in 0..count {
             send.write_chunk(picture.clone()).await?;
