@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use gstdivien::journal::JobError;
 use gstdivien::net::{NetError, TokenError};
 use gstdivien::remote::worker::Ended;
 
@@ -104,6 +105,26 @@ pub enum Error {
         /// `-n` was given.
         kept: bool,
     },
+    /// An earlier run has finished a part of the output.
+    #[error("{path}: an earlier run has finished {} of this output ({})", counted(*.chunks, "chunk"), counted(*.frames, "frame"), path = path.display())]
+    Unfinished {
+        /// Its folder.
+        path: PathBuf,
+        /// Chunks that are done.
+        chunks: u64,
+        /// The frames in them.
+        frames: u64,
+        /// The command that goes on with it.
+        resume: String,
+    },
+    /// What is kept of a run, or of an earlier one.
+    #[error("{path}: {error}", path = path.display())]
+    Job {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: JobError,
+    },
     /// The output cannot be made.
     #[error("{path}: {source}", path = path.display())]
     Create {
@@ -198,6 +219,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is kept of an earlier run is of no use to this one.
+    #[must_use]
+    pub fn is_about_another_job(&self) -> bool {
+        matches!(self, Self::Job { error, .. } if !matches!(error, JobError::Io(_)))
+    }
+
     /// The exit code that tells a script what happened.
     #[must_use]
     pub fn code(&self) -> u8 {
@@ -211,7 +238,9 @@ impl Error {
             Self::NoDecoder { .. } | Self::NoElement { .. } => EXIT_NOT_INSTALLED,
             Self::Codec(crate::codec::Error::NotInstalled { .. }) => EXIT_NOT_INSTALLED,
             Self::Plan { .. } | Self::Codec(_) => EXIT_USAGE,
-            Self::Exists { .. } | Self::Create { .. } => EXIT_CANNOT_CREATE,
+            Self::Exists { .. } | Self::Create { .. } | Self::Unfinished { .. } => EXIT_CANNOT_CREATE,
+            Self::Job { error: JobError::Io(_), .. } => EXIT_WRITE,
+            Self::Job { .. } => EXIT_CANNOT_CREATE,
             Self::Write { .. } => EXIT_WRITE,
             Self::Encoder { .. } => EXIT_ENCODER,
             Self::Incomplete { .. } => EXIT_INCOMPLETE,
@@ -248,6 +277,18 @@ impl Error {
             Self::Plan { hint, .. } => hint.clone(),
             Self::Exists { kept: true, .. } => "-n keeps it; -y in its place replaces it".into(),
             Self::Exists { .. } => "-y replaces it".into(),
+            Self::Unfinished { resume, .. } => format!("{resume} goes on from there; -y starts over"),
+            Self::Job { error, .. } => match error {
+                JobError::Io(source) if source.kind() == io::ErrorKind::StorageFull => {
+                    "make room and go on with -resume, or choose another folder with -workdir".into()
+                }
+                JobError::Io(_) => "choose a folder that you may write to, with -workdir".into(),
+                JobError::Held(_) => "wait until it has ended, or write to another name".into(),
+                JobError::Strange(_) => "give the folder another name, or choose another one with -workdir".into(),
+                JobError::Unreadable(_) | JobError::Differs(_) | JobError::Encoder(_) | JobError::Input(_) => {
+                    "run it as it was to go on with it, or with -y and without -resume to start over".into()
+                }
+            },
             Self::Create { source, .. } | Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "make room, or write elsewhere".into()
             }

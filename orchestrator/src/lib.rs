@@ -9,6 +9,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod probe;
 pub mod report;
+mod resume;
 pub mod run;
 mod signals;
 mod sync;

@@ -15,6 +15,7 @@ use crate::pipeline::{self, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
 use crate::report::{Lane, Machine, Report, Snapshot, Summary, counted, tell};
+use crate::resume::{Kept, Opening};
 use crate::signals::Signals;
 use crate::worker;
 
@@ -29,8 +30,8 @@ const NOT_NEGOTIATED: &str = "not-negotiated";
 const NAMELESS: &str =
     "its pictures are of a form that GStreamer has no name for; ffmpeg can turn them into another (-pix_fmt)";
 
-/// Encodes what `job` asks for.
-pub fn run(job: &Job) -> Result<Summary, Error> {
+/// Encodes what `job` asks for. `None` where an earlier run has done it.
+pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     let signals = Signals::listen(job.report.level < LogLevel::Error)?;
     gst::init().map_err(|e| Error::Fault { what: format!("GStreamer does not start: {e}") })?;
     gstdivien::plugin_register_static()
@@ -38,8 +39,38 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let mut report = Report::new(&job.report)?;
     plan::container(job)?;
     let choice = codec::resolve(&job.video, job.threads)?;
-    may_write(job)?;
+    is_another_file(job)?;
     may_join(job)?;
+    let opening = Opening::of(job)?;
+    if let Opening::Complete(kept) = &opening {
+        report.note(&format!("{} was complete already", output_name(job)));
+        kept.is_over().iter().for_each(|left| report.warn(left));
+        return Ok(None);
+    }
+    signals.keeps(opening.clone());
+    let outcome = may_replace(job).and_then(|()| encode(job, (choice, opening.kept()), &signals, &mut report));
+    match outcome {
+        Ok(summary) => Ok(Some(summary)),
+        // The output is there.
+        Err(error @ Error::Incomplete { .. }) => Err(error),
+        Err(error) => {
+            signals.give_way();
+            let is_told = match &error {
+                Error::Interrupted { .. } => true,
+                error => opening.kept().is_some() && !error.is_about_another_job(),
+            };
+            opening.left().iter().filter(|_| is_told).for_each(|left| report.note(left));
+            Err(error)
+        }
+    }
+}
+
+fn encode(
+    job: &Job,
+    (choice, kept): (codec::Choice, Option<&Kept>),
+    signals: &Signals,
+    report: &mut Report,
+) -> Result<Summary, Error> {
     let name = plan::input_name(&job.input);
     let waiting = Waiting::start(job.report.level, format!("{name}: nothing comes yet; waiting"));
     let mut source = probe::open(&job.input)?;
@@ -47,14 +78,21 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     let waiting = Waiting::start(job.report.level, format!("{name}: reading the times of all pictures first"));
     probe::measure(&mut source, &job.input, &job.range);
     drop(waiting);
-    let encoder = chosen(choice, plan::size(job, &source.facts), &report);
+    let encoder = chosen(choice, plan::size(job, &source.facts), report);
     let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
     plan.notes.iter().for_each(|n| report.note(n));
+    let before = kept.map_or(Ok((0, 0)), |kept| kept.begin(job, (&plan, &source.facts)));
+    let before = before.inspect_err(|_| probe::close(&source.pipeline))?;
+    if before.0 > 0 {
+        report.note(&format!("done already: {} ({})", counted(before.0, "chunk"), counted(before.1, "frame")));
+    }
     let (output, sink) = signals
         .make_output(|| Output::create(plan.output.as_deref(), plan.container.flows()))
         .inspect_err(|_| probe::close(&source.pipeline))?;
-    let running = pipeline::build(&source, &plan, sink).inspect_err(|_| probe::close(&source.pipeline))?;
+    let noted = kept.zip(output.part()).map_or(Ok(()), |(kept, part)| kept.writes_to(part));
+    let running = noted.and_then(|()| pipeline::build(&source, &plan, sink, kept.and_then(Kept::shelf)));
+    let running = running.inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -72,14 +110,14 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     };
     signals.follow(true);
     let outcome = running.start().and_then(|()| {
-        runtime.block_on(watch.follow(&running, &mut source.messages, &mut report, &signals, &output.if_stopped()))
+        runtime.block_on(watch.follow(&running, &mut source.messages, report, signals, &output.if_stopped()))
     });
     let (last, work) = (watch.snapshot(&running), Work::of(&running.encoder, plan.video.chunk_frames));
     let busy = work.busy(started.elapsed());
     report.stop(&last);
     let reached = if outcome.is_ok() && !running.is_cut() { source.reached() } else { None };
     probe::close(&source.pipeline);
-    outcome?;
+    outcome.map_err(|error| kept.and_then(Kept::failure).unwrap_or(error))?;
     signals.follow(false);
     let written = running.written();
     if written.frames == 0 {
@@ -104,7 +142,8 @@ pub fn run(job: &Job) -> Result<Summary, Error> {
     if let Some(reason) = lost.as_ref().filter(|_| plan.strict) {
         return Err(Error::Lossy { input: plan.input, reason: reason.clone() });
     }
-    let size = signals.complete(output, sink)?;
+    let size = signals.complete(output, sink, |part| kept.map_or(Ok(()), |kept| kept.completes(part)))?;
+    kept.and_then(Kept::is_over).iter().for_each(|left| report.warn(left));
     let summary = Summary {
         output: name,
         size,
@@ -179,8 +218,15 @@ impl Drop for Waiting {
     }
 }
 
-/// Whether the output may be made, asked before anything is opened.
-fn may_write(job: &Job) -> Result<(), Error> {
+fn output_name(job: &Job) -> String {
+    match &job.output {
+        Target::File(path) => path.display().to_string(),
+        Target::Stdout => "standard output".into(),
+    }
+}
+
+/// Whether the output is not the input, asked before anything is opened.
+fn is_another_file(job: &Job) -> Result<(), Error> {
     let Target::File(path) = &job.output else { return Ok(()) };
     if let Input::File(input) = &job.input
         && let (Ok(a), Ok(b)) = (input.canonicalize(), path.canonicalize())
@@ -191,6 +237,12 @@ fn may_write(job: &Job) -> Result<(), Error> {
             hint: "write to another name".into(),
         });
     }
+    Ok(())
+}
+
+/// Whether the output may be made, asked before the input is opened.
+fn may_replace(job: &Job) -> Result<(), Error> {
+    let Target::File(path) = &job.output else { return Ok(()) };
     if !path.exists() || job.overwrite == Overwrite::Always {
         return Ok(());
     }

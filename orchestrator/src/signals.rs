@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::error::{EXIT_INTERRUPTED, Error};
 use crate::mux::{Output, Sink};
 use crate::report::tell;
+use crate::resume::Opening;
 use crate::sync::lock;
 
 /// How long a run that was told to end gets to do so in order.
@@ -40,6 +41,8 @@ struct Guarded {
     part: Option<PathBuf>,
     /// Said of it, in words.
     left: Option<String>,
+    /// What is kept of the run.
+    kept: Option<Opening>,
 }
 
 impl Signals {
@@ -76,10 +79,15 @@ impl Signals {
             // What is no longer there has its name already, or was removed by the run itself.
             let _ = std::fs::remove_file(part);
         }
-        match &guarded.left {
-            _ if quiet => {}
-            Some(left) => tell(format_args!("divien: interrupted; {left}")),
-            None => tell("divien: interrupted"),
+        let kept = guarded.kept.as_ref().and_then(Opening::left);
+        if !quiet {
+            if let Some(kept) = kept {
+                tell(kept);
+            }
+            match &guarded.left {
+                Some(left) => tell(format_args!("divien: interrupted; {left}")),
+                None => tell("divien: interrupted"),
+            }
         }
         std::process::exit(EXIT_INTERRUPTED.into());
     }
@@ -95,13 +103,25 @@ impl Signals {
     ) -> Result<(Output, T), Error> {
         let mut guarded = self.guarded();
         let made = make()?;
-        *guarded = Guarded { part: made.0.part().map(Path::to_owned), left: Some(made.0.if_stopped()) };
+        (guarded.part, guarded.left) = (made.0.part().map(Path::to_owned), Some(made.0.if_stopped()));
         Ok(made)
     }
 
-    /// Gives the output its name: a signal comes before that or after it, and what is said of the output is true.
-    pub(crate) fn complete(&self, mut output: Output, sink: Sink) -> Result<u64, Error> {
+    /// Tells of what is kept of the run should it be ended from now on.
+    pub(crate) fn keeps(&self, kept: Opening) {
+        self.guarded().kept = Some(kept);
+    }
+
+    /// Gives the output its name: a signal comes before that or after it, and what is said of the output is true. `note` is
+    /// told the file that is the whole output.
+    pub(crate) fn complete(
+        &self,
+        mut output: Output,
+        sink: Sink,
+        note: impl FnOnce(&Path) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
         let size = output.complete(sink).inspect_err(|_| self.give_way())?;
+        output.part().map_or(Ok(()), note)?;
         {
             let mut guarded = self.guarded();
             output.rename()?;

@@ -36,6 +36,8 @@ impl Site {
 pub enum Event {
     /// A chunk of about so many frames exists and may be started, though its frames may still be coming.
     Opened(ChunkId, u64),
+    /// A chunk exists whose result has been there since an earlier run.
+    Known(ChunkId),
     /// This site works on so many chunks at once; more lanes than that have their next one waiting there.
     Slots(Site, u32),
     /// A lane of this site waits for work, maybe for the first time.
@@ -182,6 +184,10 @@ impl Dispatch {
             Event::Opened(chunk, frames) => {
                 self.pending.insert(chunk, Pending { frames, lanes: BTreeSet::new(), failed: Vec::new() });
                 self.longest = self.longest.max(frames);
+                self.ended = false;
+            }
+            Event::Known(chunk) => {
+                self.done.insert(chunk);
                 self.ended = false;
             }
             Event::Ended => self.ended = true,

@@ -10,6 +10,7 @@ use super::machines::Machines;
 use super::model::{Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Section, Stats};
 use crate::chunk::{ChunkId, Cutter, Nanos};
 use crate::dispatch::{Action, Dispatch, Event, LaneId, Site};
+use crate::journal::{Hash, Key};
 use crate::lane::{Cancel, ChunkInput, Encoded, LaneError, Lost, Progress, Reservation, Wanted};
 
 /// Chunks of coded units that are read before a lane is free for them: so many always, and one more than there are
@@ -29,9 +30,12 @@ pub(super) struct Frame {
     pub(super) buffer: gst::Buffer,
     pub(super) info: FrameInfo,
     pub(super) reservation: Reservation,
+    /// What its picture is, where finished chunks are kept.
+    pub(super) picture: Option<Hash>,
 }
 
 pub(super) struct Chunk {
+    pub(super) id: ChunkId,
     pub(super) section: Arc<Section>,
     pub(super) first_frame: u64,
     pub(super) frames: Vec<FrameInfo>,
@@ -43,6 +47,10 @@ pub(super) struct Chunk {
     pub(super) result: Option<(Encoded, LaneId, Duration)>,
     /// What machines elsewhere said could not be decoded of it, as long as no two of them agree.
     pub(super) doubted: Vec<Lost>,
+    /// What it is made of, where finished chunks are kept.
+    pub(super) key: Option<Key>,
+    /// Its result is there already, and its frames come only to be compared with those it is of.
+    pub(super) is_known: bool,
 }
 
 pub(super) enum Item {
@@ -235,14 +243,20 @@ impl Chunk {
 
     /// The lane's time stamps count from the chunk's first frame, so that its bytes do not depend on where it stands.
     pub(super) fn add(&mut self, frame: Frame) {
-        let Frame { mut buffer, info, reservation } = frame;
+        let Frame { mut buffer, info, reservation, picture } = frame;
         let base = self.frames.first().map_or(info.time.pts, |first| first.time.pts);
-        let pts = gst::ClockTime::from_nseconds(info.time.pts.saturating_sub(base));
+        let from_first = info.time.pts.saturating_sub(base);
+        if let (Some(key), Some(picture)) = (&mut self.key, &picture) {
+            key.add_frame(from_first, info.time.duration, picture);
+        }
+        let pts = gst::ClockTime::from_nseconds(from_first);
         let writable = buffer.make_mut();
         writable.set_pts(pts);
         writable.set_dts(gst::ClockTime::NONE);
         writable.set_duration(info.time.duration.map(gst::ClockTime::from_nseconds));
         self.frames.push(info);
-        self.input.push(buffer, reservation);
+        if !self.is_known {
+            self.input.push(buffer, reservation);
+        }
     }
 }

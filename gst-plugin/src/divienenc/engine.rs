@@ -4,6 +4,7 @@
 //! Lock order: `state`, then a chunk's input or the budget. `state` is never held over a notice or a lane's work.
 
 mod attempts;
+mod finished;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use super::chunks::{Chunk, Frame, Item, LaneState, State};
 use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section, Stats};
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Event, LaneId, Site};
+use crate::journal::{Key, Pictures, Shelf};
 use crate::lane::{Attempt, Budget, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Reservation};
 use crate::store::Store;
 
@@ -23,6 +25,10 @@ struct Shared {
     store: Arc<Store>,
     /// Raw frames that have been read and may be read again.
     frames: Arc<Store>,
+    /// Where finished chunks are kept for other runs.
+    shelf: Option<Arc<Shelf>>,
+    /// Hashes frames for it.
+    pictures: Mutex<Option<Pictures>>,
     state: Mutex<State>,
     /// A chunk may be opened.
     room: Condvar,
@@ -35,6 +41,18 @@ struct Shared {
 
 /// Of compressed units so many bytes wait in memory.
 const IN_MEMORY: u64 = 32 << 20;
+
+/// How a chunk begins.
+#[derive(Debug, Clone, Copy)]
+enum Opening {
+    /// Its frames come one by one.
+    Frames,
+    /// Its units are there, for so many frames. It does not wait for a lane with many others.
+    Units(u64),
+    /// So is its result.
+    Known,
+}
+
 /// One run, from start or flush to stop or flush.
 pub(super) struct Engine {
     shared: Arc<Shared>,
@@ -46,6 +64,7 @@ impl Engine {
     pub(super) fn start(
         config: Config,
         lanes: Vec<Box<dyn Lane>>,
+        shelf: Option<Arc<Shelf>>,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let window = 2 * u64::from(config.workers) + 2;
@@ -57,6 +76,8 @@ impl Engine {
             budget: Budget::new(first),
             store: Store::new(config.max_buffered_bytes.min(IN_MEMORY)),
             frames: Store::new(config.max_buffered_bytes - first),
+            shelf,
+            pictures: Mutex::default(),
             state: Mutex::new(State::new(config, window, lanes.len())),
             room: Condvar::new(),
             work: Condvar::new(),
@@ -82,7 +103,8 @@ impl Engine {
             .map_or((0, 0), |s| (s.number + u64::from(s.format.input != format.input), s.epoch + u64::from(new_epoch)));
         let most_held = self.shared.config.max_buffered_bytes / 2 / frame_bytes.max(1);
         state.cutter = Some(Cutter::new(self.shared.config.chunk_frames, most_held));
-        state.section = Some(Arc::new(Section { format, frame_bytes, epoch, number }));
+        let stamp = self.shared.shelf.as_ref().map(|shelf| shelf.stamp(number, &format));
+        state.section = Some(Arc::new(Section { format, frame_bytes, epoch, number, stamp }));
         Ok(())
     }
 
@@ -104,13 +126,14 @@ impl Engine {
         forced: Option<Mark>,
         reservation: Reservation,
     ) -> Result<(), gst::FlowError> {
+        let picture = self.shared.picture(&buffer)?;
         let mut state = self.shared.state();
         state.flow?;
         let mut marks = std::mem::take(&mut state.pending);
         let is_forced = forced.is_some();
         marks.extend(forced);
         state.frames_in += 1;
-        let frame = Frame { buffer, info: FrameInfo { time, marks }, reservation };
+        let frame = Frame { buffer, info: FrameInfo { time, marks }, reservation, picture };
         let Some(cutter) = &mut state.cutter else { return Err(gst::FlowError::NotNegotiated) };
         let cuts = cutter.push(frame, is_forced);
         self.shared.apply(state, cuts).map(drop)
@@ -126,8 +149,10 @@ impl Engine {
         let bytes = chunk.units.iter().map(CodedUnit::size).sum();
         drop(self.shared.reserve(bytes)?);
         let count = chunk.frames.len() as u64;
+        let (key, known) = self.shared.known(&chunk)?;
         let marks = chunk.frames.first_mut().map(|frame| &mut frame.marks);
-        let mut state = self.shared.begin(self.shared.state(), marks, Some(count))?;
+        let opening = if known.is_some() { Opening::Known } else { Opening::Units(count) };
+        let mut state = self.shared.begin(self.shared.state(), marks, opening)?;
         state.frames_in += count;
         state.frames_cut += count;
         let Some(open) = state.open.take().and_then(|id| state.chunks.get_mut(&id)) else {
@@ -135,6 +160,12 @@ impl Engine {
         };
         open.wanted = Some(Arc::new(chunk.wanted));
         open.frames = chunk.frames;
+        open.key = key;
+        if let Some(encoded) = known {
+            let id = open.id;
+            self.shared.was_known(&mut state, id, encoded);
+            return Ok(());
+        }
         open.coded = bytes;
         for unit in chunk.units {
             let counted = self.shared.budget.count(unit.size());
@@ -377,7 +408,7 @@ impl Shared {
                         Some(Cut::Frame(first)) => Some(&mut first.info.marks),
                         _ => None,
                     };
-                    state = self.begin(state, marks, None)?;
+                    state = self.begin(state, marks, Opening::Frames)?;
                 }
                 Cut::Frame(frame) => {
                     let chunk = state.open.and_then(|id| state.chunks.get_mut(&id)).ok_or(gst::FlowError::Error)?;
@@ -387,6 +418,10 @@ impl Shared {
                 Cut::Close => {
                     if let Some(chunk) = state.open.take().and_then(|id| state.chunks.get(&id)) {
                         chunk.input.end();
+                        if chunk.is_known {
+                            let id = chunk.id;
+                            state = self.compare(state, id)?;
+                        }
                     }
                 }
             }
@@ -394,13 +429,12 @@ impl Shared {
         Ok(state)
     }
 
-    /// Opens a chunk whose first frame has these marks, once there is room for it. One of coded units has `frames`, and
-    /// does not wait for a lane with many others.
+    /// Opens a chunk whose first frame has these marks, once there is room for it.
     fn begin<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         marks: Option<&mut Vec<Mark>>,
-        frames: Option<u64>,
+        opening: Opening,
     ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
         // What stands before a chunk does not wait for the chunk.
         if let Some(marks) = marks {
@@ -413,20 +447,35 @@ impl Shared {
         // Finished results have a budget of their own, as large as that of the frames.
         let full = |s: &mut State| {
             let room = s.dispatch.has_room() && !self.is_full(s);
-            s.flow.is_ok() && (!room || frames.is_some() && s.has_enough_waiting())
+            s.flow.is_ok() && (!room || matches!(opening, Opening::Units(_)) && s.has_enough_waiting())
         };
         state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
         state.flow?;
-        self.open(&mut state, frames.unwrap_or(self.config.chunk_frames))?;
-        Ok(state)
+        self.open(state, opening)
     }
 
-    fn open(&self, state: &mut State, frames: u64) -> Result<(), gst::FlowError> {
+    fn open<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        opening: Opening,
+    ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
         let section = state.section.clone().ok_or(gst::FlowError::NotNegotiated)?;
         let id = state.next_chunk;
         state.next_chunk = id.next();
         state.is_done = false;
+        let is_known = match opening {
+            Opening::Known => true,
+            Opening::Units(_) => false,
+            Opening::Frames => {
+                drop(state);
+                let is_known = self.has(id);
+                state = self.state();
+                state.flow?;
+                is_known
+            }
+        };
         let chunk = Chunk {
+            id,
             section,
             first_frame: state.frames_cut,
             frames: Vec::new(),
@@ -439,12 +488,21 @@ impl Shared {
             coded: 0,
             result: None,
             doubted: Vec::new(),
+            key: self.shelf.is_some().then(Key::default),
+            is_known,
         };
         state.chunks.insert(id, chunk);
         state.open = Some(id);
         state.order.push_back(Item::Chunk(id));
-        self.happened(state, Event::Opened(id, frames));
-        Ok(())
+        match opening {
+            Opening::Units(frames) => drop(self.happened(&mut state, Event::Opened(id, frames))),
+            Opening::Frames if !is_known => {
+                self.happened(&mut state, Event::Opened(id, self.config.chunk_frames));
+            }
+            // No lane has anything to do with it.
+            Opening::Frames | Opening::Known => {}
+        }
+        Ok(state)
     }
 
     fn is_full(&self, state: &State) -> bool {

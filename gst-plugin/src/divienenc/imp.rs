@@ -18,6 +18,7 @@ use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
 use super::sites::{News, Sites};
 use crate::dispatch::{Dispatch, Site};
+use crate::journal::Shelf;
 use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LaneError, LocalLane};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -60,6 +61,7 @@ pub struct DivienEnc {
     pub(super) settings: Mutex<Settings>,
     pub(super) state: Mutex<Option<Run>>,
     pub(super) writer: Mutex<Writer>,
+    pub(super) shelf: Mutex<Option<Arc<Shelf>>>,
 }
 
 impl DivienEnc {
@@ -126,7 +128,8 @@ impl DivienEnc {
         let lanes = Dispatch::lanes(config.workers).min(config.workers.max(cores.saturating_mul(2)));
         let lanes = (0..lanes).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
         let element = self.obj().downgrade();
-        let engine = Engine::start(config, lanes, move |notice| {
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let engine = Engine::start(config, lanes, shelf, move |notice| {
             if let Some(element) = element.upgrade() {
                 element.imp().notice(notice);
             }
@@ -211,6 +214,14 @@ impl DivienEnc {
                 let name = self.name_of(site);
                 self.post_worker("put-aside", name, "it failed three chunks in a row and gets no more".into());
             }
+            Notice::Spoilt { id, why } => {
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Read,
+                    ("{id} is encoded again: what there was of it is damaged ({why})")
+                );
+            }
+            Notice::Job { why } => gst::element_imp_error!(self, gst::ResourceError::Failed, ("{why}")),
             Notice::Failed { id, error: error @ LaneError::Unkept { .. }, .. } => {
                 self.cannot_keep(&format_args!("{id}: {error}"));
             }
@@ -291,6 +302,7 @@ impl ObjectSubclass for DivienEnc {
             settings: Mutex::default(),
             state: Mutex::default(),
             writer: Mutex::default(),
+            shelf: Mutex::default(),
         }
     }
 }

@@ -89,11 +89,23 @@ mod sites;
 mod units;
 
 pub use coded::within;
+use std::sync::{Arc, PoisonError};
+
+use glib::subclass::prelude::*;
 use gst::prelude::*;
+
+use crate::journal::Shelf;
 
 glib::wrapper! {
     /// The element: a [`gst::Element`] with one sink and one source pad.
     pub struct DivienEnc(ObjectSubclass<imp::DivienEnc>) @extends gst::Element, gst::Object;
+}
+
+impl DivienEnc {
+    /// Has the chunks of the next run kept here once they are done, and those taken from here that are done already.
+    pub fn set_shelf(&self, shelf: Arc<Shelf>) {
+        *self.imp().shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelf);
+    }
 }
 
 /// Registers the element with a plugin.

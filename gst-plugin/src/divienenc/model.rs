@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::chunk::{ChunkId, FrameTime, Nanos};
 use crate::dispatch::{LaneId, Site};
+use crate::journal::Stamp;
 use crate::lane::{CodedUnit, Encoded, Format, LaneError, Wanted};
 
 /// How the engine runs.
@@ -27,6 +28,10 @@ pub(super) enum Notice {
     Again { id: ChunkId, site: Site, error: LaneError },
     /// A machine elsewhere failed whatever it was given, and gets no more.
     PutAside { site: Site },
+    /// What an earlier run finished of a chunk is damaged, so it is encoded again.
+    Spoilt { id: ChunkId, why: String },
+    /// The job cannot go on.
+    Job { why: String },
     /// A chunk cannot be done.
     Failed { id: ChunkId, first_frame: u64, frames: u64, lane: LaneId, error: LaneError },
 }
@@ -51,6 +56,8 @@ pub(super) struct Section {
     pub(super) epoch: u64,
     /// Counted over the stream.
     pub(super) number: u64,
+    /// What its chunks are encoded with, where finished ones are kept.
+    pub(super) stamp: Option<Arc<Stamp>>,
 }
 
 /// A frame of a chunk, as the joiner needs it.

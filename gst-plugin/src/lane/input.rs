@@ -172,7 +172,8 @@ impl CodedUnit {
         self.kept.size() + self.preface.as_ref().map_or(0, |preface| preface.size() as u64)
     }
 
-    fn read(self) -> io::Result<gst::Buffer> {
+    /// The unit as a decoder gets it.
+    pub(crate) fn read(self) -> io::Result<gst::Buffer> {
         let mut unit = self.kept.unit()?;
         // Decoders that look at flags alone would pass it over.
         if self.starts {

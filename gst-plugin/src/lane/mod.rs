@@ -118,6 +118,9 @@ pub enum LaneError {
         /// What the system says.
         error: String,
     },
+    /// It cannot be kept with its job, which has ended over that.
+    #[error("the result cannot be kept")]
+    Unshelved,
     /// A bug of ours.
     #[error("the lane panicked; this is a bug in divien")]
     Panicked,

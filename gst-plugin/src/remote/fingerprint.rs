@@ -20,6 +20,11 @@ const USUAL: &str = "I420";
 
 /// What this format comes to here. Takes a while.
 pub(crate) fn fingerprint(format: &Format, id: u32) -> Result<Fit, String> {
+    Ok(Fit { format: id, software: parts(format)?, digest: digest(format)? })
+}
+
+/// All that takes part in a format here, and its versions.
+pub(crate) fn parts(format: &Format) -> Result<Vec<Software>, String> {
     let decoder = format.decoder.as_ref().map(|decoder| decoder.name());
     let filters = format.filter.elements().map_err(|error| error.to_string())?;
     let filters: Vec<String> = filters.iter().filter_map(ElementExt::factory).map(|f| f.name().to_string()).collect();
@@ -28,11 +33,11 @@ pub(crate) fn fingerprint(format: &Format, id: u32) -> Result<Fit, String> {
     let mut software = software(elements);
     software.dedup();
     software.push(Software { name: "divien".into(), version: env!("CARGO_PKG_VERSION").into() });
-    Ok(Fit { format: id, software, digest: digest(format)? })
+    Ok(software)
 }
 
 /// The hash of what the encoder makes of the clip, with the filters left out: they are known by their versions.
-fn digest(format: &Format) -> Result<[u8; 32], String> {
+pub(crate) fn digest(format: &Format) -> Result<[u8; 32], String> {
     let (caps, filter) = clip(format);
     let info = gst_video::VideoInfo::from_caps(&caps).map_err(|error| format!("{caps}: {error}"))?;
     let input = Arc::new(ChunkInput::default());

@@ -2,7 +2,7 @@
 //! it. The [`roll`] asks workers what they can do before there is any work. What they say to each other is in [`wire`](crate::wire).
 
 pub(crate) mod convert;
-mod fingerprint;
+pub(crate) mod fingerprint;
 mod job;
 mod link;
 mod movement;

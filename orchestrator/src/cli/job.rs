@@ -45,8 +45,21 @@ pub struct Job {
     pub faststart: bool,
     /// `-metadata key=value`, in order.
     pub metadata: Vec<(String, String)>,
+    /// What is kept of the run until it is over.
+    pub resume: Resume,
     /// How the run is told about.
     pub report: Report,
+}
+
+/// What is kept of a run until its output is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// `-resume`: goes on with what an earlier run has finished.
+    pub resumes: bool,
+    /// `-workdir`: the folder that holds the run's own; `None` is the output's.
+    pub folder: Option<PathBuf>,
+    /// `-keep`: what was kept stays when the output is there.
+    pub stays: bool,
 }
 
 /// Workers on other machines.

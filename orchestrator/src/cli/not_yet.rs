@@ -149,7 +149,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         SOUND,
     ),
     (&["stream_loop", "loop", "sseof", "itsoffset", "itsscale", "shortest"], "a later version of divien may build it"),
-    (&["workers_file", "verify", "resume"], LATER),
+    (&["workers_file", "verify"], LATER),
 ];
 
 /// What divien is not made for, or does by itself.

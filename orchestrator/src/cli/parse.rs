@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::error::{UsageError, nearest_names};
 use super::table::{self, Group, Id, Kind, OptionDef};
 use super::{
-    AudioArgs, AudioCodec, Carry, Command, Cut, Input, Job, LogLevel, Output, Overwrite, Range, Report, SubtitleCodec,
-    Topic, VideoArgs, address, not_yet, remote, same, value, worker,
+    AudioArgs, AudioCodec, Carry, Command, Cut, Input, Job, LogLevel, Output, Overwrite, Range, Report, Resume,
+    SubtitleCodec, Topic, VideoArgs, address, not_yet, remote, same, value, worker,
 };
 use crate::codec;
 use crate::filter::{self, Filter};
@@ -87,6 +87,7 @@ struct Typed {
     chunk_frames: Option<u32>,
     cut: Cut,
     strict: bool,
+    resume: Resume,
     encoder: Option<String>,
     /// Options that may be the encoder's, in order; whether they are is known when all is read.
     options: Vec<EncoderOption>,
@@ -313,6 +314,9 @@ impl Typed {
             Id::No => self.no = true,
             Id::Stdin => self.no_stdin = false,
             Id::NoStdin => self.no_stdin = true,
+            Id::Resume => self.resume.resumes = true,
+            Id::WorkDir => self.resume.folder = Some(text().into()),
+            Id::Keep => self.resume.stays = true,
             Id::Workers => self.workers = Some(said.small(option.kind)?),
             Id::RemoteWorkers => {
                 self.remote.workers = remote::workers(said.text).map_err(|wanted| said.bad(&wanted))?
@@ -487,6 +491,7 @@ impl Typed {
             range: range(self.input_side, self.output_side, self.frames)?,
             faststart: self.faststart,
             metadata: self.metadata,
+            resume: self.resume,
             report: self.report,
         })
     }

@@ -119,6 +119,9 @@ pub(crate) enum Id {
     HideBanner,
     Stdin,
     NoStdin,
+    Resume,
+    WorkDir,
+    Keep,
     StatsPeriod,
     SubtitleEncoder,
     Tag,
@@ -278,6 +281,25 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "end with an error, and without an output, where frames of the input are missing or damaged",
     )
     .ffmpeg("whatever would end with exit code 75 is an error (65); what a decoder hides and only complains of is not"),
+    def(
+        Id::Resume,
+        "resume",
+        Kind::Flag,
+        Group::Global,
+        "go on with what an earlier run of the same command has finished; from the beginning where there is nothing",
+    )
+    .ffmpeg("divien's own; the output's bytes are those of a run that nobody stopped")
+    .basic(),
+    def(
+        Id::WorkDir,
+        "workdir",
+        Kind::Text("FOLDER"),
+        Group::Global,
+        "where what is finished is kept until the output is whole, in a folder OUTPUT.divien",
+    )
+    .default("the output's folder")
+    .ffmpeg("divien's own"),
+    def(Id::Keep, "keep", Kind::Flag, Group::Global, "keep that folder when the output is there").ffmpeg("divien's own"),
     def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "there is no banner to hide"),
     def(
         Id::NoStdin,

@@ -1,11 +1,13 @@
 //! The encoding element, started when the form of the pictures is known.
 
-use std::sync::{Mutex, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use gst::prelude::*;
 use gst_video::VideoColorimetry;
 use gstdivien::chunk::Mode;
+use gstdivien::divienenc::DivienEnc;
+use gstdivien::journal::Shelf;
 use gstdivien::lane::{EncoderSpec, FilterSpec};
 
 use super::colour::Said;
@@ -44,7 +46,11 @@ pub(super) struct Encoder {
 
 impl Encoder {
     /// Makes the element, which waits for [`Self::begin`]. `honest` decoders guess no colours.
-    pub(super) fn new(video: &VideoPlan, coded: &gst::Caps, honest: bool) -> Result<Self, Error> {
+    pub(super) fn new(
+        video: &VideoPlan,
+        (coded, honest): (&gst::Caps, bool),
+        shelf: Option<Arc<Shelf>>,
+    ) -> Result<Self, Error> {
         EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
             what: e.to_string(),
             hint: "`divien -h encoder=NAME` lists what an encoder takes".into(),
@@ -62,6 +68,9 @@ impl Encoder {
         }
         if let Some(remote) = &video.remote {
             remote_properties(&element, remote);
+        }
+        if let (Some(element), Some(shelf)) = (element.downcast_ref::<DivienEnc>(), shelf) {
+            element.set_shelf(shelf);
         }
         element.set_property("threads", video.threads);
         element.set_property("chunk-frames", video.chunk_frames);

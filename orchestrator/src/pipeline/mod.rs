@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
+use gstdivien::journal::Shelf;
 
 use crate::error::Error;
 use crate::mux::{Codec, Header, Kind, Sample, Session, Sink, Track, Written};
@@ -270,8 +271,8 @@ impl Running {
     }
 }
 
-/// Builds everything behind the source, and lets the packets go.
-pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error> {
+/// Builds everything behind the source, and lets the packets go. Finished chunks are kept on `shelf`, or taken from there.
+pub fn build(source: &Source, plan: &Plan, sink: Sink, shelf: Option<Arc<Shelf>>) -> Result<Running, Error> {
     let fault = |what: &str| Error::Fault { what: what.to_owned() };
     let bus = source.pipeline.bus().ok_or_else(|| fault("a pipeline without a bus"))?;
     let first = source.facts.first();
@@ -311,7 +312,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink) -> Result<Running, Error>
         let sound = plan.others.iter().filter(|track| track.kind == Kind::Audio).map(|track| track.stream);
         source.skip((plan.video.stream, units), &sound.collect::<Vec<_>>(), start)?;
     }
-    let (encoder, gate) = video::branch(source, plan, &shared, first)?;
+    let (encoder, gate) = video::branch(source, plan, &shared, (first, shelf))?;
     for (i, track) in plan.others.iter().enumerate() {
         let (Some(outlet), Some(stream)) = (source.outlets.get(track.stream), source.facts.streams.get(track.stream))
         else {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gst::prelude::*;
+use gstdivien::journal::Shelf;
 use gstdivien::lane::DecoderSpec;
 
 use super::encoder::Encoder;
@@ -18,7 +19,7 @@ pub(super) fn branch(
     source: &Source,
     plan: &Plan,
     shared: &Arc<Shared>,
-    first: i64,
+    (first, shelf): (i64, Option<Arc<Shelf>>),
 ) -> Result<(Arc<Encoder>, gst::Pad), Error> {
     let missing = || Error::Fault { what: "the plan's video is not in the source".into() };
     let video = &plan.video;
@@ -27,7 +28,7 @@ pub(super) fn branch(
     let decoder = if probe::is_raw_video(&stream.caps) { None } else { Some(decoder(source, &stream.caps)?) };
     // Those of libav write what the stream says; others guess.
     let honest = decoder.as_ref().is_none_or(|d| d.name().starts_with("avdec_"));
-    let encoder = Arc::new(Encoder::new(video, &stream.caps, honest)?);
+    let encoder = Arc::new(Encoder::new(video, (&stream.caps, honest), shelf)?);
     let (mut elements, entry) = match video.cut {
         Some(_) => (Vec::new(), outlet.pad().ok_or_else(missing)?),
         None => ordered::head(source, plan, shared, (&encoder, decoder), first)?,

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::Shared;
+use super::finished::Unkeyed;
 use crate::chunk::ChunkId;
 use crate::dispatch::{Action, Event, LaneId, Site};
 use crate::divienenc::chunks::{LaneState, State};
@@ -29,6 +30,7 @@ impl Shared {
         outcome: Result<Encoded, LaneError>,
     ) {
         let is_called_off = matches!(outcome, Err(LaneError::Cancelled));
+        let outcome = outcome.and_then(|encoded| self.kept(id, chunk, attempt, encoded));
         let notices = self.settle(id, chunk, started, attempt, outcome);
         // Of a chunk that is done nothing waits any more.
         if !is_called_off {
@@ -85,6 +87,40 @@ impl Shared {
         Some((chunk_id, attempt, started))
     }
 
+    /// The result, if it is one, kept for later runs where that is wanted.
+    fn kept(&self, lane: LaneId, id: ChunkId, attempt: &Attempt, encoded: Encoded) -> Result<Encoded, LaneError> {
+        let (encoded, label) = {
+            let mut state = self.state();
+            let site = state.lanes.get(lane.0 as usize).map_or(Site::HERE, |lane| lane.site);
+            let is_open = state.open == Some(id);
+            // Another one may have been first.
+            let Some(chunk) = state.chunks.get_mut(&id).filter(|chunk| chunk.result.is_none()) else {
+                return Err(LaneError::Cancelled);
+            };
+            let taken = attempt.progress.frames();
+            let frames = chunk.frames.len() as u64;
+            let whole = match &chunk.wanted {
+                None => taken == frames && !is_open,
+                Some(_) => attempt.progress.has_ended(),
+            };
+            if !whole {
+                return Err(LaneError::Early(taken));
+            }
+            let encoded = if site == Site::HERE { encoded } else { chunk.believed(encoded)? };
+            let first = chunk.first_frame;
+            let label =
+                chunk.key.clone().map(|key| (Unkeyed { number: id, first, frames, key }, chunk.section.clone()));
+            (encoded, label)
+        };
+        if let Some((label, section)) = label {
+            self.keep((&label, &section), &encoded).map_err(|error| {
+                let _ = self.end_job(error);
+                LaneError::Unshelved
+            })?;
+        }
+        Ok(encoded)
+    }
+
     /// Records how an attempt ended; returns what is to be said of it.
     fn settle(
         &self,
@@ -103,20 +139,11 @@ impl Shared {
             site = lane.site;
         }
         let stopped = state.flow.is_err();
-        let is_open = state.open == Some(id);
         // Another one may have been first.
         let Some(chunk) = state.chunks.get_mut(&id).filter(|chunk| chunk.result.is_none()) else {
             return Vec::new();
         };
         let (first_frame, frames) = (chunk.first_frame, chunk.frames.len() as u64);
-        let taken = attempt.progress.frames();
-        let whole = match &chunk.wanted {
-            None => taken == frames && !is_open,
-            Some(_) => attempt.progress.has_ended(),
-        };
-        let outcome = outcome.and_then(|encoded| if whole { Ok(encoded) } else { Err(LaneError::Early(taken)) });
-        let outcome =
-            outcome.and_then(|encoded| if site == Site::HERE { Ok(encoded) } else { chunk.believed(encoded) });
         match outcome {
             Ok(encoded) => {
                 let bytes = encoded.bytes();
@@ -134,6 +161,11 @@ impl Shared {
                 Vec::new()
             }
             Err(LaneError::Cancelled | LaneError::Lost(_)) => {
+                self.happened(&mut state, Event::Lost(id, lane));
+                Vec::new()
+            }
+            // It is told already.
+            Err(LaneError::Unshelved) => {
                 self.happened(&mut state, Event::Lost(id, lane));
                 Vec::new()
             }

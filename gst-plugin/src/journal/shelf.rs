@@ -1,0 +1,355 @@
+//! Finished chunks, each in a file of its own, and the journal that says which of them are whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufWriter, Read as _, Write};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+use super::disk::{Disk, Folder};
+use super::hex::Hash;
+use super::records::{self, Encoder, Facts, FileId, Finished, Journal, Record};
+use super::{JobError, result};
+use crate::chunk::ChunkId;
+use crate::lane::{Encoded, Format};
+use crate::remote::convert::format_to_wire;
+use crate::remote::fingerprint::{digest, parts};
+use crate::store::Store;
+
+/// What ends the names of chunks' files.
+const WHOLE: &str = ".chunk";
+/// The same before they are whole.
+const UNFINISHED: &str = ".new";
+
+/// Where the finished chunks of a job are kept.
+///
+/// A chunk is finished when [`Self::keep`] has returned: whatever happens then, the next run takes it from here.
+#[derive(Debug)]
+pub struct Shelf<D: Disk = Folder> {
+    disk: D,
+    state: Mutex<State<D>>,
+}
+
+#[derive(Debug)]
+struct State<D: Disk> {
+    journal: Journal<D>,
+    chunks: BTreeMap<u64, Finished>,
+    encoders: BTreeMap<u64, Encoder>,
+    stamps: BTreeMap<u64, Arc<Stamp>>,
+    /// They are being written.
+    busy: BTreeSet<u64>,
+    taken: u64,
+    /// Why the job cannot go on.
+    failure: Option<JobError>,
+}
+
+/// What the chunks of a section are encoded with, known once it has been tried.
+pub(crate) struct Stamp {
+    outcome: OnceLock<Result<Hash, JobError>>,
+    trial: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+/// What the shelf has of a chunk.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Nothing.
+    Nothing,
+    /// Something that is not what was put there, for this reason.
+    Spoilt(String),
+    /// The result of other frames than these, or of another encoder.
+    Another,
+    /// Its result.
+    Result(Box<Encoded>),
+}
+
+/// A chunk that is put there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label {
+    pub(crate) number: ChunkId,
+    pub(crate) first: u64,
+    pub(crate) frames: u64,
+    pub(crate) key: Hash,
+}
+
+impl<D: Disk> Shelf<D> {
+    /// The shelf of a new job.
+    pub(super) fn new(disk: D, facts: Facts) -> io::Result<Self> {
+        let journal = Journal::create(&disk, facts)?;
+        Ok(Self::with(disk, journal, Vec::new()))
+    }
+
+    /// The shelf of a job that goes on, whose journal said this.
+    pub(super) fn again(disk: D, (records, end): (Vec<Record>, u64)) -> io::Result<Self> {
+        let journal = Journal::go_on(&disk, end)?;
+        Ok(Self::with(disk, journal, records))
+    }
+
+    fn with(disk: D, journal: Journal<D>, records: Vec<Record>) -> Self {
+        let (mut chunks, mut encoders) = (BTreeMap::new(), BTreeMap::new());
+        for record in records {
+            match record {
+                Record::Chunk(finished) => drop(chunks.insert(finished.number, finished)),
+                Record::Encoder(encoder) => drop(encoders.insert(encoder.section, encoder)),
+                Record::Job { .. } | Record::Part(_) | Record::Output(_) => {}
+            }
+        }
+        let (stamps, busy) = (BTreeMap::new(), BTreeSet::new());
+        Self { disk, state: Mutex::new(State { journal, chunks, encoders, stamps, busy, taken: 0, failure: None }) }
+    }
+
+    /// How many chunks are finished, and the frames in them.
+    pub fn finished(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.chunks.len() as u64, state.chunks.values().map(|chunk| chunk.frames).sum())
+    }
+
+    /// How many chunks this run has taken from here.
+    pub fn taken(&self) -> u64 {
+        self.state().taken
+    }
+
+    /// Why the job cannot go on, if that is why the run has ended.
+    pub fn failure(&self) -> Option<JobError> {
+        self.state().failure.take()
+    }
+
+    pub(crate) fn fail(&self, error: JobError) {
+        self.state().failure.get_or_insert(error);
+    }
+
+    /// The bytes of all that is finished.
+    pub fn bytes(&self) -> u64 {
+        self.state().chunks.values().map(|chunk| chunk.bytes).sum()
+    }
+
+    /// Takes down where the output is written to until it has its name.
+    ///
+    /// # Errors
+    /// The journal cannot be written to.
+    pub fn writes_to(&self, part: FileId) -> io::Result<()> {
+        self.state().journal.add(&self.disk, &Record::Part(part))
+    }
+
+    /// Takes down that this file is the whole output, and lacks its name only.
+    ///
+    /// # Errors
+    /// The journal cannot be written to.
+    pub fn completes(&self, output: FileId) -> io::Result<()> {
+        self.state().journal.add(&self.disk, &Record::Output(output))
+    }
+
+    /// Begins to find out what the chunks of this section are encoded with.
+    pub(crate) fn stamp(self: &Arc<Self>, section: u64, format: &Arc<Format>) -> Arc<Stamp>
+    where
+        D: 'static,
+    {
+        let mut state = self.state();
+        if let Some(stamp) = state.stamps.get(&section) {
+            return stamp.clone();
+        }
+        let stamp = Arc::new(Stamp { outcome: OnceLock::new(), trial: Mutex::default() });
+        let trial = {
+            let (shelf, stamp, format) = (self.clone(), stamp.clone(), format.clone());
+            move || drop(stamp.outcome.set(shelf.try_out(section, &format)))
+        };
+        match thread::Builder::new().name("divien-stamp".into()).spawn(trial) {
+            Ok(thread) => *stamp.trial.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
+            Err(error) => drop(stamp.outcome.set(Err(JobError::Io(error)))),
+        }
+        state.stamps.insert(section, stamp.clone());
+        stamp
+    }
+
+    fn try_out(&self, section: u64, format: &Format) -> Result<Hash, JobError> {
+        let wire = format_to_wire(format, 0);
+        let software = parts(format).map_err(JobError::Encoder)?;
+        let encoder = Encoder {
+            section,
+            software: software.into_iter().map(|software| (software.name, software.version)).collect(),
+            encoder: wire.encoder.clone(),
+            clip: digest(format).ok().map(Hash::from),
+        };
+        let mut hash = blake3::Hasher::new();
+        hash.update(&postcard::to_stdvec(&wire).map_err(io::Error::other)?);
+        hash.update(&serde_json::to_vec(&encoder).map_err(io::Error::other)?);
+        let mut state = self.state();
+        match state.encoders.get(&section) {
+            Some(before) if *before == encoder => {}
+            Some(before) => return Err(JobError::Encoder(changed(before, &encoder))),
+            None => {
+                state.journal.add(&self.disk, &Record::Encoder(encoder.clone()))?;
+                state.encoders.insert(section, encoder);
+            }
+        }
+        Ok(Hash(hash.finalize()))
+    }
+
+    /// What there is of a chunk, before its frames are known. It is read once to see whether it is whole.
+    pub(crate) fn has(&self, number: ChunkId) -> Result<bool, String> {
+        let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Ok(false) };
+        match self.check(&finished) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                self.forget(number);
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Takes the result of a chunk with this key; its units wait in `store`.
+    pub(crate) fn take(&self, number: ChunkId, key: &Hash, store: &Arc<Store>) -> Found {
+        let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Found::Nothing };
+        if finished.key != *key {
+            return Found::Another;
+        }
+        let read = self.check(&finished).and_then(|()| result::read(self.disk.open(&name(number, WHOLE))?, store));
+        match read {
+            Ok(encoded) => {
+                self.state().taken += 1;
+                Found::Result(Box::new(encoded))
+            }
+            Err(error) => {
+                self.forget(number);
+                Found::Spoilt(error.to_string())
+            }
+        }
+    }
+
+    /// Whether a file is what was put there.
+    fn check(&self, finished: &Finished) -> io::Result<()> {
+        let mut file = self.disk.open(&name(ChunkId(finished.number), WHOLE))?;
+        let mut hash = blake3::Hasher::new();
+        // One byte more tells a file that is too long.
+        let read = io::copy(&mut file.by_ref().take(finished.bytes + 1), &mut hash)?;
+        if read != finished.bytes {
+            return Err(io::Error::other(format!("{read} bytes of {}", finished.bytes)));
+        }
+        if Hash(hash.finalize()) != finished.hash {
+            return Err(io::Error::other("its bytes are not those that were written"));
+        }
+        Ok(())
+    }
+
+    fn forget(&self, number: ChunkId) {
+        self.state().chunks.remove(&number.0);
+    }
+
+    /// Keeps a result. When this returns it is safe, or another lane is about to see to that.
+    pub(crate) fn keep(&self, label: Label, encoded: &Encoded) -> io::Result<()> {
+        {
+            let mut state = self.state();
+            if state.chunks.contains_key(&label.number.0) || !state.busy.insert(label.number.0) {
+                return Ok(());
+            }
+        }
+        let written = self.write(label, encoded);
+        let mut state = self.state();
+        state.busy.remove(&label.number.0);
+        let finished = written?;
+        state.journal.add(&self.disk, &Record::Chunk(finished))?;
+        state.chunks.insert(finished.number, finished);
+        Ok(())
+    }
+
+    fn write(&self, label: Label, encoded: &Encoded) -> io::Result<Finished> {
+        let (unfinished, whole) = (name(label.number, UNFINISHED), name(label.number, WHOLE));
+        let written = || {
+            let mut out = Counted { file: self.disk.create(&unfinished)?, hash: blake3::Hasher::new(), bytes: 0 };
+            let mut buffered = BufWriter::with_capacity(256 << 10, &mut out);
+            result::write(encoded, label.frames, &mut buffered)?;
+            buffered.flush()?;
+            drop(buffered);
+            self.disk.sync(&mut out.file)?;
+            self.disk.rename(&unfinished, &whole)?;
+            self.disk.sync_names()?;
+            Ok((Hash(out.hash.finalize()), out.bytes))
+        };
+        match written() {
+            Ok((hash, bytes)) => {
+                let Label { number, first, frames, key } = label;
+                Ok(Finished { number: number.0, first, frames, bytes, hash, key })
+            }
+            Err(error) => {
+                // What has no room leaves what there is to others.
+                let _ = self.disk.remove(&unfinished);
+                Err(error)
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<D>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stamp {
+    /// Waits until it is known what chunks are encoded with.
+    pub(crate) fn get(&self) -> Result<Hash, JobError> {
+        if let Some(trial) = self.trial.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // One that panicked has left nothing.
+            let _ = trial.join();
+        }
+        match self.outcome.get() {
+            Some(Ok(stamp)) => Ok(*stamp),
+            Some(Err(error)) => Err(error.again()),
+            None => Err(JobError::Io(io::Error::other("the encoder could not be tried out"))),
+        }
+    }
+}
+
+impl std::fmt::Debug for Stamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stamp").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}
+
+/// Names of the files that a shelf may leave.
+pub(super) fn is_ours(name: &str) -> bool {
+    let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    [records::NAME, records::UNFINISHED].contains(&name)
+        || [WHOLE, UNFINISHED].iter().any(|end| name.strip_suffix(end).is_some_and(is_number))
+}
+
+fn name(number: ChunkId, end: &str) -> String {
+    format!("{:08}{end}", number.0)
+}
+
+/// What has changed between two encoders, in words.
+fn changed(before: &Encoder, now: &Encoder) -> String {
+    let names: BTreeSet<&String> = before.software.keys().chain(now.software.keys()).collect();
+    let version =
+        |encoder: &Encoder, name: &str| encoder.software.get(name).cloned().unwrap_or_else(|| "nothing".into());
+    let mut all: Vec<String> = names
+        .into_iter()
+        .map(|name| (name, version(before, name), version(now, name)))
+        .filter(|(_, before, now)| before != now)
+        .map(|(name, before, now)| format!("{name} was {before} and is {now}"))
+        .collect();
+    if before.encoder != now.encoder {
+        all.push(format!("the encoder was {} and is {}", before.encoder, now.encoder));
+    }
+    if all.is_empty() {
+        all.push(format!("{} makes other bytes of the same pictures than it did", now.encoder));
+    }
+    all.join("; ")
+}
+
+/// A file whose bytes are counted and hashed.
+#[derive(Debug)]
+struct Counted<W> {
+    file: W,
+    hash: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(data)?;
+        self.hash.update(data.get(..written).unwrap_or(data));
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

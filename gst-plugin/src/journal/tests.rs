@@ -1,0 +1,300 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::disk::{Disk as _, Folder};
+use super::model::{CRASHES, Model};
+use super::records::{Journal, NAME, Record};
+use super::shelf::Shelf;
+use super::{Facts, FileId, Found, Hash, Job, JobError, Label};
+use crate::chunk::ChunkId;
+use crate::lane::{Complaints, Encoded, Lost};
+use crate::store::{Kept, Store};
+
+fn facts() -> Facts {
+    BTreeMap::from([("-crf".into(), "23".into()), ("input".into(), "a.mkv".into())])
+}
+
+fn unit(chunk: u64, number: u64) -> gst::Buffer {
+    let mut unit = gst::Buffer::from_mut_slice(vec![(chunk * 7 + number) as u8; 40 + number as usize]);
+    let fields = unit.get_mut().unwrap();
+    fields.set_pts(gst::ClockTime::from_nseconds(number * 40));
+    fields.set_dts(gst::ClockTime::from_nseconds(number * 39));
+    if number > 0 {
+        fields.set_flags(gst::BufferFlags::DELTA_UNIT);
+    }
+    unit
+}
+
+fn encoded(chunk: u64) -> Encoded {
+    let mut tags = gst::TagList::new();
+    tags.make_mut().add::<gst::tags::Encoder>(&"x264", gst::TagMergeMode::Append);
+    Encoded {
+        caps: "video/x-h264, stream-format=avc".parse().unwrap(),
+        units: (0..3).map(|number| Kept::whole(unit(chunk, number))).collect(),
+        segment_start: 9,
+        tags: Some(tags),
+        lost: Lost { damaged: vec![chunk], ..Lost::default() },
+        complaints: Complaints { count: 2, first: Some((3, "what".into())) },
+    }
+}
+
+fn key(chunk: u64) -> Hash {
+    Hash(blake3::hash(&chunk.to_le_bytes()))
+}
+
+fn label(chunk: u64) -> Label {
+    Label { number: ChunkId(chunk), first: chunk * 3, frames: 3, key: key(chunk) }
+}
+
+fn is_same(a: &Encoded, b: &Encoded) -> bool {
+    let bytes = |encoded: &Encoded| -> Vec<_> {
+        let all = encoded.units.iter().map(|kept| kept.unit().unwrap());
+        all.map(|u| (u.map_readable().unwrap().to_vec(), u.pts(), u.dts(), u.flags())).collect()
+    };
+    bytes(a) == bytes(b)
+        && (&a.caps, a.segment_start, &a.lost, &a.complaints) == (&b.caps, b.segment_start, &b.lost, &b.complaints)
+        && a.tags.as_ref().map(ToString::to_string) == b.tags.as_ref().map(ToString::to_string)
+}
+
+fn taken<D: super::Disk>(shelf: &Shelf<D>, chunk: u64) -> Found {
+    shelf.take(ChunkId(chunk), &key(chunk), &Store::new(1 << 20))
+}
+
+fn again(disk: &Model) -> Option<Shelf<Model>> {
+    let (before, records, end) = Journal::read(disk).unwrap()?;
+    assert_eq!(before, facts());
+    Some(Shelf::again(disk.clone(), (records, end)).unwrap())
+}
+
+#[test]
+fn a_result_comes_back_as_it_was() {
+    gst::init().unwrap();
+    let disk = Model::default();
+    let shelf = Shelf::new(disk.clone(), facts()).unwrap();
+    shelf.keep(label(4), &encoded(4)).unwrap();
+    let nothing = Encoded { units: Vec::new(), caps: gst::Caps::new_empty(), segment_start: 0, ..encoded(5) };
+    shelf.keep(label(5), &nothing).unwrap();
+    drop(shelf);
+    let shelf = again(&disk).unwrap();
+    assert_eq!(shelf.finished(), (2, 6));
+    for (chunk, was) in [(4, encoded(4)), (5, nothing)] {
+        assert_eq!(shelf.has(ChunkId(chunk)), Ok(true));
+        let Found::Result(back) = taken(&shelf, chunk) else { panic!("{:?}", taken(&shelf, chunk)) };
+        assert!(is_same(&back, &was));
+    }
+    assert_eq!(shelf.has(ChunkId(6)), Ok(false));
+    assert!(matches!(taken(&shelf, 6), Found::Nothing));
+    assert!(matches!(shelf.take(ChunkId(4), &key(5), &Store::new(0)), Found::Another));
+    assert_eq!(shelf.taken(), 2);
+}
+
+/// Three chunks, the disk gone after so many steps; gives those that were said to be kept.
+fn run(disk: &Model) -> Vec<u64> {
+    let Ok(shelf) = Shelf::new(disk.clone(), facts()) else { return Vec::new() };
+    (0..3).filter(|chunk| shelf.keep(label(*chunk), &encoded(*chunk)).is_ok()).collect()
+}
+
+#[test]
+fn whenever_the_machine_stops_what_was_kept_is_there_and_nothing_else_is_said_to_be() {
+    gst::init().unwrap();
+    let whole = Model::default();
+    assert_eq!(run(&whole), [0, 1, 2]);
+    let mut seen = [0; 4];
+    for steps in 0..=whole.steps() {
+        let disk = Model::default().failing(steps);
+        let kept = run(&disk);
+        seen[kept.len()] += 1;
+        for crash in CRASHES {
+            let disk = disk.after(crash);
+            let Some(shelf) = again(&disk) else {
+                assert!(kept.is_empty(), "{steps} {crash:?}");
+                continue;
+            };
+            for chunk in 0..3 {
+                let found = taken(&shelf, chunk);
+                match &found {
+                    Found::Result(back) => assert!(is_same(back, &encoded(chunk)), "{steps} {crash:?}"),
+                    Found::Nothing => assert!(!kept.contains(&chunk), "{steps} {crash:?} {chunk}"),
+                    // The journal names nothing that is not there.
+                    Found::Spoilt(_) | Found::Another => panic!("{steps} {crash:?} {chunk} {found:?}"),
+                }
+            }
+            // The next run ends what is left, and another one finds all of it.
+            (0..3).for_each(|chunk| shelf.keep(label(chunk), &encoded(chunk)).unwrap());
+            drop(shelf);
+            let shelf = again(&disk).unwrap();
+            assert!((0..3).all(|chunk| matches!(taken(&shelf, chunk), Found::Result(_))), "{steps} {crash:?}");
+        }
+    }
+    assert!(seen[..3].iter().all(|count| *count > 9), "the disk went at each stage: {seen:?}");
+}
+
+#[test]
+fn a_journal_that_is_cut_anywhere_loses_no_line_before() {
+    gst::init().unwrap();
+    let disk = Model::default();
+    run(&disk);
+    let text = disk.with(NAME, |bytes| bytes.clone());
+    let lines: Vec<usize> = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
+    assert_eq!(lines.len(), 4);
+    for length in lines[1]..=text.len() {
+        disk.with(NAME, |bytes| *bytes = text[..length].to_vec());
+        let shelf = again(&disk).unwrap();
+        let whole = lines.iter().filter(|end| **end <= length).count() as u64 - 1;
+        assert_eq!(shelf.finished().0, whole, "{length}");
+        (0..3).for_each(|chunk| shelf.keep(label(chunk), &encoded(chunk)).unwrap());
+        drop(shelf);
+        assert_eq!(again(&disk).unwrap().finished().0, 3, "{length}");
+    }
+    for length in 0..lines[0] {
+        disk.with(NAME, |bytes| *bytes = text[..length].to_vec());
+        assert!(Journal::read(&disk).is_err(), "{length}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_bit_that_turns_costs_the_chunk_that_it_is_in(chunk in 0u64..3, at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        gst::init().unwrap();
+        let disk = Model::default();
+        run(&disk);
+        disk.with(&format!("{chunk:08}.chunk"), |bytes| {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+        });
+        let shelf = again(&disk).unwrap();
+        for other in 0..3 {
+            let is_spoilt = matches!(taken(&shelf, other), Found::Spoilt(_));
+            prop_assert_eq!(is_spoilt, other == chunk);
+        }
+        // It is done again, and is there then.
+        shelf.keep(label(chunk), &encoded(chunk)).unwrap();
+        prop_assert!(matches!(taken(&shelf, chunk), Found::Result(_)));
+    }
+
+    #[test]
+    fn a_bit_that_turns_in_the_journal_costs_its_line(line in 0usize..4, at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        gst::init().unwrap();
+        let disk = Model::default();
+        run(&disk);
+        disk.with(NAME, |bytes| {
+            let ends: Vec<usize> = std::iter::once(0).chain((0..bytes.len()).filter(|at| bytes[*at] == b'\n').map(|at| at + 1)).collect();
+            let at = ends[line] + at.index(ends[line + 1] - ends[line]);
+            bytes[at] ^= 1 << bit;
+        });
+        match Journal::read(&disk) {
+            Err(_) => prop_assert_eq!(line, 0),
+            // Without its end a line takes the next one with it.
+            Ok(read) => prop_assert!((1..=2).contains(&(3 - read.unwrap().1.len()))),
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_or_gone_or_too_long_is_spoilt() {
+    gst::init().unwrap();
+    let disk = Model::default();
+    run(&disk);
+    disk.with("00000000.chunk", |bytes| bytes.truncate(bytes.len() - 1));
+    disk.with("00000001.chunk", |bytes| bytes.push(0));
+    disk.remove("00000002.chunk").unwrap();
+    let shelf = again(&disk).unwrap();
+    for chunk in 0..3 {
+        assert!(shelf.has(ChunkId(chunk)).is_err(), "{chunk}");
+        assert_eq!(shelf.has(ChunkId(chunk)), Ok(false), "said once");
+    }
+}
+
+#[test]
+fn a_disk_without_room_leaves_no_part_of_a_line_behind() {
+    gst::init().unwrap();
+    let disk = Model::default();
+    let mut journal = Journal::create(&disk, facts()).unwrap();
+    let part = |n| Record::Part(FileId { path: "a".into(), device: n, inode: 0, size: 0 });
+    journal.add(&disk, &part(1)).unwrap();
+    let steps = disk.steps();
+    // Half of the line is written, the rest is not, and there is room again.
+    let full = disk.clone().failing(1);
+    assert!(journal.add(&full, &part(2)).is_err());
+    assert!(disk.steps() > steps);
+    let disk = disk.failing(1000);
+    assert!(journal.add(&disk, &part(3)).is_err(), "what could not be taken back is not written behind");
+    let (_, records, _) = Journal::read(&disk).unwrap().unwrap();
+    assert_eq!(records, [part(1)]);
+}
+
+#[test]
+fn one_run_at_a_time_has_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.mp4.divien");
+    let first = Job::lock(&path, "process 1").unwrap();
+    assert!(matches!(Job::lock(&path, "process 2"), Err(JobError::Held(who)) if who == "process 1"));
+    assert!(first.held().unwrap().is_none());
+    let shelf = first.begin(facts()).unwrap();
+    drop(shelf);
+    assert_eq!(first.held().unwrap().unwrap().finished(), (0, 0));
+    drop(first);
+    let second = Job::lock(&path, "process 2").unwrap();
+    let other = Facts::from([("-crf".into(), "24".into()), ("-preset".into(), "slow".into())]);
+    let refused = second.go_on(second.held().unwrap().unwrap(), &other).unwrap_err();
+    let JobError::Differs(what) = refused else { panic!("{refused}") };
+    assert_eq!(
+        what,
+        ["-crf was '23' and is '24'", "-preset was not given and is 'slow'", "input was 'a.mkv' and is not given"]
+    );
+    second.remove().unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_stopped_runs_left_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let path = at("out.mp4.divien");
+    let job = Job::lock(&path, "me").unwrap();
+    let shelf = job.begin(facts()).unwrap();
+    for name in ["left.part", "other.part"] {
+        std::fs::write(at(name), "part").unwrap();
+        shelf.writes_to(FileId::of(&at(name)).unwrap()).unwrap();
+    }
+    std::fs::write(at("whole"), "whole").unwrap();
+    shelf.completes(FileId::of(&at("whole")).unwrap()).unwrap();
+    // Another file has its name by now.
+    std::fs::write(at("new"), "new").unwrap();
+    std::fs::rename(at("new"), at("other.part")).unwrap();
+    drop(shelf);
+    std::fs::rename(at("whole"), at("out.mp4")).unwrap();
+    let held = job.held().unwrap().unwrap();
+    assert!(held.came_to(&at("out.mp4")) && !held.came_to(&at("other.part")) && !held.came_to(&at("none")));
+    let shelf = job.go_on(held, &facts()).unwrap();
+    assert!(!at("left.part").exists() && at("other.part").exists());
+    drop(shelf);
+    job.remove().unwrap();
+    assert!(!path.exists() && at("out.mp4").exists());
+
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("letter.txt"), "mine").unwrap();
+    assert!(matches!(Job::lock(&path, "me"), Err(JobError::Strange(name)) if name == "letter.txt"));
+    assert!(path.join("letter.txt").exists());
+}
+
+#[test]
+fn a_folder_is_a_disk_as_the_model_is() {
+    gst::init().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Folder::open(folder.path()).unwrap();
+    let shelf = Arc::new(Shelf::new(open(), facts()).unwrap());
+    // Two lanes bring the same one.
+    std::thread::scope(|scope| {
+        (0..2).for_each(|_| drop(scope.spawn(|| shelf.keep(label(1), &encoded(1)).unwrap())));
+    });
+    let (_, records, end) = Journal::read(&open()).unwrap().unwrap();
+    assert_eq!(records.len(), 1);
+    let shelf = Shelf::again(open(), (records, end)).unwrap();
+    assert!(matches!(taken(&shelf, 1), Found::Result(back) if is_same(&back, &encoded(1))));
+    let mut names = open().names().unwrap();
+    names.sort();
+    assert_eq!(names, ["00000001.chunk", NAME]);
+}

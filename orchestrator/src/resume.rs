@@ -1,0 +1,293 @@
+//! The folder of a run beside its output: what an earlier run has finished of it, and what is said of that.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use gstdivien::journal::{Facts, FileId, Held, Job as Folder, JobError, Shelf};
+
+use crate::cli::{AudioCodec, Input, Job, Output, Overwrite, Resume};
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::probe::{Cutting, Facts as Found};
+use crate::report::counted;
+use crate::sync::lock;
+
+/// So much of the input's start, and of its end, is compared.
+const COMPARED: u64 = 1 << 20;
+
+/// Whether a run has a folder.
+#[derive(Debug, Clone)]
+pub(crate) enum Opening {
+    /// It has none, for this reason.
+    Without(String),
+    /// What an earlier run was to make is there.
+    Complete(Kept),
+    /// It has one.
+    Folder(Kept),
+}
+
+/// What is kept of a run until its output is whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: Folder,
+    /// As the user sees it.
+    path: PathBuf,
+    /// What an earlier run has left, until this one begins with it.
+    held: Mutex<Option<Held>>,
+    /// So many chunks, and frames in them.
+    before: (u64, u64),
+    shelf: Mutex<Option<Arc<Shelf>>>,
+    stays: bool,
+}
+
+impl Opening {
+    /// Takes the run's folder, if it can have one.
+    pub(crate) fn of(job: &Job) -> Result<Self, Error> {
+        let Resume { resumes, folder, stays } = &job.resume;
+        let (output, why) = match (whole_input(&job.input), &job.output) {
+            (Err(why), _) => (None, why),
+            (Ok(()), Output::Stdout) => (None, "the output goes to standard output".to_owned()),
+            (Ok(()), Output::File(path)) => match fs::metadata(path) {
+                Ok(about) if !about.is_file() => (None, format!("{} is no file", path.display())),
+                _ => (Some(path), String::new()),
+            },
+        };
+        let Some(output) = output else {
+            let asked = [(*resumes, "-resume"), (folder.is_some(), "-workdir"), (*stays, "-keep")];
+            return match asked.iter().find(|(is_asked, _)| *is_asked) {
+                Some((_, option)) => Err(Error::Plan {
+                    what: format!("{option}: this run cannot be resumed: {why}"),
+                    hint: "runs from a file to a file can be; leave the option out".into(),
+                }),
+                None => Ok(Self::Without(why)),
+            };
+        };
+        let path = beside(output, folder.as_deref())?;
+        let failed = |error| match error {
+            // Nothing can be made where the output is to be.
+            JobError::Io(source) if folder.is_none() => Error::Create { path: output.clone(), source },
+            error => Error::Job { path: path.clone(), error },
+        };
+        let locked = Folder::lock(&path, &who()).map_err(failed)?;
+        let held = match locked.held() {
+            // It is of no use, and will be replaced.
+            Err(JobError::Unreadable(_)) if !resumes && job.overwrite == Overwrite::Always => None,
+            held => held.map_err(failed)?,
+        };
+        let is_complete = *resumes && held.as_ref().is_some_and(|held| held.came_to(output));
+        let before @ (chunks, frames) = held.as_ref().map_or((0, 0), Held::finished);
+        if !resumes && job.overwrite != Overwrite::Always && chunks > 0 {
+            return Err(Error::Unfinished { path, chunks, frames, resume: again() });
+        }
+        let (held, shelf) = (Mutex::new(held.filter(|_| *resumes)), Mutex::default());
+        let kept = Kept(Arc::new(Inner { folder: locked, path, held, before, shelf, stays: *stays }));
+        Ok(if is_complete { Self::Complete(kept) } else { Self::Folder(kept) })
+    }
+
+    /// What is kept of the run.
+    pub(crate) fn kept(&self) -> Option<&Kept> {
+        match self {
+            Self::Without(_) => None,
+            Self::Complete(kept) | Self::Folder(kept) => Some(kept),
+        }
+    }
+
+    /// What a run that was stopped leaves, and how another goes on from there.
+    pub(crate) fn left(&self) -> Option<String> {
+        match self {
+            Self::Without(why) => Some(format!("this run cannot be resumed: {why}")),
+            Self::Complete(kept) | Self::Folder(kept) => kept.left(),
+        }
+    }
+}
+
+impl Kept {
+    /// Begins the job that was decided, or goes on with it. Gives the chunks that are there of it, and their frames.
+    pub(crate) fn begin(&self, job: &Job, (plan, found): (&Plan, &Found)) -> Result<(u64, u64), Error> {
+        let facts = facts(job, plan, found)?;
+        let begun = match lock(&self.0.held).take() {
+            Some(held) => self.0.folder.go_on(held, &facts),
+            None => self.0.folder.begin(facts),
+        };
+        let shelf = begun.map_err(|error| self.failed(error))?;
+        let finished = shelf.finished();
+        *lock(&self.0.shelf) = Some(Arc::new(shelf));
+        Ok(finished)
+    }
+
+    /// Where chunks are kept, once that has begun.
+    pub(crate) fn shelf(&self) -> Option<Arc<Shelf>> {
+        lock(&self.0.shelf).clone()
+    }
+
+    /// The output goes into this file until it is whole.
+    pub(crate) fn writes_to(&self, part: &Path) -> Result<(), Error> {
+        self.note(part, Shelf::writes_to)
+    }
+
+    /// This file is the whole output.
+    pub(crate) fn completes(&self, part: &Path) -> Result<(), Error> {
+        self.note(part, Shelf::completes)
+    }
+
+    fn note(&self, file: &Path, note: impl Fn(&Shelf, FileId) -> io::Result<()>) -> Result<(), Error> {
+        let Some(shelf) = self.shelf() else { return Ok(()) };
+        FileId::of(file).and_then(|id| note(&shelf, id)).map_err(|error| self.failed(error.into()))
+    }
+
+    /// Why the job cannot go on, if that has ended the run.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.shelf().and_then(|shelf| shelf.failure()).map(|error| self.failed(error))
+    }
+
+    /// The output is there: nothing is kept any more, unless that was asked for. Gives what is left, and why.
+    pub(crate) fn is_over(&self) -> Option<String> {
+        if self.0.stays {
+            return None;
+        }
+        let removed = self.0.folder.remove();
+        removed.err().map(|error| format!("{} is left behind: {error}", self.0.path.display()))
+    }
+
+    /// What a run that was stopped leaves, and how another goes on from there. Where nothing is finished, nothing is left.
+    fn left(&self) -> Option<String> {
+        let (chunks, frames) = self.shelf().map_or(self.0.before, |shelf| shelf.finished());
+        if chunks == 0 {
+            // It was empty but for what says so.
+            let _ = self.0.folder.remove();
+            return None;
+        }
+        Some(format!(
+            "{} ({}) kept in {}; to go on: {}",
+            counted(chunks, "finished chunk"),
+            counted(frames, "frame"),
+            self.0.path.display(),
+            again()
+        ))
+    }
+
+    fn failed(&self, error: JobError) -> Error {
+        Error::Job { path: self.0.path.clone(), error }
+    }
+}
+
+/// Whether the input can be read once more.
+fn whole_input(input: &Input) -> Result<(), String> {
+    match input {
+        Input::Stdin => Err("the input comes from standard input, and comes once".into()),
+        Input::File(path) => match fs::metadata(path) {
+            Ok(about) if !about.is_file() => Err(format!("{} is no file, and comes once", path.display())),
+            // That it is not there is told when it is opened.
+            _ => Ok(()),
+        },
+    }
+}
+
+/// `OUTPUT.divien`, beside the output or in another folder.
+fn beside(output: &Path, folder: Option<&Path>) -> Result<PathBuf, Error> {
+    let Some(name) = output.file_name() else {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "names no file");
+        return Err(Error::Create { path: output.to_owned(), source });
+    };
+    let mut name = name.to_owned();
+    name.push(".divien");
+    Ok(match folder {
+        Some(folder) => folder.join(name),
+        None => output.with_file_name(name),
+    })
+}
+
+fn who() -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("process {} on {machine}", std::process::id())
+}
+
+/// The command that goes on from what is kept: what was typed, and `-resume`.
+pub(crate) fn again() -> String {
+    let mut words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if !words.iter().any(|word| word == "-resume") {
+        let at = if words.get(1).is_some_and(|word| word == "server") { 2 } else { 1 };
+        words.insert(at.min(words.len()), "-resume".into());
+    }
+    shell_words::join(words)
+}
+
+/// All that the output's bytes depend on beside what the encoder says of itself, by the names people know it by.
+fn facts(job: &Job, plan: &Plan, found: &Found) -> Result<Facts, Error> {
+    let mut facts = Facts::new();
+    let mut add = |name: &str, value: String| {
+        facts.entry(name.to_owned()).and_modify(|all| *all = format!("{all} {value}")).or_insert(value);
+    };
+    let video = &plan.video;
+    add("-c:v", job.video.encoder.clone());
+    job.video.options.iter().for_each(|(name, value)| add(&format!("-{name}"), value.clone()));
+    job.video.pix_fmt.iter().for_each(|format| add("-pix_fmt", format.clone()));
+    add("-threads", video.threads.to_string());
+    add("-bsize", video.chunk_frames.to_string());
+    add("-cut", format!("{:?}", job.cut).to_lowercase());
+    add("-f", plan.container.name().to_owned());
+    if !job.filters.is_empty() {
+        add("-vf, -s and -r", format!("{:?}", job.filters));
+    }
+    add(
+        "-c:a",
+        match &job.audio.codec {
+            AudioCodec::Auto => "chosen".into(),
+            AudioCodec::Copy => "copy".into(),
+            AudioCodec::None => "none".into(),
+            AudioCodec::Encoder(name) => name.clone(),
+        },
+    );
+    job.audio.bit_rate.iter().for_each(|rate| add("-b:a", rate.to_string()));
+    job.audio.channels.iter().for_each(|channels| add("-ac", channels.to_string()));
+    job.audio.rate.iter().for_each(|rate| add("-ar", rate.to_string()));
+    add("-c:s", if job.subtitles { format!("{:?}", job.carry.subtitles).to_lowercase() } else { "none".into() });
+    job.carry.video_tag.iter().for_each(|tag| add("-tag:v", tag.clone()));
+    for (name, is_kept) in [("-map_metadata", job.carry.metadata), ("-map_chapters", job.carry.chapters)] {
+        add(name, if is_kept { "0" } else { "-1" }.into());
+    }
+    let range = &plan.range;
+    let seconds = |ns: u64| format!("{:.9}", ns as f64 / 1e9);
+    if range.start > 0 {
+        add("-ss", seconds(range.start));
+    }
+    range.end.iter().for_each(|end| add("-t or -to", seconds(*end)));
+    range.frames.iter().for_each(|frames| add("-frames:v", frames.to_string()));
+    if plan.faststart {
+        add("-movflags", "+faststart".into());
+    }
+    job.metadata.iter().for_each(|(name, value)| add(&format!("-metadata {name}"), value.clone()));
+    if let Input::File(path) = &job.input {
+        let failed = |source| Error::Input { path: path.clone(), source };
+        let (about, ends) = ends(path).map_err(failed)?;
+        add("the input's size", about.len().to_string());
+        add("the input's time", format!("{}.{:09}", about.mtime(), about.mtime_nsec()));
+        add("the input's start and end", ends.to_hex().to_string());
+    }
+    if let Some(Cutting::Apart(units)) = found.streams.get(video.stream).map(|stream| &stream.cutting) {
+        let mut hash = blake3::Hasher::new();
+        for unit in &units.all {
+            hash.update(format!("{unit:?}").as_bytes());
+        }
+        add("the input's index", hash.finalize().to_hex().to_string());
+        add("how chunks are decoded", video.cut.map_or("one after the other".into(), |_| "each by itself".into()));
+    }
+    Ok(facts)
+}
+
+/// A file's first bytes and its last ones, as a hash.
+fn ends(path: &Path) -> io::Result<(fs::Metadata, blake3::Hash)> {
+    let mut file = File::open(path)?;
+    let about = file.metadata()?;
+    let mut hash = blake3::Hasher::new();
+    io::copy(&mut (&file).take(COMPARED), &mut hash)?;
+    file.seek(SeekFrom::Start(about.len().saturating_sub(COMPARED)))?;
+    io::copy(&mut (&file).take(COMPARED), &mut hash)?;
+    Ok((about, hash.finalize()))
+}
