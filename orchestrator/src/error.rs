@@ -225,6 +225,18 @@ impl Error {
         matches!(self, Self::Job { error, .. } if !matches!(error, JobError::Io(_)))
     }
 
+    /// A disk is full, or a file may not grow further.
+    #[must_use]
+    pub fn is_for_want_of_room(&self) -> bool {
+        let (Self::Create { source, .. } | Self::Write { source, .. } | Self::Job { error: JobError::Io(source), .. }) =
+            self
+        else {
+            return false;
+        };
+        use io::ErrorKind as K;
+        matches!(source.kind(), K::StorageFull | K::QuotaExceeded | K::FileTooLarge)
+    }
+
     /// The exit code that tells a script what happened.
     #[must_use]
     pub fn code(&self) -> u8 {
@@ -279,7 +291,7 @@ impl Error {
             Self::Exists { .. } => "-y replaces it".into(),
             Self::Unfinished { resume, .. } => format!("{resume} goes on from there; -y starts over"),
             Self::Job { error, .. } => match error {
-                JobError::Io(source) if source.kind() == io::ErrorKind::StorageFull => {
+                JobError::Io(_) if self.is_for_want_of_room() => {
                     "make room and go on with -resume, or choose another folder with -workdir".into()
                 }
                 JobError::Io(_) => "choose a folder that you may write to, with -workdir".into(),

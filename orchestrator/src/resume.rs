@@ -12,7 +12,7 @@ use crate::cli::{AudioCodec, Input, Job, Output, Overwrite, Resume};
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::probe::{Cutting, Facts as Found};
-use crate::report::counted;
+use crate::report::{counted, size};
 use crate::sync::lock;
 
 /// So much of the input's start, and of its end, is compared.
@@ -43,13 +43,15 @@ struct Inner {
     /// So many chunks, and frames in them.
     before: (u64, u64),
     shelf: Mutex<Option<Arc<Shelf>>>,
+    /// How many frames there will be, about.
+    frames: Mutex<Option<u64>>,
     stays: bool,
 }
 
 impl Opening {
     /// Takes the run's folder, if it can have one.
     pub(crate) fn of(job: &Job) -> Result<Self, Error> {
-        let Resume { resumes, folder, stays } = &job.resume;
+        let Resume { resumes, folder, stays, finishes } = &job.resume;
         let (output, why) = match (whole_input(&job.input), &job.output) {
             (Err(why), _) => (None, why),
             (Ok(()), Output::Stdout) => (None, "the output goes to standard output".to_owned()),
@@ -59,7 +61,12 @@ impl Opening {
             },
         };
         let Some(output) = output else {
-            let asked = [(*resumes, "-resume"), (folder.is_some(), "-workdir"), (*stays, "-keep")];
+            let asked = [
+                (*resumes, "-resume"),
+                (folder.is_some(), "-workdir"),
+                (*stays, "-keep"),
+                (*finishes, "-finish-chunks"),
+            ];
             return match asked.iter().find(|(is_asked, _)| *is_asked) {
                 Some((_, option)) => Err(Error::Plan {
                     what: format!("{option}: this run cannot be resumed: {why}"),
@@ -85,8 +92,8 @@ impl Opening {
         if !resumes && job.overwrite != Overwrite::Always && chunks > 0 {
             return Err(Error::Unfinished { path, chunks, frames, resume: again() });
         }
-        let (held, shelf) = (Mutex::new(held.filter(|_| *resumes)), Mutex::default());
-        let kept = Kept(Arc::new(Inner { folder: locked, path, held, before, shelf, stays: *stays }));
+        let (held, shelf, frames) = (Mutex::new(held.filter(|_| *resumes)), Mutex::default(), Mutex::default());
+        let kept = Kept(Arc::new(Inner { folder: locked, path, held, before, shelf, frames, stays: *stays }));
         Ok(if is_complete { Self::Complete(kept) } else { Self::Folder(kept) })
     }
 
@@ -118,6 +125,7 @@ impl Kept {
         let shelf = begun.map_err(|error| self.failed(error))?;
         let finished = shelf.finished();
         *lock(&self.0.shelf) = Some(Arc::new(shelf));
+        *lock(&self.0.frames) = plan.frames;
         Ok(finished)
     }
 
@@ -170,6 +178,16 @@ impl Kept {
             self.0.path.display(),
             again()
         ))
+    }
+
+    /// How much room the rest takes, as far as that can be told by what is finished.
+    pub(crate) fn needs(&self) -> Option<String> {
+        let (shelf, total) = (self.shelf()?, (*lock(&self.0.frames))?);
+        let (_, frames) = shelf.finished();
+        let each = shelf.bytes().checked_div(frames)?;
+        let (rest, all) = (each.saturating_mul(total.saturating_sub(frames)), each.saturating_mul(total));
+        let folder = self.0.path.display();
+        Some(format!("the rest takes about {} in {folder}, and the output about {}", size(rest), size(all)))
     }
 
     fn failed(&self, error: JobError) -> Error {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use gstdivien::divienenc::DivienEnc;
 
 use crate::cli::{Input, Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
@@ -57,8 +58,12 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
             signals.give_way();
             let is_told = match &error {
                 Error::Interrupted { .. } => true,
-                error => opening.kept().is_some() && !error.is_about_another_job(),
+                // What failed before it began says nothing of what is kept.
+                error => opening.kept().and_then(Kept::shelf).is_some() && !error.is_about_another_job(),
             };
+            if error.is_for_want_of_room() {
+                opening.kept().and_then(Kept::needs).iter().for_each(|needs| report.note(needs));
+            }
             opening.left().iter().filter(|_| is_told).for_each(|left| report.note(left));
             Err(error)
         }
@@ -107,7 +112,12 @@ fn encode(
         moved: Movement { at: started, mark: (0, 0), said: false },
         chunks: 0,
         shown: (0, 0),
+        finishes: job.resume.finishes,
+        has_wound_down: false,
     };
+    if watch.finishes {
+        signals.give_time();
+    }
     signals.follow(true);
     let outcome = running.start().and_then(|()| {
         runtime.block_on(watch.follow(&running, &mut source.messages, report, signals, &output.if_stopped()))
@@ -383,6 +393,9 @@ struct Watch {
     chunks: u64,
     /// The most frames and bytes that were shown.
     shown: (u64, u64),
+    /// A run that is told to end ends the chunks that it has begun.
+    finishes: bool,
+    has_wound_down: bool,
 }
 
 /// When something last moved.
@@ -421,7 +434,11 @@ impl Watch {
                     let Some(message) = message else {
                         return Err(Error::Fault { what: "the pipeline's bus is gone".into() });
                     };
-                    if self.hear(running, &message, report)? {
+                    let is_over = self.hear(running, &message, report)?;
+                    if self.has_wound_down {
+                        return Err(Error::Interrupted { left: left.to_owned() });
+                    }
+                    if is_over {
                         // The last chunk's message may still be on its way behind it.
                         while let Ok(message) = messages.try_recv() {
                             self.hear(running, &message, report)?;
@@ -429,7 +446,13 @@ impl Watch {
                         return Ok(());
                     }
                 }
-                () = signals.told() => return Err(Error::Interrupted { left: left.to_owned() }),
+                () = signals.told() => {
+                    if !self.finishes {
+                        return Err(Error::Interrupted { left: left.to_owned() });
+                    }
+                    report.note("finishing the chunks that are begun; a second signal ends the run at once");
+                    running.wind_down();
+                }
                 _ = tick.tick() => {
                     let now = self.snapshot(running);
                     if self.moved.stands((now.started, now.frames)) {
@@ -469,6 +492,7 @@ impl Watch {
                 match e.structure().map(|told| (told.name().as_str(), told)) {
                     Some(("divien-chunk-done", _)) => self.chunks += 1,
                     Some(("divien-worker", told)) => of_worker(told, report),
+                    Some((DivienEnc::WOUND_DOWN, _)) => self.has_wound_down = true,
                     Some(("divien-complaints", told)) => drop(running.lost(told)),
                     _ => {}
                 }
@@ -494,7 +518,8 @@ impl Watch {
                 });
                 let text = said(&e.error(), e.debug().as_deref());
                 if from_encoder && e.error().matches(gst::ResourceError::NoSpaceLeft) {
-                    return Err(Error::Write { path: std::env::temp_dir(), source: io::Error::other(text) });
+                    let source = io::Error::new(io::ErrorKind::StorageFull, text);
+                    return Err(Error::Write { path: std::env::temp_dir(), source });
                 }
                 if from_encoder {
                     return Err(Error::Encoder { element: of(message), message: text });

@@ -31,6 +31,8 @@ pub(crate) struct Signals {
 struct Shared {
     told: Notify,
     follows: AtomicBool,
+    /// It may take as long as it needs to end in order.
+    has_time: AtomicBool,
     ends: AtomicBool,
     output: Mutex<Guarded>,
 }
@@ -70,7 +72,11 @@ impl Signals {
         self.shared.told.notify_one();
         if self.shared.follows.load(Ordering::Acquire) {
             // In order if it can be, but a second signal is meant.
-            let _ = tokio::time::timeout(GRACE, ends.next()).await;
+            if self.shared.has_time.load(Ordering::Acquire) {
+                ends.next().await;
+            } else {
+                let _ = tokio::time::timeout(GRACE, ends.next()).await;
+            }
         }
         self.shared.ends.store(true, Ordering::Release);
         // Held to the end of the process, so that no file is made behind it.
@@ -134,6 +140,11 @@ impl Signals {
     /// From here on, or no longer, the run listens to [`Self::told`] and ends in order.
     pub(crate) fn follow(&self, follows: bool) {
         self.shared.follows.store(follows, Ordering::Release);
+    }
+
+    /// A run that follows ends when it has done what it has begun.
+    pub(crate) fn give_time(&self) {
+        self.shared.has_time.store(true, Ordering::Release);
     }
 
     /// Waits for the end of the process if a signal has brought it about: what failed then failed for that reason.

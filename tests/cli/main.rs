@@ -12,6 +12,7 @@ mod filters;
 mod habits;
 mod losses;
 mod parts;
+mod resume;
 mod strangers;
 mod streams;
 mod token;

@@ -58,6 +58,8 @@ pub enum Event {
     Full(bool),
     /// No chunk follows those that are opened, unless another one is opened all the same.
     Ended,
+    /// What is with a lane is done, and nothing else is begun.
+    WindDown,
 }
 
 /// What to do about it.
@@ -143,6 +145,7 @@ pub struct Dispatch {
     tries: usize,
     ended: bool,
     is_full: bool,
+    winds_down: bool,
     pending: BTreeMap<ChunkId, Pending>,
     /// The frames of the longest chunk so far.
     longest: u64,
@@ -166,6 +169,7 @@ impl Dispatch {
             tries: tries.max(1),
             ended: false,
             is_full: false,
+            winds_down: false,
             pending: BTreeMap::new(),
             longest: 1,
             done: BTreeSet::new(),
@@ -191,6 +195,7 @@ impl Dispatch {
                 self.ended = false;
             }
             Event::Ended => self.ended = true,
+            Event::WindDown => self.winds_down = true,
             Event::Full(is_full) => self.is_full = is_full,
             Event::Slots(site, slots) => self.sites.entry(site).or_default().slots = slots,
             Event::LaneIdle(lane, site) => {
@@ -286,6 +291,9 @@ impl Dispatch {
     }
 
     fn assign(&mut self, actions: &mut Vec<Action>) {
+        if self.winds_down {
+            return;
+        }
         let ahead = self.room_ahead().saturating_add(self.waiting().count() as u64);
         if !self.ended && ahead < u64::from(self.slots_in_all()) {
             self.share(true, actions);
@@ -478,6 +486,11 @@ impl Dispatch {
     /// How many chunks are with a lane.
     pub fn running(&self) -> usize {
         self.pending.values().filter(|pending| !pending.lanes.is_empty()).count()
+    }
+
+    /// All that was with a lane is done, and nothing else is begun.
+    pub fn is_wound_down(&self) -> bool {
+        self.winds_down && self.running() == 0
     }
 
     /// Would another chunk start at once?

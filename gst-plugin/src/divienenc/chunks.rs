@@ -110,6 +110,7 @@ pub(super) struct State {
     pub(super) frames_out: u64,
     pub(super) bytes_out: u64,
     pub(super) said_short: bool,
+    pub(super) said_wound_down: bool,
 }
 
 impl State {
@@ -134,6 +135,7 @@ impl State {
             frames_out: 0,
             bytes_out: 0,
             said_short: false,
+            said_wound_down: false,
         }
     }
 

@@ -249,6 +249,17 @@ impl Engine {
         self.shared.due.notify_all();
     }
 
+    /// Begins no chunk any more; those that are begun come to their end, but for the one whose frames still come.
+    pub(super) fn wind_down(&self) {
+        let mut state = self.shared.state();
+        self.shared.happened(&mut state, Event::WindDown);
+        if let Some(chunk) = state.open.and_then(|id| state.chunks.get(&id)) {
+            chunk.input.cancel();
+        }
+        drop(state);
+        self.shared.tell_if_wound_down();
+    }
+
     /// Stops everything for this reason, unless it has stopped before. Returns at once.
     pub(super) fn stop(&self, flow: gst::FlowError) {
         self.shared.stop(flow);

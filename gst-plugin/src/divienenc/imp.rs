@@ -25,6 +25,9 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("divienenc", gst::DebugColorFlags::empty(), Some("divien chunked encoder"))
 });
 
+/// The element message that says that nothing is encoded any more, see [`super::DivienEnc::wind_down`].
+pub(super) const WOUND_DOWN: &str = "divien-wound-down";
+
 /// Everything between start and stop.
 pub(super) struct Run {
     pub(super) engine: Arc<Engine>,
@@ -221,6 +224,7 @@ impl DivienEnc {
                     ("{id} is encoded again: what there was of it is damaged ({why})")
                 );
             }
+            Notice::WoundDown => self.wound_down(),
             Notice::Job { why } => gst::element_imp_error!(self, gst::ResourceError::Failed, ("{why}")),
             Notice::Failed { id, error: error @ LaneError::Unkept { .. }, .. } => {
                 self.cannot_keep(&format_args!("{id}: {error}"));
@@ -234,6 +238,11 @@ impl DivienEnc {
                 );
             }
         }
+    }
+
+    pub(super) fn wound_down(&self) {
+        let told = gst::Structure::new_empty(WOUND_DOWN);
+        self.post(gst::message::Element::builder(told).src(&*self.obj()).build());
     }
 
     /// Something has no room where it waits.

@@ -106,6 +106,18 @@ impl DivienEnc {
     pub fn set_shelf(&self, shelf: Arc<Shelf>) {
         *self.imp().shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelf);
     }
+
+    /// Begins no chunk any more. The message [`Self::WOUND_DOWN`] says when those that are begun are done; for that they are
+    /// kept where [`Self::set_shelf`] says, and not handed on.
+    pub fn wind_down(&self) {
+        match self.imp().engine() {
+            Some(engine) => engine.wind_down(),
+            None => self.imp().wound_down(),
+        }
+    }
+
+    /// The name of that message.
+    pub const WOUND_DOWN: &str = imp::WOUND_DOWN;
 }
 
 /// Registers the element with a plugin.

@@ -32,6 +32,8 @@ pub(super) enum Notice {
     Spoilt { id: ChunkId, why: String },
     /// The job cannot go on.
     Job { why: String },
+    /// All chunks that were begun are done, and no others will be.
+    WoundDown,
     /// A chunk cannot be done.
     Failed { id: ChunkId, first_frame: u64, frames: u64, lane: LaneId, error: LaneError },
 }

@@ -60,6 +60,8 @@ pub struct Resume {
     pub folder: Option<PathBuf>,
     /// `-keep`: what was kept stays when the output is there.
     pub stays: bool,
+    /// `-finish-chunks`: a run that is told to end ends the chunks that it has begun.
+    pub finishes: bool,
 }
 
 /// Workers on other machines.

@@ -317,6 +317,7 @@ impl Typed {
             Id::Resume => self.resume.resumes = true,
             Id::WorkDir => self.resume.folder = Some(text().into()),
             Id::Keep => self.resume.stays = true,
+            Id::FinishChunks => self.resume.finishes = true,
             Id::Workers => self.workers = Some(said.small(option.kind)?),
             Id::RemoteWorkers => {
                 self.remote.workers = remote::workers(said.text).map_err(|wanted| said.bad(&wanted))?

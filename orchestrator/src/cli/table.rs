@@ -122,6 +122,7 @@ pub(crate) enum Id {
     Resume,
     WorkDir,
     Keep,
+    FinishChunks,
     StatsPeriod,
     SubtitleEncoder,
     Tag,
@@ -300,6 +301,14 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     .default("the output's folder")
     .ffmpeg("divien's own"),
     def(Id::Keep, "keep", Kind::Flag, Group::Global, "keep that folder when the output is there").ffmpeg("divien's own"),
+    def(
+        Id::FinishChunks,
+        "finish-chunks",
+        Kind::Flag,
+        Group::Global,
+        "on Ctrl-C finish the chunks that are begun, for -resume; a second one ends at once",
+    )
+    .ffmpeg("divien's own; without it they are given up within two seconds"),
     def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "there is no banner to hide"),
     def(
         Id::NoStdin,

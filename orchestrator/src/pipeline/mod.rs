@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
+use gstdivien::divienenc::DivienEnc;
 use gstdivien::journal::Shelf;
 
 use crate::error::Error;
@@ -187,6 +188,13 @@ impl Running {
             .set_state(gst::State::Playing)
             .map(|_| ())
             .map_err(|_| Error::Fault { what: "the pipeline does not start".into() })
+    }
+
+    /// Begins no chunk any more; a message says when those that are begun are done.
+    pub fn wind_down(&self) {
+        if let Some(encoder) = self.encoder.downcast_ref::<DivienEnc>() {
+            encoder.wind_down();
+        }
     }
 
     /// The error a branch ran into.

@@ -27,6 +27,7 @@ fn job(output: &str) -> Job {
         range: Range::default(),
         faststart: false,
         metadata: Vec::new(),
+        resume: Default::default(),
         report: Report::default(),
     }
 }

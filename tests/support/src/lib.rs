@@ -11,6 +11,7 @@ pub mod faults;
 pub mod fidelity;
 pub mod fields;
 pub mod gst;
+pub mod interrupted;
 mod keys;
 pub mod lines;
 pub mod meddler;

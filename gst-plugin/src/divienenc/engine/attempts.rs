@@ -43,6 +43,15 @@ impl Shared {
                 self.stop(gst::FlowError::Error);
             }
         }
+        self.tell_if_wound_down();
+    }
+
+    pub(super) fn tell_if_wound_down(&self) {
+        let mut state = self.state();
+        if state.dispatch.is_wound_down() && !std::mem::replace(&mut state.said_wound_down, true) {
+            drop(state);
+            (self.notify)(Notice::WoundDown);
+        }
     }
 
     fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {

@@ -1,0 +1,333 @@
+//! Runs that end before their time, and others that go on from there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use divien_testbed::interrupted::Encode;
+use divien_testbed::run::{LIMIT, Outcome, Signal};
+use divien_testbed::{Running, divien, place, run};
+
+use crate::made_film;
+
+/// Runs that are killed, of each kind of input.
+const KILLED: u32 = 5;
+
+const OPTIONS: &[&str] = &["-preset", "slow", "-bsize", "25", "-w", "2"];
+
+/// A clip that takes some seconds to encode, with a key frame each second.
+fn film(folder: &Path) -> PathBuf {
+    let input = folder.join("in.mkv");
+    made_film("640x360", 10, &["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "flac"], &input);
+    input
+}
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_divien"))
+}
+
+fn encode<'a>(input: &'a Path, options: &'a [&'a str]) -> Encode<'a> {
+    Encode { divien: program(), input, options, name: "out.mp4" }
+}
+
+/// A run that is killed once it has finished some chunks, but not all; gives how many.
+#[track_caller]
+fn stopped(encode: &Encode<'_>, folder: &Path) -> usize {
+    let running = Running::start(&mut encode.command(folder, &["-keep"]));
+    while encode.finished(folder).len() < 3 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running.signal(Signal::KILL);
+    let outcome = running.wait(LIMIT);
+    assert!(outcome.status.code().is_none(), "it came to its end before it was killed\n{outcome}");
+    encode.finished(folder).len()
+}
+
+#[test]
+fn whenever_a_run_is_killed_the_next_goes_on_and_no_byte_is_another() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    // Chunks of packets, and those of pictures that one decoder gives.
+    for more in [&[][..], &["-c:v", "ffv1", "-f", "matroska"]] {
+        let options: Vec<&str> = if more.is_empty() { OPTIONS.to_vec() } else { [more, &["-bsize", "20"]].concat() };
+        let input = if more.is_empty() { film.clone() } else { in_order(folder.path(), &film) };
+        let encode = encode(&input, &options);
+        let place = place::temporary();
+        let (whole, took) = encode.whole(place.path()).unwrap();
+        let mut before = Vec::new();
+        for n in 0..KILLED {
+            let place = place::temporary();
+            // From the start to the end, and a second time within what is left.
+            let first = took.mul_f64(0.1) + took.mul_f64(0.9) * n / (KILLED - 1);
+            let came = encode.killed(place.path(), &[first, took.mul_f64(0.4)]).unwrap();
+            came.check(&whole).unwrap_or_else(|wrong| panic!("{more:?} {first:?}: {wrong}"));
+            before.push(came.before);
+        }
+        assert!(before.iter().any(|finished| *finished > 0), "{before:?}");
+    }
+}
+
+/// A clip whose chunks cannot be cut before they are decoded.
+fn in_order(folder: &Path, film: &Path) -> PathBuf {
+    let avi = folder.join("in.avi");
+    crate::ffmpeg(&["-i", film.to_str().unwrap(), "-c:v", "mpeg4", "-bf", "2", "-q:v", "3", "-c:a", "pcm_s16le"], &avi);
+    avi
+}
+
+/// The command that a stopped run said goes on.
+fn said(outcome: &Outcome) -> String {
+    let line = outcome.stderr.lines().find_map(|line| line.split_once("to go on: "));
+    line.unwrap_or_else(|| panic!("no command was told\n{outcome}")).1.to_owned()
+}
+
+#[test]
+fn every_signal_leaves_what_is_finished_and_the_command_that_goes_on() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let encode = encode(&input, OPTIONS);
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    for (signal, times) in [(Signal::INT, 1), (Signal::INT, 2), (Signal::TERM, 1), (Signal::HUP, 1)] {
+        let place = place::temporary();
+        let running = Running::start(&mut encode.command(place.path(), &[]));
+        while encode.finished(place.path()).len() < 2 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        (0..times).for_each(|_| running.signal(signal));
+        let outcome = running.wait(LIMIT);
+        assert_eq!(outcome.status.code(), Some(255), "{outcome}");
+        let (outcome, finished) =
+            (outcome.says(&["interrupted", "nothing was left"]), encode.finished(place.path()).len());
+        assert!(finished >= 2);
+        let told = format!("{finished} finished chunks");
+        let outcome = outcome.says(&[&told]);
+        run(std::process::Command::new("sh").args(["-c", &said(&outcome)])).success().says(&["done already"]);
+        assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
+        // The folder is gone with its use.
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn what_is_kept_is_told_and_neither_mixed_nor_lost() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let encode = encode(&input, OPTIONS);
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let place = place::temporary();
+    let at = |name: &str| place.path().join(name);
+    let finished = stopped(&encode, place.path());
+    let journal = || fs::read(encode.kept(place.path()).join("journal")).unwrap();
+    let before = journal();
+
+    // Without -resume.
+    let outcome = run(&mut encode.command(place.path(), &[])).failure();
+    let told = format!("finished {finished} chunks");
+    let outcome = outcome.says(&[&told, "-resume", "-y starts over"]);
+    assert_eq!(outcome.status.code(), Some(73), "{outcome}");
+    assert_eq!(journal(), before);
+
+    // With other options.
+    let others: [(&[&str], &str); 12] = [
+        (&["-crf", "30"], "-crf was not given and is '30'"),
+        (&["-preset", "fast"], "-preset was 'slow' and is"),
+        (&["-bsize", "50"], "-bsize was '25' and is '50'"),
+        (&["-threads", "2"], "-threads was '0' and is '2'"),
+        (&["-cut", "fixed"], "-cut was 'keyframe'"),
+        (&["-c:v", "libx265"], "-c:v was 'libx264' and is 'libx265'"),
+        (&["-pix_fmt", "yuv444p"], "-pix_fmt was not given"),
+        (&["-vf", "hflip"], "-vf, -s and -r was not given"),
+        (&["-an"], "-c:a was 'chosen' and is 'none'"),
+        (&["-t", "5"], "-t or -to was not given and is '5.000000000'"),
+        (&["-movflags", "+faststart"], "-movflags was not given"),
+        (&["-metadata", "title=a"], "-metadata title was not given"),
+    ];
+    for (options, what) in others {
+        let mut command = divien!("-resume", "-i", &input);
+        let outcome =
+            run(command.args(OPTIONS).args(options).arg(at("out.mp4"))).failure().says(&["another job", what]);
+        assert_eq!(outcome.status.code(), Some(73), "{outcome}");
+        assert_eq!(journal(), before, "{what}");
+    }
+
+    // With another input: one of another time, and one that lost a byte in its middle and looks the same otherwise.
+    let times = fs::metadata(&input).unwrap().modified().unwrap();
+    let set = |time| fs::File::options().write(true).open(&input).unwrap().set_modified(time).unwrap();
+    set(times + Duration::from_secs(1));
+    run(&mut encode.command(place.path(), &["-resume"])).failure().says(&["the input's time was"]);
+    let bytes = fs::read(&input).unwrap();
+    let mut longer = bytes.clone();
+    longer.push(0);
+    fs::write(&input, &longer).unwrap();
+    set(times);
+    run(&mut encode.command(place.path(), &["-resume"])).failure().says(&["the input's size was"]);
+    fs::write(&input, &bytes).unwrap();
+    set(times);
+    assert_eq!(journal(), before);
+
+    // It is still there for the run that it is of.
+    run(&mut encode.command(place.path(), &["-resume"])).success();
+    assert!(fs::read(at("out.mp4")).unwrap() == whole);
+}
+
+#[test]
+fn a_file_that_was_changed_within_is_not_mixed_in() {
+    let folder = place::temporary();
+    // Larger than what is compared of its ends.
+    let input = folder.path().join("in.mkv");
+    made_film("640x360", 12, &["-c:v", "libx264", "-qp", "4", "-preset", "ultrafast", "-g", "25"], &input);
+    let encode = encode(&input, OPTIONS);
+    let place = place::temporary();
+    stopped(&encode, place.path());
+    let times = fs::metadata(&input).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&input).unwrap();
+    assert!(bytes.len() > 5 << 20, "{}", bytes.len());
+    // Within the pictures of one of the first chunks, behind what is compared.
+    let at = (1 << 20) + 5000;
+    bytes[at] ^= 1;
+    fs::write(&input, &bytes).unwrap();
+    fs::File::options().write(true).open(&input).unwrap().set_modified(times).unwrap();
+    let outcome = run(&mut encode.command(place.path(), &["-resume"])).failure();
+    outcome.says(&["the input has changed", "chunk"]);
+    assert!(!place.path().join("out.mp4").exists());
+}
+
+#[test]
+fn what_is_damaged_is_done_again_and_nothing_else() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let encode = encode(&input, OPTIONS);
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let place = place::temporary();
+    let finished = stopped(&encode, place.path());
+    let kept = encode.kept(place.path());
+    let mut bytes = fs::read(kept.join("00000001.chunk")).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 0x10;
+    fs::write(kept.join("00000001.chunk"), bytes).unwrap();
+    // The line that was written last is torn.
+    let journal = fs::read(kept.join("journal")).unwrap();
+    fs::write(kept.join("journal"), &journal[..journal.len() - 9]).unwrap();
+    let outcome = run(&mut encode.command(place.path(), &["-resume", "-keep"])).success();
+    let told = format!("{} chunks", finished - 1);
+    outcome.says(&[&told, "chunk 1", "encoded again"]);
+    assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
+    let again: usize = encode.finished(place.path()).values().map(|times| times - 1).sum();
+    assert_eq!(again, 1);
+
+    // All is there, and the output as well.
+    run(&mut encode.command(place.path(), &["-resume"])).success().says(&["was complete already"]);
+    assert!(!kept.exists() && fs::read(place.path().join("out.mp4")).unwrap() == whole);
+}
+
+#[test]
+fn a_run_that_starts_over_leaves_nothing_of_the_one_before() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let place = place::temporary();
+    stopped(&encode(&input, OPTIONS), place.path());
+    let other = [OPTIONS, &["-crf", "35"]].concat();
+    let encode = encode(&input, &other);
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    run(&mut encode.command(place.path(), &["-y"])).success();
+    assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn one_run_at_a_time_and_who_it_is() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let encode = encode(&input, OPTIONS);
+    let place = place::temporary();
+    let running = Running::start(&mut encode.command(place.path(), &[]));
+    while encode.finished(place.path()).is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for more in ["-y", "-resume", "-n"] {
+        let outcome = run(&mut encode.command(place.path(), &[more])).failure().says(&["process ", "works on it"]);
+        assert_eq!(outcome.status.code(), Some(73), "{outcome}");
+    }
+    running.wait(LIMIT).success();
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_elsewhere_and_what_cannot_be_resumed() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let (place, elsewhere) = (place::temporary(), place::temporary());
+    let other = elsewhere.path().to_str().unwrap();
+    let options = [OPTIONS, &["-workdir", other]].concat();
+    let mut command = divien!("-i", &input);
+    command.args(&options).args(["-keep"]).arg(place.path().join("out.mp4"));
+    run(&mut command).success();
+    assert!(elsewhere.path().join("out.mp4.divien/journal").exists());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    // Somebody's own folder of that name.
+    let own = place.path().join("other.mp4.divien");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("letter.txt"), "mine").unwrap();
+    let outcome = run(&mut divien!("-y", "-i", &input, place.path().join("other.mp4"))).failure();
+    outcome.says(&["something else in it", "letter.txt"]);
+    assert!(own.join("letter.txt").exists());
+
+    for (option, value) in [("-resume", None), ("-keep", None), ("-workdir", Some(other))] {
+        let mut command = divien!("-i", "-", "-f", "matroska", option);
+        let outcome = run(command.args(value).arg(place.path().join("piped.mkv"))).failure();
+        assert_eq!(outcome.says(&[option, "standard input"]).status.code(), Some(64));
+        let mut command = divien!("-i", &input, "-f", "matroska", option);
+        let outcome = run(command.args(value).arg("-")).failure();
+        assert_eq!(outcome.says(&[option, "standard output"]).status.code(), Some(64));
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_disk_without_room_keeps_what_is_finished() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let options = ["-c:v", "ffv1", "-bsize", "25", "-w", "1", "-an"];
+    let encode = Encode { divien: program(), input: &input, options: &options, name: "out.mkv" };
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let place = place::temporary();
+    // The output gets too large, its chunks do not.
+    let blocks = whole.len() / 2 / 1024;
+    let words: Vec<String> = {
+        let command = encode.command(place.path(), &[]);
+        let program = command.get_program().to_str().unwrap().to_owned();
+        std::iter::once(program).chain(command.get_args().map(|word| word.to_str().unwrap().to_owned())).collect()
+    };
+    let script = format!("ulimit -f {blocks}; exec \"$@\"");
+    let mut limited = divien_testbed::gst::command("bash");
+    let outcome = run(limited.args(["-c", &script, "bash"]).args(&words)).failure();
+    assert_eq!(outcome.status.code(), Some(74), "{outcome}");
+    let outcome = outcome.says(&["too large", "finished chunk", "the rest takes about"]);
+    assert!(!encode.finished(place.path()).is_empty());
+    run(std::process::Command::new("sh").args(["-c", &said(&outcome)])).success();
+    assert!(fs::read(place.path().join("out.mkv")).unwrap() == whole);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn chunks_that_are_begun_can_be_finished_first() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    // Where pictures come from one decoder the last chunk may lack some of its own.
+    for input in [film.clone(), in_order(folder.path(), &film)] {
+        let encode = encode(&input, OPTIONS);
+        let (whole, _) = encode.whole(folder.path()).unwrap();
+        let place = place::temporary();
+        let running = Running::start(&mut encode.command(place.path(), &["-finish-chunks"]));
+        while encode.finished(place.path()).len() < 2 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let before = encode.finished(place.path()).len();
+        running.signal(Signal::INT);
+        let outcome = running.wait(LIMIT).says(&["finishing the chunks", "interrupted"]);
+        assert_eq!(outcome.status.code(), Some(255), "{outcome}");
+        let finished = encode.finished(place.path()).len();
+        assert!(finished > before && finished < 9, "{before} {finished}\n{outcome}");
+        run(std::process::Command::new("sh").args(["-c", &said(&outcome)])).success();
+        assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
+    }
+}
