@@ -199,6 +199,9 @@ impl Kept {
 fn whole_input(input: &Input) -> Result<(), String> {
     match input {
         Input::Stdin => Err("the input comes from standard input, and comes once".into()),
+        Input::File(path) if path.to_string_lossy().starts_with("pipe:") => {
+            Err(format!("{} comes once", path.display()))
+        }
         Input::File(path) => match fs::metadata(path) {
             Ok(about) if !about.is_file() => Err(format!("{} is no file, and comes once", path.display())),
             // That it is not there is told when it is opened.

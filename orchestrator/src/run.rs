@@ -39,6 +39,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
         .map_err(|e| Error::Fault { what: format!("divienenc cannot be registered: {e}") })?;
     let mut report = Report::new(&job.report)?;
     plan::container(job)?;
+    plan::window(job)?;
     let choice = codec::resolve(&job.video, job.threads)?;
     is_another_file(job)?;
     may_join(job)?;

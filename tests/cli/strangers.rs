@@ -70,7 +70,7 @@ impl Film {
 
     /// Encodes it with whoever joins.
     fn server(&self) -> Worker {
-        let output = self.path().join("far.mkv");
+        let output = self.path().join("joined.mkv");
         let mut command =
             divien!("server", "-listen", HERE, "-y", "-i", &self.film, "-w", "0", "-worker-timeout", "120");
         command.arg("-token-file").arg(&self.token).args(OPTIONS).arg(&output);
@@ -81,7 +81,8 @@ impl Film {
 
     #[track_caller]
     fn is_as_alone(&self) {
-        let output = self.path().join("far.mkv");
+        let outputs = ["far.mkv", "joined.mkv"].map(|name| self.path().join(name));
+        let output = outputs.into_iter().find(|output| output.exists()).unwrap();
         assert!(std::fs::read(&output).unwrap() == self.alone);
         std::fs::remove_file(output).unwrap();
     }

@@ -203,7 +203,6 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         "-force_key_frames 1",
         "-movflags frag_keyframe",
         "-movflags -write_colr",
-        "-resume",
         "-fps_mode cfr",
         "-x264-stats a",
     ];

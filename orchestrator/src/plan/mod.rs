@@ -397,7 +397,8 @@ fn subtitle(stream: &Stream, container: Container) -> sound::Decision {
     }
 }
 
-fn window(job: &Job) -> Result<Window, Error> {
+/// The part of the input that is asked for.
+pub fn window(job: &Job) -> Result<Window, Error> {
     let ns = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
     let start = job.range.start.map_or(0, ns);
     let end = job.range.end.map(ns);
