@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rustix::io::Errno;
+
 use gstdivien::journal::{Facts, FileId, Held, Job as Folder, JobError, Shelf};
 
 use crate::cli::{AudioCodec, Input, Job, Output, Overwrite, Resume};
@@ -23,8 +25,6 @@ const COMPARED: u64 = 1 << 20;
 pub(crate) enum Opening {
     /// It has none, for this reason.
     Without(String),
-    /// What an earlier run was to make is there.
-    Complete(Kept),
     /// It has one.
     Folder(Kept),
 }
@@ -42,6 +42,8 @@ struct Inner {
     held: Mutex<Option<Held>>,
     /// So many chunks, and frames in them.
     before: (u64, u64),
+    /// The output is there as an earlier run has made it.
+    is_complete: bool,
     shelf: Mutex<Option<Arc<Shelf>>>,
     /// How many frames there will be, about.
     frames: Mutex<Option<u64>>,
@@ -51,7 +53,7 @@ struct Inner {
 impl Opening {
     /// Takes the run's folder, if it can have one.
     pub(crate) fn of(job: &Job) -> Result<Self, Error> {
-        let Resume { resumes, folder, stays, finishes } = &job.resume;
+        let Resume { resumes, folder, stays, .. } = &job.resume;
         let (output, why) = match (whole_input(&job.input), &job.output) {
             (Err(why), _) => (None, why),
             (Ok(()), Output::Stdout) => (None, "the output goes to standard output".to_owned()),
@@ -61,14 +63,8 @@ impl Opening {
             },
         };
         let Some(output) = output else {
-            let asked = [
-                (*resumes, "-resume"),
-                (folder.is_some(), "-workdir"),
-                (*stays, "-keep"),
-                (*finishes, "-finish-chunks"),
-            ];
-            return match asked.iter().find(|(is_asked, _)| *is_asked) {
-                Some((_, option)) => Err(Error::Plan {
+            return match asked(&job.resume) {
+                Some(option) => Err(Error::Plan {
                     what: format!("{option}: this run cannot be resumed: {why}"),
                     hint: "runs from a file to a file can be; leave the option out".into(),
                 }),
@@ -76,12 +72,18 @@ impl Opening {
             };
         };
         let path = beside(output, folder.as_deref())?;
-        let failed = |error| match error {
+        let locked = match Folder::lock(&path, &who()) {
+            Ok(locked) => locked,
+            Err(JobError::Io(error)) if cannot_hold_any(&error) && asked(&job.resume).is_none() => {
+                return Ok(Self::Without(format!("{} cannot be held: {error}", path.display())));
+            }
             // Nothing can be made where the output is to be.
-            JobError::Io(source) if folder.is_none() => Error::Create { path: output.clone(), source },
-            error => Error::Job { path: path.clone(), error },
+            Err(JobError::Io(source)) if folder.is_none() => {
+                return Err(Error::Create { path: output.clone(), source });
+            }
+            Err(error) => return Err(Error::Job { path, error }),
         };
-        let locked = Folder::lock(&path, &who()).map_err(failed)?;
+        let failed = |error| Error::Job { path: path.clone(), error };
         let held = match locked.held() {
             // It is of no use, and will be replaced.
             Err(JobError::Unreadable(_)) if !resumes && job.overwrite == Overwrite::Always => None,
@@ -93,15 +95,16 @@ impl Opening {
             return Err(Error::Unfinished { path, chunks, frames, resume: again() });
         }
         let (held, shelf, frames) = (Mutex::new(held.filter(|_| *resumes)), Mutex::default(), Mutex::default());
-        let kept = Kept(Arc::new(Inner { folder: locked, path, held, before, shelf, frames, stays: *stays }));
-        Ok(if is_complete { Self::Complete(kept) } else { Self::Folder(kept) })
+        let kept =
+            Kept(Arc::new(Inner { folder: locked, path, held, before, is_complete, shelf, frames, stays: *stays }));
+        Ok(Self::Folder(kept))
     }
 
     /// What is kept of the run.
     pub(crate) fn kept(&self) -> Option<&Kept> {
         match self {
             Self::Without(_) => None,
-            Self::Complete(kept) | Self::Folder(kept) => Some(kept),
+            Self::Folder(kept) => Some(kept),
         }
     }
 
@@ -109,12 +112,28 @@ impl Opening {
     pub(crate) fn left(&self) -> Option<String> {
         match self {
             Self::Without(why) => Some(format!("this run cannot be resumed: {why}")),
-            Self::Complete(kept) | Self::Folder(kept) => kept.left(),
+            Self::Folder(kept) => kept.left(),
         }
     }
 }
 
 impl Kept {
+    /// Whether the output is there, as an earlier run of this very job has made it.
+    pub(crate) fn is_complete(&self, job: &Job, (plan, found): (&Plan, &Found)) -> Result<bool, Error> {
+        if self.may_be_complete()
+            && let Some(held) = &*lock(&self.0.held)
+        {
+            held.is_of(&facts(job, plan, found)?).map_err(|error| self.failed(error))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// The output is there, as an earlier run has made it; whether that was the same job is yet to be seen.
+    pub(crate) fn may_be_complete(&self) -> bool {
+        self.0.is_complete
+    }
+
     /// Begins the job that was decided, or goes on with it. Gives the chunks that are there of it, and their frames.
     pub(crate) fn begin(&self, job: &Job, (plan, found): (&Plan, &Found)) -> Result<(u64, u64), Error> {
         let facts = facts(job, plan, found)?;
@@ -159,16 +178,31 @@ impl Kept {
         if self.0.stays {
             return None;
         }
+        if let Some(shelf) = self.shelf() {
+            shelf.close();
+        }
         let removed = self.0.folder.remove();
         removed.err().map(|error| format!("{} is left behind: {error}", self.0.path.display()))
     }
 
-    /// What a run that was stopped leaves, and how another goes on from there. Where nothing is finished, nothing is left.
+    /// What a run that was stopped leaves, and how another goes on from there. Where there is nothing, the folder goes.
     fn left(&self) -> Option<String> {
-        let (chunks, frames) = self.shelf().map_or(self.0.before, |shelf| shelf.finished());
+        let (chunks, frames) = match self.shelf() {
+            Some(shelf) => {
+                let is_still = shelf.close();
+                if is_still && shelf.finished().0 == 0 {
+                    let _ = self.0.folder.remove();
+                }
+                shelf.finished()
+            }
+            None => {
+                if self.0.folder.is_empty().unwrap_or(false) {
+                    let _ = self.0.folder.remove();
+                }
+                self.0.before
+            }
+        };
         if chunks == 0 {
-            // It was empty but for what says so.
-            let _ = self.0.folder.remove();
             return None;
         }
         Some(format!(
@@ -195,6 +229,23 @@ impl Kept {
     }
 }
 
+/// The first option that makes no sense without a folder.
+fn asked(resume: &Resume) -> Option<&'static str> {
+    let all = [
+        (resume.resumes, "-resume"),
+        (resume.folder.is_some(), "-workdir"),
+        (resume.stays, "-keep"),
+        (resume.finishes, "-finish-chunks"),
+    ];
+    all.into_iter().find_map(|(is_asked, option)| is_asked.then_some(option))
+}
+
+/// Some file systems know no locks, and some outputs have the longest name that there can be.
+fn cannot_hold_any(error: &io::Error) -> bool {
+    let known = [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NAMETOOLONG];
+    error.raw_os_error().is_some_and(|code| known.iter().any(|known| known.raw_os_error() == code))
+}
+
 /// Whether the input can be read once more.
 fn whole_input(input: &Input) -> Result<(), String> {
     match input {
@@ -218,10 +269,13 @@ fn beside(output: &Path, folder: Option<&Path>) -> Result<PathBuf, Error> {
     };
     let mut name = name.to_owned();
     name.push(".divien");
-    Ok(match folder {
-        Some(folder) => folder.join(name),
-        None => output.with_file_name(name),
-    })
+    let Some(folder) = folder else { return Ok(output.with_file_name(name)) };
+    // Other outputs may have the same name.
+    let whole = std::path::absolute(output).map_err(|source| Error::Create { path: output.to_owned(), source })?;
+    let hash = blake3::hash(whole.as_os_str().as_encoded_bytes()).to_hex();
+    let mut named = output.file_name().unwrap_or_default().to_owned();
+    named.push(format!("-{}.divien", &hash[..8]));
+    Ok(folder.join(named))
 }
 
 fn who() -> String {

@@ -44,15 +44,11 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     is_another_file(job)?;
     may_join(job)?;
     let opening = Opening::of(job)?;
-    if let Opening::Complete(kept) = &opening {
-        report.note(&format!("{} was complete already", output_name(job)));
-        kept.is_over().iter().for_each(|left| report.warn(left));
-        return Ok(None);
-    }
     signals.keeps(opening.clone());
-    let outcome = may_replace(job).and_then(|()| encode(job, (choice, opening.kept()), &signals, &mut report));
-    match outcome {
-        Ok(summary) => Ok(Some(summary)),
+    let may_be_complete = opening.kept().is_some_and(Kept::may_be_complete);
+    let replaces = if may_be_complete { Ok(()) } else { may_replace(job) };
+    match replaces.and_then(|()| encode(job, (choice, opening.kept()), &signals, &mut report)) {
+        Ok(summary) => Ok(summary),
         // The output is there.
         Err(error @ Error::Incomplete { .. }) => Err(error),
         Err(error) => {
@@ -76,7 +72,7 @@ fn encode(
     (choice, kept): (codec::Choice, Option<&Kept>),
     signals: &Signals,
     report: &mut Report,
-) -> Result<Summary, Error> {
+) -> Result<Option<Summary>, Error> {
     let name = plan::input_name(&job.input);
     let waiting = Waiting::start(job.report.level, format!("{name}: nothing comes yet; waiting"));
     let mut source = probe::open(&job.input)?;
@@ -88,6 +84,13 @@ fn encode(
     let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
     plan.notes.iter().for_each(|n| report.note(n));
+    let is_complete = kept.map_or(Ok(false), |kept| kept.is_complete(job, (&plan, &source.facts)));
+    if is_complete.inspect_err(|_| probe::close(&source.pipeline))? {
+        probe::close(&source.pipeline);
+        report.note(&format!("{} was complete already", output_name(job)));
+        kept.and_then(Kept::is_over).iter().for_each(|left| report.warn(left));
+        return Ok(None);
+    }
     let before = kept.map_or(Ok((0, 0)), |kept| kept.begin(job, (&plan, &source.facts)));
     let before = before.inspect_err(|_| probe::close(&source.pipeline))?;
     if before.0 > 0 {
@@ -153,7 +156,10 @@ fn encode(
     if let Some(reason) = lost.as_ref().filter(|_| plan.strict) {
         return Err(Error::Lossy { input: plan.input, reason: reason.clone() });
     }
-    let size = signals.complete(output, sink, |part| kept.map_or(Ok(()), |kept| kept.completes(part)))?;
+    let size = signals.complete(output, sink, |part| match kept {
+        Some(kept) if lost.is_none() => kept.completes(part),
+        _ => Ok(()),
+    })?;
     kept.and_then(Kept::is_over).iter().for_each(|left| report.warn(left));
     let summary = Summary {
         output: name,
@@ -200,7 +206,7 @@ fn encode(
     report.summary(&summary);
     match lost {
         Some(reason) => Err(Error::Incomplete { input: plan.input, reason, frames: summary.frames }),
-        None => Ok(summary),
+        None => Ok(Some(summary)),
     }
 }
 

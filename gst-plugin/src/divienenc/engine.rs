@@ -96,14 +96,18 @@ impl Engine {
 
     /// The frames that follow have this format. Ends the open chunk.
     pub(super) fn section(&self, format: Arc<Format>, frame_bytes: u64, new_epoch: bool) -> Result<(), gst::FlowError> {
-        let mut state = self.shared.end_chunk(self.shared.state())?;
+        let state = self.shared.end_chunk(self.shared.state())?;
         let (number, epoch) = state
             .section
             .as_ref()
             .map_or((0, 0), |s| (s.number + u64::from(s.format.input != format.input), s.epoch + u64::from(new_epoch)));
+        drop(state);
+        // It may wait for the disk. No other thread begins sections.
+        let stamp = self.shared.shelf.as_ref().map(|shelf| shelf.stamp(number, &format));
+        let mut state = self.shared.state();
+        state.flow?;
         let most_held = self.shared.config.max_buffered_bytes / 2 / frame_bytes.max(1);
         state.cutter = Some(Cutter::new(self.shared.config.chunk_frames, most_held));
-        let stamp = self.shared.shelf.as_ref().map(|shelf| shelf.stamp(number, &format));
         state.section = Some(Arc::new(Section { format, frame_bytes, epoch, number, stamp }));
         Ok(())
     }
@@ -479,7 +483,7 @@ impl Shared {
             Opening::Units(_) => false,
             Opening::Frames => {
                 drop(state);
-                let is_known = self.has(id);
+                let is_known = self.has(id)?;
                 state = self.state();
                 state.flow?;
                 is_known

@@ -131,7 +131,8 @@ impl DivienEnc {
         let lanes = Dispatch::lanes(config.workers).min(config.workers.max(cores.saturating_mul(2)));
         let lanes = (0..lanes).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
         let element = self.obj().downgrade();
-        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Chunks of another run, after a flush, would have the same numbers.
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
         let engine = Engine::start(config, lanes, shelf, move |notice| {
             if let Some(element) = element.upgrade() {
                 element.imp().notice(notice);

@@ -97,7 +97,7 @@ impl Disk for Folder {
     fn sync_names(&self) -> io::Result<()> {
         match self.folder.sync_all() {
             // Some file systems of other machines sync no folders: names are as safe there as they get.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
             synced => synced,
         }
     }

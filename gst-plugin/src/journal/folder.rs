@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::disk::{Disk as _, Folder};
 use super::records::{self, Facts, FileId, Journal, Record};
@@ -12,6 +14,8 @@ use super::{JobError, Unreadable};
 
 /// The file that is locked.
 const LOCK: &str = "lock";
+/// How long it is waited for: a process that was killed takes its time to let go of what it has.
+const DYING: Duration = Duration::from_secs(1);
 /// The most that is read of who holds it.
 const MOST_NAME: u64 = 200;
 
@@ -36,17 +40,21 @@ impl Job {
     /// # Errors
     /// Another run has it; it cannot be made; something else is in it.
     pub fn lock(path: &Path, who: &str) -> Result<Self, JobError> {
+        let until = Instant::now() + DYING;
         loop {
             match fs::create_dir(path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-                // Its name is as safe as what is in it.
-                Ok(()) => sync_parent(path),
-                Err(_) => {}
+                _ => {}
             }
+            refuse_strange(&Folder::open(path)?)?;
             let at = path.join(LOCK);
             let lock = File::options().create(true).truncate(false).read(true).write(true).open(&at)?;
             match lock.try_lock() {
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    thread::sleep(DYING / 20);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     let read = lock.take(MOST_NAME).read_to_string(&mut holder);
@@ -60,10 +68,9 @@ impl Job {
             if !there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
                 continue;
             }
+            // Its name is as safe as what is in it.
+            sync_parent(path);
             let job = Self { path: path.to_owned(), _lock: lock };
-            if let Some(name) = job.folder()?.names()?.into_iter().find(|name| name != LOCK && !is_ours(name)) {
-                return Err(JobError::Strange(name));
-            }
             let mut lock = &job._lock;
             lock.set_len(0)?;
             lock.rewind()?;
@@ -100,12 +107,17 @@ impl Job {
     /// # Errors
     /// It is about something else, or its folder cannot be written to.
     pub fn go_on(&self, held: Held, facts: &Facts) -> Result<Shelf, JobError> {
-        let differences = differences(&held.facts, facts);
-        if !differences.is_empty() {
-            return Err(JobError::Differs(differences));
-        }
+        held.is_of(facts)?;
         held.remove_parts();
         Ok(Shelf::again(self.folder()?, (held.records, held.end))?)
+    }
+
+    /// Nothing is there of any job.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.folder()?.names()?.iter().all(|name| name == LOCK))
     }
 
     /// Removes the folder.
@@ -155,6 +167,15 @@ impl Held {
         (chunks.len() as u64, chunks.values().sum())
     }
 
+    /// Whether it is the job that these facts are of.
+    ///
+    /// # Errors
+    /// It is not, and why.
+    pub fn is_of(&self, facts: &Facts) -> Result<(), JobError> {
+        let differences = differences(&self.facts, facts);
+        if differences.is_empty() { Ok(()) } else { Err(JobError::Differs(differences)) }
+    }
+
     /// Whether this file is the output that the job came to.
     pub fn came_to(&self, output: &Path) -> bool {
         let last = self.records.iter().rev().find_map(|record| match record {
@@ -169,7 +190,7 @@ impl Held {
         for record in &self.records {
             let Record::Part(part) = record else { continue };
             let path = Path::new(&part.path);
-            if FileId::of(path).is_ok_and(|there| (there.device, there.inode) == (part.device, part.inode)) {
+            if FileId::of(path).is_ok_and(|there| there.inode == part.inode) {
                 // It takes room, and nothing else.
                 let _ = fs::remove_file(path);
             }
@@ -186,8 +207,14 @@ impl FileId {
         let about = fs::metadata(path)?;
         // A name that is no text is not found again, and does no harm.
         let path = path.to_string_lossy().into_owned();
-        Ok(Self { path, device: about.dev(), inode: about.ino(), size: about.len() })
+        Ok(Self { path, inode: about.ino(), size: about.len(), time: (about.mtime(), about.mtime_nsec()) })
     }
+}
+
+/// What is not of a job is somebody's own.
+fn refuse_strange(folder: &Folder) -> Result<(), JobError> {
+    let strange = folder.names()?.into_iter().find(|name| name != LOCK && !is_ours(name));
+    strange.map_or(Ok(()), |name| Err(JobError::Strange(name)))
 }
 
 /// What is another in a job than it was, in words.

@@ -52,6 +52,15 @@ pub(super) struct Encoder {
     pub clip: Option<Hash>,
 }
 
+impl Encoder {
+    /// Whether both make the same bytes, as far as is known: the clip may have failed for a reason of its own.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let is_same_clip = self.clip == other.clip || self.clip.is_none() || other.clip.is_none();
+        is_same_clip
+            && (self.section, &self.software, &self.encoder) == (other.section, &other.software, &other.encoder)
+    }
+}
+
 /// A chunk that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Finished {
@@ -74,12 +83,12 @@ pub(super) struct Finished {
 pub struct FileId {
     /// Where it is.
     pub path: String,
-    /// Which device holds it.
-    pub device: u64,
-    /// Its number there.
+    /// Its number on its device, which may have another number itself after a restart.
     pub inode: u64,
     /// Bytes in it, where it is whole.
     pub size: u64,
+    /// When it was written to last: seconds since 1970, and nanoseconds.
+    pub time: (i64, i64),
 }
 
 /// Why a journal is of no use.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Read as _, Write};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use super::disk::{Disk, Folder};
@@ -26,18 +26,23 @@ const UNFINISHED: &str = ".new";
 #[derive(Debug)]
 pub struct Shelf<D: Disk = Folder> {
     disk: D,
-    state: Mutex<State<D>>,
+    /// Held while it is written to. Before `state`, never within.
+    journal: Mutex<Journal<D>>,
+    state: Mutex<State>,
+    /// One that was busy is not any more.
+    idle: Condvar,
 }
 
 #[derive(Debug)]
-struct State<D: Disk> {
-    journal: Journal<D>,
+struct State {
     chunks: BTreeMap<u64, Finished>,
     encoders: BTreeMap<u64, Encoder>,
     stamps: BTreeMap<u64, Arc<Stamp>>,
     /// They are being written.
     busy: BTreeSet<u64>,
     taken: u64,
+    /// Nothing is put there any more.
+    is_closed: bool,
     /// Why the job cannot go on.
     failure: Option<JobError>,
 }
@@ -50,15 +55,17 @@ pub(crate) struct Stamp {
 
 /// What the shelf has of a chunk.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Found<T> {
     /// Nothing.
     Nothing,
     /// Something that is not what was put there, for this reason.
     Spoilt(String),
     /// The result of other frames than these, or of another encoder.
     Another,
+    /// It cannot be read, which says nothing of it.
+    Failed(io::Error),
     /// Its result.
-    Result(Box<Encoded>),
+    There(T),
 }
 
 /// A chunk that is put there.
@@ -93,13 +100,21 @@ impl<D: Disk> Shelf<D> {
             }
         }
         let (stamps, busy) = (BTreeMap::new(), BTreeSet::new());
-        Self { disk, state: Mutex::new(State { journal, chunks, encoders, stamps, busy, taken: 0, failure: None }) }
+        let state = State { chunks, encoders, stamps, busy, taken: 0, is_closed: false, failure: None };
+        Self { disk, journal: Mutex::new(journal), state: Mutex::new(state), idle: Condvar::new() }
     }
 
     /// How many chunks are finished, and the frames in them.
     pub fn finished(&self) -> (u64, u64) {
         let state = self.state();
         (state.chunks.len() as u64, state.chunks.values().map(|chunk| chunk.frames).sum())
+    }
+
+    /// Nothing is put there from now on. True where nothing is on its way any more.
+    pub fn close(&self) -> bool {
+        let mut state = self.state();
+        state.is_closed = true;
+        state.busy.is_empty()
     }
 
     /// How many chunks this run has taken from here.
@@ -126,7 +141,7 @@ impl<D: Disk> Shelf<D> {
     /// # Errors
     /// The journal cannot be written to.
     pub fn writes_to(&self, part: FileId) -> io::Result<()> {
-        self.state().journal.add(&self.disk, &Record::Part(part))
+        self.add(&Record::Part(part))
     }
 
     /// Takes down that this file is the whole output, and lacks its name only.
@@ -134,7 +149,7 @@ impl<D: Disk> Shelf<D> {
     /// # Errors
     /// The journal cannot be written to.
     pub fn completes(&self, output: FileId) -> io::Result<()> {
-        self.state().journal.add(&self.disk, &Record::Output(output))
+        self.add(&Record::Output(output))
     }
 
     /// Begins to find out what the chunks of this section are encoded with.
@@ -168,49 +183,50 @@ impl<D: Disk> Shelf<D> {
             encoder: wire.encoder.clone(),
             clip: digest(format).ok().map(Hash::from),
         };
+        let before = self.state().encoders.get(&section).cloned();
+        let encoder = match before {
+            Some(before) if before.is_like(&encoder) => before,
+            Some(before) => return Err(JobError::Encoder(changed(&before, &encoder))),
+            None => {
+                self.add(&Record::Encoder(encoder.clone()))?;
+                self.state().encoders.insert(section, encoder.clone());
+                encoder
+            }
+        };
         let mut hash = blake3::Hasher::new();
         hash.update(&postcard::to_stdvec(&wire).map_err(io::Error::other)?);
         hash.update(&serde_json::to_vec(&encoder).map_err(io::Error::other)?);
-        let mut state = self.state();
-        match state.encoders.get(&section) {
-            Some(before) if *before == encoder => {}
-            Some(before) => return Err(JobError::Encoder(changed(before, &encoder))),
-            None => {
-                state.journal.add(&self.disk, &Record::Encoder(encoder.clone()))?;
-                state.encoders.insert(section, encoder);
-            }
-        }
         Ok(Hash(hash.finalize()))
     }
 
     /// What there is of a chunk, before its frames are known. It is read once to see whether it is whole.
-    pub(crate) fn has(&self, number: ChunkId) -> Result<bool, String> {
-        let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Ok(false) };
-        match self.check(&finished) {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                self.forget(number);
-                Err(error.to_string())
-            }
-        }
+    pub(crate) fn has(&self, number: ChunkId) -> Found<()> {
+        let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Found::Nothing };
+        self.found(number, self.check(&finished))
     }
 
     /// Takes the result of a chunk with this key; its units wait in `store`.
-    pub(crate) fn take(&self, number: ChunkId, key: &Hash, store: &Arc<Store>) -> Found {
+    pub(crate) fn take(&self, number: ChunkId, key: &Hash, store: &Arc<Store>) -> Found<Encoded> {
         let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Found::Nothing };
         if finished.key != *key {
             return Found::Another;
         }
         let read = self.check(&finished).and_then(|()| result::read(self.disk.open(&name(number, WHOLE))?, store));
+        if read.is_ok() {
+            self.state().taken += 1;
+        }
+        self.found(number, read)
+    }
+
+    fn found<T>(&self, number: ChunkId, read: io::Result<T>) -> Found<T> {
+        use io::ErrorKind as K;
         match read {
-            Ok(encoded) => {
-                self.state().taken += 1;
-                Found::Result(Box::new(encoded))
-            }
-            Err(error) => {
-                self.forget(number);
+            Ok(there) => Found::There(there),
+            Err(error) if matches!(error.kind(), K::NotFound | K::InvalidData | K::UnexpectedEof) => {
+                self.state().chunks.remove(&number.0);
                 Found::Spoilt(error.to_string())
             }
+            Err(error) => Found::Failed(error),
         }
     }
 
@@ -221,33 +237,39 @@ impl<D: Disk> Shelf<D> {
         // One byte more tells a file that is too long.
         let read = io::copy(&mut file.by_ref().take(finished.bytes + 1), &mut hash)?;
         if read != finished.bytes {
-            return Err(io::Error::other(format!("{read} bytes of {}", finished.bytes)));
+            return Err(spoilt(format!("{read} bytes of {}", finished.bytes)));
         }
         if Hash(hash.finalize()) != finished.hash {
-            return Err(io::Error::other("its bytes are not those that were written"));
+            return Err(spoilt("its bytes are not those that were written".into()));
         }
         Ok(())
     }
 
-    fn forget(&self, number: ChunkId) {
-        self.state().chunks.remove(&number.0);
-    }
-
-    /// Keeps a result. When this returns it is safe, or another lane is about to see to that.
+    /// Keeps a result, which is safe when this returns. Where another lane brings the same one, its is waited for.
     pub(crate) fn keep(&self, label: Label, encoded: &Encoded) -> io::Result<()> {
+        let number = label.number.0;
         {
-            let mut state = self.state();
-            if state.chunks.contains_key(&label.number.0) || !state.busy.insert(label.number.0) {
+            let is_busy = |state: &mut State| state.busy.contains(&number);
+            let mut state = self.idle.wait_while(self.state(), is_busy).unwrap_or_else(PoisonError::into_inner);
+            if state.chunks.contains_key(&number) {
                 return Ok(());
             }
+            if state.is_closed {
+                return Err(io::Error::other("the run is over"));
+            }
+            state.busy.insert(number);
         }
         let written = self.write(label, encoded);
+        let written = written.and_then(|finished| self.add(&Record::Chunk(finished)).map(|()| finished));
         let mut state = self.state();
-        state.busy.remove(&label.number.0);
-        let finished = written?;
-        state.journal.add(&self.disk, &Record::Chunk(finished))?;
-        state.chunks.insert(finished.number, finished);
+        state.busy.remove(&number);
+        self.idle.notify_all();
+        state.chunks.insert(number, written?);
         Ok(())
+    }
+
+    fn add(&self, record: &Record) -> io::Result<()> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).add(&self.disk, record)
     }
 
     fn write(&self, label: Label, encoded: &Encoded) -> io::Result<Finished> {
@@ -276,7 +298,7 @@ impl<D: Disk> Shelf<D> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<D>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -300,6 +322,10 @@ impl std::fmt::Debug for Stamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stamp").field("outcome", &self.outcome).finish_non_exhaustive()
     }
+}
+
+fn spoilt(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// Names of the files that a shelf may leave.

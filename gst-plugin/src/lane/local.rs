@@ -377,7 +377,12 @@ fn feed(attempt: &Attempt, hearing: Arc<Hearing>) -> gst_app::AppSrcCallbacks {
                     );
                     Err(gst::FlowError::Error)
                 }
-                Next::Cancelled => Err(gst::FlowError::Flushing),
+                Next::Cancelled => {
+                    // Nothing else tells whoever waits for the encoder that no more comes.
+                    let told = gst::message::Application::builder(gst::Structure::new_empty(CANCEL)).src(src).build();
+                    let _ = src.post_message(told);
+                    Err(gst::FlowError::Flushing)
+                }
             };
         })
         .build()

@@ -296,7 +296,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "workdir",
         Kind::Text("FOLDER"),
         Group::Global,
-        "where what is finished is kept until the output is whole, in a folder OUTPUT.divien",
+        "where what is finished is kept until the output is whole, in a folder of its own",
     )
     .default("the output's folder")
     .ffmpeg("divien's own"),

@@ -39,32 +39,34 @@ impl Shared {
             let state = self.state();
             (state.next_chunk, state.section.clone().ok_or(gst::FlowError::NotNegotiated)?)
         };
-        let known = if self.has(id) { self.take(id, &section, &key)? } else { None };
+        let known = if self.has(id)? { self.take(id, &section, &key)? } else { None };
         Ok((Some(key), known))
     }
 
     /// An earlier run has finished a chunk.
-    pub(super) fn has(&self, id: ChunkId) -> bool {
-        let Some(shelf) = &self.shelf else { return false };
-        shelf.has(id).unwrap_or_else(|why| {
-            (self.notify)(Notice::Spoilt { id, why });
-            false
-        })
+    pub(super) fn has(&self, id: ChunkId) -> Result<bool, gst::FlowError> {
+        let Some(shelf) = &self.shelf else { return Ok(false) };
+        Ok(self.found(id, shelf.has(id))?.is_some())
+    }
+
+    fn found<T>(&self, id: ChunkId, found: Found<T>) -> Result<Option<T>, gst::FlowError> {
+        match found {
+            Found::There(there) => Ok(Some(there)),
+            Found::Nothing => Ok(None),
+            Found::Spoilt(why) => {
+                (self.notify)(Notice::Spoilt { id, why });
+                Ok(None)
+            }
+            Found::Another => Err(self.end_job(JobError::Input(id))),
+            Found::Failed(error) => Err(self.end_job(error.into())),
+        }
     }
 
     /// Its result, if it is one of what has this key.
     fn take(&self, id: ChunkId, section: &Section, key: &Key) -> Result<Option<Encoded>, gst::FlowError> {
         let (Some(shelf), Some(stamp)) = (&self.shelf, &section.stamp) else { return Ok(None) };
         let stamp = stamp.get().map_err(|error| self.end_job(error))?;
-        match shelf.take(id, &key.get(&stamp), &self.store) {
-            Found::Result(encoded) => Ok(Some(*encoded)),
-            Found::Another => Err(self.end_job(JobError::Input(id))),
-            Found::Nothing => Ok(None),
-            Found::Spoilt(why) => {
-                (self.notify)(Notice::Spoilt { id, why });
-                Ok(None)
-            }
-        }
+        self.found(id, shelf.take(id, &key.get(&stamp), &self.store))
     }
 
     /// All frames of a chunk that is known have come.
