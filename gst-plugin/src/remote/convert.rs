@@ -147,7 +147,7 @@ fn lay_out(buffer: &mut gst::BufferRef, layout: &Layout, size: u64) -> Result<()
         .stride(&strides)
         .build()
         .map_err(|_| ConvertError::Layout)?;
-    if end_of(&laid) > size {
+    if end_of(&laid) > size || overlaps(&laid, &info) {
         return Err(ConvertError::Layout);
     }
     let flags = gst_video::VideoFrameFlags::from_bits_truncate(layout.flags);
@@ -161,16 +161,50 @@ const PALETTE: u64 = 256 * 4;
 
 /// Where the last line of a picture ends.
 fn end_of(info: &gst_video::VideoInfo) -> u64 {
-    let ends = (0..info.n_components()).map(|n| {
-        let n8 = u8::try_from(n).unwrap_or(u8::MAX);
-        let before = info.comp_offset(n8) as u64;
-        let lines = u64::from(info.comp_height(n8).saturating_sub(1));
-        let line = u64::from(info.comp_width(n8)) * u64::from(info.comp_pstride(n8).unsigned_abs());
-        before + lines * u64::from(info.comp_stride(n8).unsigned_abs()) + line
+    let ends = components(info).map(|n| {
+        let lines = u64::from(info.comp_height(n).saturating_sub(1));
+        offset(info, n) + lines * u64::from(info.comp_stride(n).unsigned_abs()) + line(info, n)
     });
     // The palette has a plane of its own.
     let palette = info.offset().get(1).filter(|_| info.format_info().has_palette());
     ends.chain(palette.map(|at| *at as u64 + PALETTE)).max().unwrap_or(0)
+}
+
+/// Whether lines begin before the one above has ended; `usual` is the same kind of picture as GStreamer lays it out.
+fn overlaps(info: &gst_video::VideoInfo, usual: &gst_video::VideoInfo) -> bool {
+    components(info).any(|n| {
+        let least = if is_complex(info) { u64::from(usual.comp_stride(n).unsigned_abs()) } else { line(info, n) };
+        u64::from(info.comp_stride(n).unsigned_abs()) < least
+    })
+}
+
+/// The components of pixels; GStreamer counts a palette as one of them.
+fn components(info: &gst_video::VideoInfo) -> impl Iterator<Item = u8> {
+    let palette = u32::from(info.format_info().has_palette());
+    0..u8::try_from(info.n_components().saturating_sub(palette)).unwrap_or(u8::MAX)
+}
+
+/// Where the plane of a component begins.
+fn offset(info: &gst_video::VideoInfo, component: u8) -> u64 {
+    let plane = info.format_info().plane().get(usize::from(component)).copied().unwrap_or(0);
+    info.offset().get(plane as usize).copied().unwrap_or(0) as u64
+}
+
+/// Bytes of a line up to the end of a component's last pixel.
+fn line(info: &gst_video::VideoInfo, component: u8) -> u64 {
+    if is_complex(info) {
+        return u64::from(info.comp_stride(component).unsigned_abs());
+    }
+    let format = info.format_info();
+    let of = |list: &[u32]| u64::from(list.get(usize::from(component)).copied().unwrap_or(0));
+    let pixels = u64::from(info.comp_width(component).saturating_sub(1));
+    let bytes = (of(format.depth()) + of(format.shift())).div_ceil(8);
+    of(format.poffset()) + pixels * u64::from(info.comp_pstride(component).unsigned_abs()) + bytes
+}
+
+/// Its pixels are not each in bytes of their own.
+fn is_complex(info: &gst_video::VideoInfo) -> bool {
+    info.format_info().flags().contains(gst_video::VideoFormatFlags::COMPLEX)
 }
 
 impl From<&Wanted> for message::Wanted {
@@ -367,6 +401,42 @@ mod tests {
             let caption = back.meta::<gst_video::video_meta::VideoCaptionMeta>().unwrap();
             assert_eq!((caption.caption_type(), caption.data()), (kind, &[1, 2, 3][..]));
         }
+    }
+
+    #[test]
+    fn pictures_of_every_format_come_as_they_are_laid_out_and_no_line_begins_in_another() {
+        gst::init().unwrap();
+        let mut formats = 0;
+        for format in gst_video::VideoFormat::iter_raw() {
+            if gst_video::VideoFormatInfo::from_format(format).is_tiled() {
+                continue;
+            }
+            formats += 1;
+            for (width, height) in [(1, 1), (5, 3), (48, 4)] {
+                let info = gst_video::VideoInfo::builder(format, width, height).build().unwrap();
+                let wire = |stride: Option<i32>| {
+                    let mut buffer = gst::Buffer::from_mut_slice(vec![1; info.size()]);
+                    gst_video::VideoMeta::add(
+                        buffer.make_mut(),
+                        gst_video::VideoFrameFlags::empty(),
+                        format,
+                        width,
+                        height,
+                    )
+                    .unwrap();
+                    let (mut unit, media) = to_wire(buffer).unwrap();
+                    let planes = &mut unit.layout.as_mut().unwrap().planes;
+                    stride.iter().for_each(|stride| planes[0].stride = *stride);
+                    from_wire(unit, media, Some(&info))
+                };
+                let back = wire(None).unwrap_or_else(|error| panic!("{format} {width}x{height}: {error}"));
+                assert_eq!(back.meta::<gst_video::VideoMeta>().unwrap().stride(), &info.stride()[..]);
+                if width > 8 {
+                    assert!(wire(Some(1)).is_err(), "{format}");
+                }
+            }
+        }
+        assert!(formats > 80, "{formats}");
     }
 
     #[test]
