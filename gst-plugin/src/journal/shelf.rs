@@ -22,7 +22,7 @@ const UNFINISHED: &str = ".new";
 
 /// Where the finished chunks of a job are kept.
 ///
-/// A chunk is finished when [`Self::keep`] has returned: whatever happens then, the next run takes it from here.
+/// A chunk is finished when it has been put here: whatever happens then, the next run takes it from here.
 #[derive(Debug)]
 pub struct Shelf<D: Disk = Folder> {
     disk: D,
