@@ -268,14 +268,15 @@ fn beside(output: &Path, folder: Option<&Path>) -> Result<PathBuf, Error> {
         return Err(Error::Create { path: output.to_owned(), source });
     };
     let mut name = name.to_owned();
-    name.push(".divien");
-    let Some(folder) = folder else { return Ok(output.with_file_name(name)) };
+    let Some(folder) = folder else {
+        name.push(".divien");
+        return Ok(output.with_file_name(name));
+    };
     // Other outputs may have the same name.
     let whole = std::path::absolute(output).map_err(|source| Error::Create { path: output.to_owned(), source })?;
     let hash = blake3::hash(whole.as_os_str().as_encoded_bytes()).to_hex();
-    let mut named = output.file_name().unwrap_or_default().to_owned();
-    named.push(format!("-{}.divien", &hash[..8]));
-    Ok(folder.join(named))
+    name.push(format!("-{}.divien", &hash[..8]));
+    Ok(folder.join(name))
 }
 
 fn who() -> String {

@@ -35,7 +35,6 @@ pub(super) struct Frame {
 }
 
 pub(super) struct Chunk {
-    pub(super) id: ChunkId,
     pub(super) section: Arc<Section>,
     pub(super) first_frame: u64,
     pub(super) frames: Vec<FrameInfo>,

@@ -159,14 +159,12 @@ impl Engine {
         let mut state = self.shared.begin(self.shared.state(), marks, opening)?;
         state.frames_in += count;
         state.frames_cut += count;
-        let Some(open) = state.open.take().and_then(|id| state.chunks.get_mut(&id)) else {
-            return Err(gst::FlowError::Error);
-        };
+        let id = state.open.take().ok_or(gst::FlowError::Error)?;
+        let open = state.chunks.get_mut(&id).ok_or(gst::FlowError::Error)?;
         open.wanted = Some(Arc::new(chunk.wanted));
         open.frames = chunk.frames;
         open.key = key;
         if let Some(encoded) = known {
-            let id = open.id;
             self.shared.was_known(&mut state, id, encoded);
             return Ok(());
         }
@@ -431,10 +429,11 @@ impl Shared {
                     state.frames_cut += 1;
                 }
                 Cut::Close => {
-                    if let Some(chunk) = state.open.take().and_then(|id| state.chunks.get(&id)) {
+                    if let Some(id) = state.open.take()
+                        && let Some(chunk) = state.chunks.get(&id)
+                    {
                         chunk.input.end();
                         if chunk.is_known {
-                            let id = chunk.id;
                             state = self.compare(state, id)?;
                         }
                     }
@@ -490,7 +489,6 @@ impl Shared {
             }
         };
         let chunk = Chunk {
-            id,
             section,
             first_frame: state.frames_cut,
             frames: Vec::new(),

@@ -172,7 +172,8 @@ impl Held {
     /// # Errors
     /// It is not, and why.
     pub fn is_of(&self, facts: &Facts) -> Result<(), JobError> {
-        let differences = differences(&self.facts, facts);
+        let told = |value: Option<&String>| value.map_or_else(|| "not given".into(), |value| format!("'{value}'"));
+        let differences = records::changes(&self.facts, facts, told);
         if differences.is_empty() { Ok(()) } else { Err(JobError::Differs(differences)) }
     }
 
@@ -215,19 +216,6 @@ impl FileId {
 fn refuse_strange(folder: &Folder) -> Result<(), JobError> {
     let strange = folder.names()?.into_iter().find(|name| name != LOCK && !is_ours(name));
     strange.map_or(Ok(()), |name| Err(JobError::Strange(name)))
-}
-
-/// What is another in a job than it was, in words.
-fn differences(before: &Facts, now: &Facts) -> Vec<String> {
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
-    let value = |facts: &Facts, name: &str| facts.get(name).cloned();
-    let told = |value: Option<String>| value.map_or_else(|| "not given".into(), |value| format!("'{value}'"));
-    names
-        .into_iter()
-        .map(|name| (name, value(before, name), value(now, name)))
-        .filter(|(_, before, now)| before != now)
-        .map(|(name, before, now)| format!("{name} was {} and is {}", told(before), told(now)))
-        .collect()
 }
 
 fn sync_parent(path: &Path) {

@@ -1,6 +1,6 @@
 //! The journal: a line for each record, with a hash before it. Lines are only ever added.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write as _};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,17 @@ const PREFIX: usize = 17;
 
 /// What a job is, by name: all that its bytes depend on.
 pub type Facts = BTreeMap<String, String>;
+
+/// What is another now than it was, in words; `told` says a value, or that there is none.
+pub(super) fn changes(before: &Facts, now: &Facts, told: impl Fn(Option<&String>) -> String) -> Vec<String> {
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    names
+        .into_iter()
+        .map(|name| (name, before.get(name), now.get(name)))
+        .filter(|(_, before, now)| before != now)
+        .map(|(name, before, now)| format!("{name} was {} and is {}", told(before), told(now)))
+        .collect()
+}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

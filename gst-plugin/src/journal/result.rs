@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::lane::{Complaints, Encoded, Lost};
+use crate::lane::{Complaints, Encoded};
 use crate::remote::convert::{caps, from_wire, tags, to_wire};
 use crate::store::Store;
 use crate::wire::message::{Done, Head, Message};
@@ -38,14 +38,7 @@ pub(super) fn write(encoded: &Encoded, frames: u64, out: &mut impl Write) -> io:
 /// Reads it; the units wait in `store`.
 pub(super) fn read(mut file: impl Read, store: &Arc<Store>) -> io::Result<Encoded> {
     let mut results = Results::default();
-    let mut encoded = Encoded {
-        caps: gst::Caps::new_empty(),
-        units: Vec::new(),
-        segment_start: 0,
-        tags: None,
-        lost: Lost::default(),
-        complaints: Complaints::default(),
-    };
+    let mut encoded = Encoded::empty();
     loop {
         match results.next_message().map_err(invalid)? {
             Some(Output::Head(head)) => {

@@ -341,15 +341,8 @@ fn name(number: ChunkId, end: &str) -> String {
 
 /// What has changed between two encoders, in words.
 fn changed(before: &Encoder, now: &Encoder) -> String {
-    let names: BTreeSet<&String> = before.software.keys().chain(now.software.keys()).collect();
-    let version =
-        |encoder: &Encoder, name: &str| encoder.software.get(name).cloned().unwrap_or_else(|| "nothing".into());
-    let mut all: Vec<String> = names
-        .into_iter()
-        .map(|name| (name, version(before, name), version(now, name)))
-        .filter(|(_, before, now)| before != now)
-        .map(|(name, before, now)| format!("{name} was {before} and is {now}"))
-        .collect();
+    let version = |version: Option<&String>| version.cloned().unwrap_or_else(|| "nothing".into());
+    let mut all = records::changes(&before.software, &now.software, version);
     if before.encoder != now.encoder {
         all.push(format!("the encoder was {} and is {}", before.encoder, now.encoder));
     }

@@ -65,6 +65,18 @@ pub struct Encoded {
 }
 
 impl Encoded {
+    /// A result of which nothing has come yet.
+    pub(crate) fn empty() -> Self {
+        Self {
+            caps: gst::Caps::new_empty(),
+            units: Vec::new(),
+            segment_start: 0,
+            tags: None,
+            lost: Lost::default(),
+            complaints: Complaints::default(),
+        }
+    }
+
     /// Bytes of all units.
     pub fn bytes(&self) -> u64 {
         self.units.iter().map(Kept::size).sum()

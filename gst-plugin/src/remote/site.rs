@@ -15,7 +15,7 @@ use super::convert::{caps, format_to_wire, from_wire, plain, tags, to_wire};
 use super::fingerprint::fingerprint;
 use super::link::{self, BROKEN, LinkError, OVER};
 use super::movement::{Moved, Movement};
-use crate::lane::{Attempt, Complaints, Encoded, Format, LaneError, Lost, Next, Outlet};
+use crate::lane::{Attempt, Encoded, Format, LaneError, Next, Outlet};
 use crate::wire::message::{self, Begin, End, Fit, Goodbye, Hello, Software, Unfit, Welcome};
 use crate::wire::{Control, Message, Output, Received, Results, Tally};
 
@@ -455,7 +455,7 @@ struct Coming<'a, F> {
 
 impl<'a, F: Fn()> Coming<'a, F> {
     fn new(attempt: &'a Attempt, moved: &'a Movement<'a>, sent: &'a AtomicU64, begun: &'a F) -> Self {
-        Self { attempt, moved, sent, begun, results: Results::default(), encoded: empty() }
+        Self { attempt, moved, sent, begun, results: Results::default(), encoded: Encoded::empty() }
     }
 
     async fn receive(&mut self, receive: &mut RecvStream) -> Result<Encoded, LaneError> {
@@ -485,7 +485,7 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 },
             }
         }
-        Ok(std::mem::replace(&mut self.encoded, empty()))
+        Ok(std::mem::replace(&mut self.encoded, Encoded::empty()))
     }
 
     fn has_begun(&self) {
@@ -540,16 +540,5 @@ impl<'a, F: Fn()> Coming<'a, F> {
             Output::Failed(failed) => return Err(wrong(plain(failed.reason))),
         }
         Ok(false)
-    }
-}
-
-fn empty() -> Encoded {
-    Encoded {
-        caps: gst::Caps::new_empty(),
-        units: Vec::new(),
-        segment_start: 0,
-        tags: None,
-        lost: Lost::default(),
-        complaints: Complaints::default(),
     }
 }
