@@ -6,8 +6,7 @@ in=${1:?"usage: webm.sh IN OUT.webm"}
 out=${2:?"usage: webm.sh IN OUT.webm"}
 
 # The muxer would wait for a track of sound that never comes.
-gst-launch-1.0 -q filesrc location="$in" ! decodebin caps=audio/x-raw expose-all-streams=false ! \
-    fakesink num-buffers=1 || {
+LC_ALL=C gst-discoverer-1.0 "$in" | grep -q ' audio' || {
     echo "webm.sh: no sound could be read from $in; divien -i IN OUT takes files without sound" >&2
     exit 1
 }
