@@ -10,6 +10,7 @@ pub mod divienenc;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod isolate;
 pub mod journal;
 pub mod lane;
 pub mod net;

@@ -23,6 +23,10 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::from(error::EXIT_OK),
             Err(failure) => report::failure(LogLevel::Info, &failure),
         },
+        Command::Lane => match worker::lane() {
+            Ok(()) => ExitCode::from(error::EXIT_OK),
+            Err(failure) => report::failure(LogLevel::Info, &failure),
+        },
         Command::NewToken => report::token(),
         Command::Help(topic) => report::page(cli::help(&topic)),
         Command::Encoders => report::page(Ok(cli::encoders())),

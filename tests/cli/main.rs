@@ -10,6 +10,7 @@ mod faults;
 mod files;
 mod filters;
 mod habits;
+mod isolate;
 mod losses;
 mod parts;
 mod resume;

@@ -22,8 +22,8 @@ const SMALL: u64 = 32 << 20;
 const MOST_DOUBTED: usize = 3;
 const DISAGREE: &str = "other frames of it cannot be decoded each time";
 
-/// So often a chunk may fail where machines elsewhere help. A lane of this process alone takes the frames of its chunk for
-/// good: no other lane could begin with them again.
+/// So often a chunk may fail where its frames are kept for that. A lane of this process alone takes them for good: no other
+/// lane could begin with them again.
 const TRIES: usize = 3;
 
 pub(super) struct Frame {
@@ -118,7 +118,7 @@ impl State {
             flow: Ok(()),
             section: None,
             cutter: None,
-            dispatch: Dispatch::new(window, config.workers, if config.has_elsewhere { TRIES } else { 1 }),
+            dispatch: Dispatch::new(window, config.workers, if config.may_lose { TRIES } else { 1 }),
             worked: (Duration::ZERO, Instant::now()),
             chunks: BTreeMap::new(),
             open: None,

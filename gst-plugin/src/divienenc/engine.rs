@@ -70,7 +70,7 @@ impl Engine {
         let window = 2 * u64::from(config.workers) + 2;
         // Of frames that may be read again a quarter may have been read before.
         let most = config.max_buffered_bytes;
-        let first = if config.has_elsewhere { most - most / 4 } else { most };
+        let first = if config.may_lose { most - most / 4 } else { most };
         let shared = Arc::new(Shared {
             config,
             budget: Budget::new(first),
@@ -492,7 +492,7 @@ impl Shared {
             section,
             first_frame: state.frames_cut,
             frames: Vec::new(),
-            input: Arc::new(if self.config.has_elsewhere {
+            input: Arc::new(if self.config.may_lose {
                 ChunkInput::kept(self.frames.clone())
             } else {
                 ChunkInput::default()

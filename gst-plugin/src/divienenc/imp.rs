@@ -3,7 +3,9 @@
 //! Lock order: `settings`, then `state`, then `writer`. None of them is held over a pad push, a posted message, a query
 //! to a peer, an encoder's state change, or the engine's own waiting.
 
+use std::ffi::OsString;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use glib::subclass::prelude::*;
 use gst::prelude::*;
@@ -18,6 +20,7 @@ use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
 use super::sites::{News, Sites};
 use crate::dispatch::{Dispatch, Site};
+use crate::isolate::{self, Isolation, ProcessLane};
 use crate::journal::Shelf;
 use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LaneError, LocalLane};
 
@@ -65,6 +68,7 @@ pub struct DivienEnc {
     pub(super) state: Mutex<Option<Run>>,
     pub(super) writer: Mutex<Writer>,
     pub(super) shelf: Mutex<Option<Arc<Shelf>>>,
+    pub(super) isolation: Mutex<Option<Vec<OsString>>>,
 }
 
 impl DivienEnc {
@@ -120,16 +124,25 @@ impl DivienEnc {
 
     pub(super) fn start_engine(&self, settings: &Settings) -> Result<(Arc<Engine>, Option<Sites>), gst::ErrorMessage> {
         let meeting = settings.meeting().map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))?;
+        let set = self.isolation.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let program = set.or_else(|| settings.isolate.then(isolate::installed));
+        let patience = Duration::from_secs(settings.lane_timeout.into());
+        let patience = Some(patience).filter(|patience| !patience.is_zero());
+        let isolation = program.map(|program| Arc::new(Isolation { program, patience }));
         let config = Config {
             workers: settings.workers(),
-            has_elsewhere: meeting.is_some(),
+            may_lose: meeting.is_some() || isolation.is_some(),
             chunk_frames: settings.chunk_frames.into(),
             max_buffered_bytes: settings.max_buffered_bytes,
         };
         // Two encoders a core leave none of it idle at the end; more would only take memory.
         let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
         let lanes = Dispatch::lanes(config.workers).min(config.workers.max(cores.saturating_mul(2)));
-        let lanes = (0..lanes).map(|_| Box::new(LocalLane) as Box<dyn Lane>).collect();
+        let lane = |_| match &isolation {
+            Some(isolation) => Box::new(ProcessLane::new(isolation.clone())) as Box<dyn Lane>,
+            None => Box::new(LocalLane),
+        };
+        let lanes = (0..lanes).map(lane).collect();
         let element = self.obj().downgrade();
         // Chunks of another run, after a flush, would have the same numbers.
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -313,6 +326,7 @@ impl ObjectSubclass for DivienEnc {
             state: Mutex::default(),
             writer: Mutex::default(),
             shelf: Mutex::default(),
+            isolation: Mutex::default(),
         }
     }
 }

@@ -89,6 +89,7 @@ mod sites;
 mod units;
 
 pub use coded::within;
+use std::ffi::OsString;
 use std::sync::{Arc, PoisonError};
 
 use glib::subclass::prelude::*;
@@ -105,6 +106,11 @@ impl DivienEnc {
     /// Has the chunks of the next run kept here once they are done, and those taken from here that are done already.
     pub fn set_shelf(&self, shelf: Arc<Shelf>) {
         *self.imp().shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelf);
+    }
+
+    /// Has the chunks of later runs encoded in processes of their own: of this program, with what it has to be told.
+    pub fn set_isolation(&self, program: Vec<OsString>) {
+        *self.imp().isolation.lock().unwrap_or_else(PoisonError::into_inner) = Some(program);
     }
 
     /// Begins no chunk any more. The message [`Self::WOUND_DOWN`] says when those that are begun are done; for that they are

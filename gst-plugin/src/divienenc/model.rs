@@ -13,8 +13,8 @@ use crate::lane::{CodedUnit, Encoded, Format, LaneError, Wanted};
 pub(super) struct Config {
     /// Encoders at work on this machine.
     pub(super) workers: u32,
-    /// Machines elsewhere may help.
-    pub(super) has_elsewhere: bool,
+    /// Attempts may be lost, with machines elsewhere or processes here, so that others begin with the same frames again.
+    pub(super) may_lose: bool,
     pub(super) chunk_frames: u64,
     pub(super) max_buffered_bytes: u64,
 }

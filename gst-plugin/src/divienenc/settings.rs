@@ -34,6 +34,7 @@ pub(super) struct Settings {
     pub(super) filter: String,
     pub(super) frame_caps: Option<gst::Caps>,
     pub(super) local: bool,
+    pub(super) isolate: bool,
     pub(super) remote_workers: String,
     pub(super) listen_address: String,
     pub(super) token_file: String,
@@ -76,6 +77,7 @@ impl Default for Settings {
             filter: String::new(),
             frame_caps: None,
             local: true,
+            isolate: false,
             remote_workers: String::new(),
             listen_address: String::new(),
             token_file: String::new(),
@@ -162,6 +164,7 @@ impl Settings {
             "cut" => self.cut = value.get().unwrap_or(self.cut),
             "filter" => self.filter = text(value),
             "local" => self.local = value.get().unwrap_or(self.local),
+            "isolate" => self.isolate = value.get().unwrap_or(self.isolate),
             "remote-workers" => self.remote_workers = text(value),
             "listen-address" => self.listen_address = text(value),
             "token-file" => self.token_file = text(value),
@@ -182,6 +185,7 @@ impl Settings {
             "filter" => self.filter.to_value(),
             "frame-caps" => self.frame_caps.to_value(),
             "local" => self.local.to_value(),
+            "isolate" => self.isolate.to_value(),
             "remote-workers" => self.remote_workers.to_value(),
             "listen-address" => self.listen_address.to_value(),
             "token-file" => self.token_file.to_value(),
@@ -294,6 +298,12 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .nick("Local")
             .blurb("Encode on this machine as well")
             .default_value(defaults.local)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("isolate")
+            .nick("Isolate")
+            .blurb("Encode in processes of their own, so that an encoder that crashes costs an attempt and not this process; needs the program divien")
+            .default_value(defaults.isolate)
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder("worker-timeout")

@@ -3,6 +3,7 @@
 
 pub(crate) mod convert;
 pub(crate) mod fingerprint;
+pub(crate) mod gather;
 mod job;
 mod link;
 mod movement;

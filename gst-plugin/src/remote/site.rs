@@ -11,11 +11,13 @@ use tokio::sync::{Mutex, Notify, OnceCell, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::convert::{caps, format_to_wire, from_wire, plain, tags, to_wire};
+use super::convert::{format_to_wire, plain, to_wire};
 use super::fingerprint::fingerprint;
+use super::gather::{Gather, Told};
 use super::link::{self, BROKEN, LinkError, OVER};
 use super::movement::{Moved, Movement};
-use crate::lane::{Attempt, Encoded, Format, LaneError, Next, Outlet};
+use crate::lane::{Attempt, Encoded, Format, LaneError, Next};
+use crate::store::Store;
 use crate::wire::message::{self, Begin, End, Fit, Goodbye, Hello, Software, Unfit, Welcome};
 use crate::wire::{Control, Message, Output, Received, Results, Tally};
 
@@ -31,9 +33,6 @@ const ANSWER: Duration = Duration::from_secs(2);
 const LISTEN: Duration = Duration::from_millis(50);
 /// More slots than any machine has.
 const MOST_SLOTS: u32 = 1024;
-/// A result with more units than so many for each frame, and some beside, is none.
-const MOST_UNITS_A_FRAME: u64 = 4;
-const MOST_UNITS_BESIDE: u64 = 64;
 
 /// Why a machine does not encode for us.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -450,12 +449,12 @@ struct Coming<'a, F> {
     sent: &'a AtomicU64,
     begun: &'a F,
     results: Results,
-    encoded: Encoded,
+    gather: Gather,
 }
 
 impl<'a, F: Fn()> Coming<'a, F> {
     fn new(attempt: &'a Attempt, moved: &'a Movement<'a>, sent: &'a AtomicU64, begun: &'a F) -> Self {
-        Self { attempt, moved, sent, begun, results: Results::default(), encoded: Encoded::empty() }
+        Self { attempt, moved, sent, begun, results: Results::default(), gather: Gather::new() }
     }
 
     async fn receive(&mut self, receive: &mut RecvStream) -> Result<Encoded, LaneError> {
@@ -485,60 +484,17 @@ impl<'a, F: Fn()> Coming<'a, F> {
                 },
             }
         }
-        Ok(std::mem::replace(&mut self.encoded, Encoded::empty()))
-    }
-
-    fn has_begun(&self) {
-        self.moved.has_begun.store(true, Ordering::Relaxed);
-        (self.begun)();
+        Ok(std::mem::replace(&mut self.gather, Gather::new()).whole())
     }
 
     /// True when the result is whole.
     fn take(&mut self, output: Output) -> Result<bool, LaneError> {
-        let wrong = LaneError::Elsewhere;
-        let progress = &self.attempt.progress;
-        match output {
-            Output::Head(head) => {
-                let caps =
-                    caps(&head.caps).map_err(|error| wrong(format!("its result is of no known kind: {error}")))?;
-                (self.encoded.caps, self.encoded.segment_start) = (caps, head.segment_start);
-                self.has_begun();
-            }
-            Output::Progress(made) => {
-                progress.has_taken(made.frames);
-                if made.frames > 0 {
-                    self.has_begun();
-                }
-            }
-            Output::Unit(unit, media) => {
-                let unit = from_wire(unit, media, None).map_err(|error| wrong(error.to_string()))?;
-                let delta = unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
-                let is_image = self.encoded.caps.structure(0).is_some_and(|s| s.name().starts_with("image/"));
-                let is_first = self.encoded.units.is_empty();
-                if is_first && delta && !is_image {
-                    return Err(wrong("its first unit is no key frame".into()));
-                }
-                let wanted = self.attempt.wanted.as_ref().map_or(0, |wanted| wanted.frames());
-                let frames = wanted.max(self.sent.load(Ordering::Relaxed));
-                if progress.units() > frames * MOST_UNITS_A_FRAME + MOST_UNITS_BESIDE {
-                    return Err(wrong(format!("it sends more units than {frames} frames can have")));
-                }
-                progress.add_unit(unit.size());
-                let Outlet::Store(store) = &self.attempt.result else { return Err(LaneError::Panicked) };
-                let kept = tokio::task::block_in_place(|| store.keep(unit));
-                let kept = kept.map_err(|error| LaneError::Unkept { error: error.to_string() })?;
-                self.encoded.units.push(kept);
-            }
-            Output::Complaints(complaints) => self.encoded.complaints = complaints.into(),
-            Output::Done(done) => {
-                let tags = done.tags.map(|text| tags(&text).ok_or_else(|| wrong("its tags make no sense".into())));
-                (self.encoded.tags, self.encoded.lost) = (tags.transpose()?, done.lost.into());
-                progress.has_taken(done.frames);
-                progress.end();
-                return Ok(true);
-            }
-            Output::Failed(failed) => return Err(wrong(plain(failed.reason))),
+        let sent = self.sent.load(Ordering::Relaxed);
+        let keep = |store: &Arc<Store>, unit| tokio::task::block_in_place(|| store.keep(unit));
+        let told = self.gather.take(output, (self.attempt, sent), keep)?;
+        if told == Told::Works && !self.moved.has_begun.swap(true, Ordering::Relaxed) {
+            (self.begun)();
         }
-        Ok(false)
+        Ok(told == Told::Whole)
     }
 }

@@ -27,6 +27,10 @@ pub struct Job {
     pub chunk_frames: Option<u32>,
     /// `-xerror`: what the input has lost ends the run.
     pub strict: bool,
+    /// `-lane-timeout`: how long a chunk may stand still before another encoder gets it; 0 is for ever.
+    pub lane_timeout: Duration,
+    /// `-isolate`
+    pub isolate: Isolate,
     /// `-cut`
     pub cut: Cut,
     /// `-c:v` and everything that belongs to the encoder.
@@ -75,8 +79,6 @@ pub struct Remote {
     pub token_file: Option<PathBuf>,
     /// `-worker-timeout`: how long the run waits for one when there is none.
     pub timeout: Duration,
-    /// `-lane-timeout`: how long a chunk may stand still on one before another encodes it; 0 is for ever.
-    pub lane_timeout: Duration,
 }
 
 /// Where chunks begin.
@@ -87,6 +89,18 @@ pub enum Cut {
     /// At a key frame of the input near by.
     #[default]
     Keyframe,
+}
+
+/// Which chunks are encoded in processes of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolate {
+    /// Those that are cut before they are decoded.
+    #[default]
+    Packets,
+    /// All.
+    All,
+    /// None.
+    None,
 }
 
 /// Where the input comes from.

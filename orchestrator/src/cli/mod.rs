@@ -32,6 +32,8 @@ pub enum Command {
     Roll(RollArgs),
     /// `divien token new`
     NewToken,
+    /// What lanes start as processes of their own; nobody types it.
+    Lane,
     /// `-h`
     Help(Topic),
     /// `-encoders`

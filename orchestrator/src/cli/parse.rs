@@ -5,11 +5,13 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gstdivien::isolate::{LANE, PATIENCE};
+
 use super::error::{UsageError, nearest_names};
 use super::table::{self, Group, Id, Kind, OptionDef};
 use super::{
-    AudioArgs, AudioCodec, Carry, Command, Cut, Input, Job, LogLevel, Output, Overwrite, Range, Report, Resume,
-    SubtitleCodec, Topic, VideoArgs, address, not_yet, remote, same, value, worker,
+    AudioArgs, AudioCodec, Carry, Command, Cut, Input, Isolate, Job, LogLevel, Output, Overwrite, Range, Report,
+    Resume, SubtitleCodec, Topic, VideoArgs, address, not_yet, remote, same, value, worker,
 };
 use crate::codec;
 use crate::filter::{self, Filter};
@@ -47,6 +49,9 @@ pub(super) fn parse(mut args: VecDeque<OsString>) -> Result<Command, UsageError>
     if let Some((word, rest)) = all.split_first().and_then(|(word, rest)| Some((word.to_str()?, rest))) {
         if let Some(reason) = not_yet::word(word) {
             return Err(UsageError::NotBuilt { word: word.into(), reason });
+        }
+        if word == LANE {
+            return Ok(Command::Lane);
         }
         if let Some(command) = worker::parse(word, rest) {
             return command;
@@ -87,6 +92,8 @@ struct Typed {
     chunk_frames: Option<u32>,
     cut: Cut,
     strict: bool,
+    lane_timeout: Option<Duration>,
+    isolate: Isolate,
     resume: Resume,
     encoder: Option<String>,
     /// Options that may be the encoder's, in order; whether they are is known when all is read.
@@ -317,6 +324,14 @@ impl Typed {
             Id::Resume => self.resume.resumes = true,
             Id::WorkDir => self.resume.folder = Some(text().into()),
             Id::Keep => self.resume.stays = true,
+            Id::Isolate => {
+                self.isolate = match said.text {
+                    "packets" => Isolate::Packets,
+                    "all" => Isolate::All,
+                    "none" => Isolate::None,
+                    _ => return Err(said.bad("packets, all or none is wanted")),
+                }
+            }
             Id::FinishChunks => self.resume.finishes = true,
             Id::Workers => self.workers = Some(said.small(option.kind)?),
             Id::RemoteWorkers => {
@@ -324,7 +339,7 @@ impl Typed {
             }
             Id::TokenFile => self.remote.token_file = Some(path(said.text.into())),
             Id::WorkerTimeout => self.remote.timeout = Some(Duration::from_secs(said.count(option.kind)?)),
-            Id::LaneTimeout => self.remote.lane_timeout = Some(Duration::from_secs(said.count(option.kind)?)),
+            Id::LaneTimeout => self.lane_timeout = Some(Duration::from_secs(said.count(option.kind)?)),
             Id::Listen if self.remote.is_server => {
                 self.remote.listen = Some(address::local(said.text).ok_or_else(|| said.bad(address::LOCAL))?);
             }
@@ -484,6 +499,8 @@ impl Typed {
             chunk_frames: self.chunk_frames,
             cut: self.cut,
             strict: self.strict,
+            lane_timeout: self.lane_timeout.unwrap_or(PATIENCE),
+            isolate: self.isolate,
             video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
             filters,
             audio: if self.no_audio { AudioArgs { codec: AudioCodec::None, ..self.audio } } else { self.audio },

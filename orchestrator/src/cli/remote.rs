@@ -8,8 +8,6 @@ use super::{Input, Remote, UsageError, address};
 
 /// How long vanished workers are waited for.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a chunk may stand still on one.
-const LANE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What was read so far.
 #[derive(Debug, Default)]
@@ -20,7 +18,6 @@ pub(super) struct Typed {
     pub(super) listen: Option<std::net::SocketAddr>,
     pub(super) token_file: Option<PathBuf>,
     pub(super) timeout: Option<Duration>,
-    pub(super) lane_timeout: Option<Duration>,
 }
 
 impl Typed {
@@ -38,7 +35,6 @@ impl Typed {
             listen: self.is_server.then(|| self.listen.unwrap_or(address::EVERYWHERE)),
             token_file: self.token_file,
             timeout: self.timeout.unwrap_or(TIMEOUT),
-            lane_timeout: self.lane_timeout.unwrap_or(LANE_TIMEOUT),
         }))
     }
 
@@ -47,11 +43,7 @@ impl Typed {
             let range = "1 to 1024; 0, none here, wants -workers or 'divien server'".into();
             return Err(UsageError::OutOfRange { name: "w".into(), value: "0".into(), range });
         }
-        let idle = [
-            ("token-file", self.token_file.is_some()),
-            ("worker-timeout", self.timeout.is_some()),
-            ("lane-timeout", self.lane_timeout.is_some()),
-        ];
+        let idle = [("token-file", self.token_file.is_some()), ("worker-timeout", self.timeout.is_some())];
         match idle.into_iter().find(|(_, typed)| *typed) {
             Some((name, _)) => Err(UsageError::NotTaken {
                 name: name.into(),

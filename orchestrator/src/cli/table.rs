@@ -123,6 +123,7 @@ pub(crate) enum Id {
     WorkDir,
     Keep,
     FinishChunks,
+    Isolate,
     StatsPeriod,
     SubtitleEncoder,
     Tag,
@@ -235,9 +236,9 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "lane-timeout",
         LANE_TIMEOUT,
         Group::Global,
-        "how long a chunk may stand still on a worker before another encodes it; 0 is for ever",
+        "how long a chunk may stand still, on a worker or in a process of its own, before another encodes it; 0 is for ever",
     )
-    .default("300")
+    .default("120")
     .ffmpeg("divien's own"),
     def(
         Id::Listen,
@@ -309,6 +310,15 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "on Ctrl-C finish the chunks that are begun, for -resume; a second one ends at once",
     )
     .ffmpeg("divien's own; without it they are given up within two seconds"),
+    def(
+        Id::Isolate,
+        "isolate",
+        Kind::Text("CHUNKS"),
+        Group::Global,
+        "which chunks are encoded in processes of their own, where an encoder that crashes or hangs costs one attempt: packets (those of files), all (raw pictures too) or none",
+    )
+    .default("packets")
+    .ffmpeg("divien's own; no byte of the output depends on it"),
     def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "there is no banner to hide"),
     def(
         Id::NoStdin,

@@ -361,13 +361,11 @@ fn workers_elsewhere_are_named_or_waited_for() {
     let named = remote("-workers n1,[fd00::5]:80 -i a -token-file t -worker-timeout 5 -lane-timeout 0 -w 0 o").unwrap();
     assert_eq!(named.workers, ["n1:7171", "[fd00::5]:80"]);
     assert_eq!((named.listen, named.token_file, named.timeout), (None, Some("t".into()), Duration::from_secs(5)));
-    assert_eq!(named.lane_timeout, Duration::ZERO);
     let bare = Remote {
         workers: Vec::new(),
         listen: "[::]:7171".parse().ok(),
         token_file: None,
         timeout: Duration::from_secs(30),
-        lane_timeout: Duration::from_secs(300),
     };
     assert_eq!(remote("server -i a o"), Some(bare.clone()));
     let both = Remote { listen: "127.0.0.1:5".parse().ok(), workers: vec!["b:1".into()], ..bare };
@@ -388,7 +386,6 @@ fn what_workers_elsewhere_cannot_be_told_is_refused() {
         ("server -i - -token-file - o", "into DIVIEN_TOKEN"),
         ("-i a -token-file t o", "of which -workers HOST:PORT"),
         ("-i a -worker-timeout 9 o", "of which -workers HOST:PORT"),
-        ("-i a -lane-timeout 9 o", "of which -workers HOST:PORT"),
         ("server", "-i INPUT is missing"),
     ] {
         let told = error(line);

@@ -7,13 +7,14 @@ use gst::prelude::*;
 use gst_video::VideoColorimetry;
 use gstdivien::chunk::Mode;
 use gstdivien::divienenc::DivienEnc;
+use gstdivien::isolate::LANE;
 use gstdivien::journal::Shelf;
 use gstdivien::lane::{EncoderSpec, FilterSpec};
 
 use super::colour::Said;
 use super::lock;
 use super::video::named_format;
-use crate::cli::Remote;
+use crate::cli::{Isolate, Remote};
 use crate::error::Error;
 use crate::plan::VideoPlan;
 use crate::probe::Pace;
@@ -72,6 +73,18 @@ impl Encoder {
         if let (Some(element), Some(shelf)) = (element.downcast_ref::<DivienEnc>(), shelf) {
             element.set_shelf(shelf);
         }
+        let is_isolated = match video.isolate {
+            Isolate::Packets => video.cut.is_some(),
+            Isolate::All => true,
+            Isolate::None => false,
+        };
+        if let (Some(element), true) = (element.downcast_ref::<DivienEnc>(), is_isolated) {
+            let fault = |e| Error::Fault { what: format!("it is not known which program this is: {e}") };
+            let program = std::env::current_exe().map_err(fault)?;
+            let program = vec![program.into_os_string(), LANE.into()];
+            element.set_isolation(program);
+        }
+        element.set_property("lane-timeout", u32::try_from(video.lane_timeout.as_secs()).unwrap_or(u32::MAX));
         element.set_property("threads", video.threads);
         element.set_property("chunk-frames", video.chunk_frames);
         element.set_locked_state(true);
@@ -244,7 +257,6 @@ fn remote_properties(element: &gst::Element, remote: &Remote) {
     element.set_property("token-file", remote.token_file.as_ref().map(|path| path.display().to_string()));
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     element.set_property("worker-timeout", seconds(remote.timeout));
-    element.set_property("lane-timeout", seconds(remote.lane_timeout));
 }
 
 /// What caps say beside the layout of the pictures.

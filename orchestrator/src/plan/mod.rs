@@ -5,10 +5,11 @@ mod filters;
 mod sound;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gstdivien::chunk::{self, Mode, Needs};
 
-use crate::cli::{AudioCodec, Cut, Input, Job, Output, Remote};
+use crate::cli::{AudioCodec, Cut, Input, Isolate, Job, Output, Remote};
 use crate::error::Error;
 use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
 use crate::probe::{Cutting, Facts, Pace, Pause, Stream};
@@ -82,6 +83,10 @@ pub struct VideoPlan {
     pub remote: Option<Remote>,
     /// Threads of each encoder; 0 is its constant default.
     pub threads: u32,
+    /// Which chunks are encoded in processes of their own.
+    pub isolate: Isolate,
+    /// How long one may stand still; 0 is for ever.
+    pub lane_timeout: Duration,
     /// Frames in a chunk.
     pub chunk_frames: u32,
     /// How the input is cut before it is decoded; `None` where one decoder gives all pictures in their order.
@@ -272,6 +277,8 @@ fn video(
         workers: job.workers,
         remote: job.remote.clone(),
         threads: job.threads.unwrap_or(0),
+        isolate: job.isolate,
+        lane_timeout: job.lane_timeout,
         chunk_frames,
         cut,
         pace,
@@ -399,7 +406,7 @@ fn subtitle(stream: &Stream, container: Container) -> sound::Decision {
 
 /// The part of the input that is asked for.
 pub fn window(job: &Job) -> Result<Window, Error> {
-    let ns = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+    let ns = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
     let start = job.range.start.map_or(0, ns);
     let end = job.range.end.map(ns);
     if end.is_some_and(|end| end <= start) {

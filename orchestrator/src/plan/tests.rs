@@ -28,6 +28,8 @@ fn job(output: &str) -> Job {
         faststart: false,
         metadata: Vec::new(),
         resume: Default::default(),
+        isolate: Default::default(),
+        lane_timeout: Duration::ZERO,
         report: Report::default(),
     }
 }
@@ -157,10 +159,10 @@ fn neither_workers_nor_names_change_the_ids_in_the_file() {
 #[test]
 fn an_empty_range_is_refused() {
     let mut job = job("o.mkv");
-    job.range.start = Some(std::time::Duration::from_secs(5));
-    job.range.end = Some(std::time::Duration::from_secs(5));
+    job.range.start = Some(Duration::from_secs(5));
+    job.range.end = Some(Duration::from_secs(5));
     assert!(matches!(plan(&job), Err(Error::Plan { .. })));
-    job.range.end = Some(std::time::Duration::from_secs(6));
+    job.range.end = Some(Duration::from_secs(6));
     assert_eq!(plan(&job).unwrap().range.end, Some(6_000_000_000));
 }
 

@@ -80,6 +80,20 @@ fn at_once() -> Error {
     Error::Interrupted { left: "the chunks that were begun go back to whoever had them encoded".into() }
 }
 
+/// Encodes chunks for the process that has started this one, until that is gone.
+///
+/// # Errors
+/// What comes from there makes no sense.
+pub fn lane() -> Result<(), Error> {
+    let fault = |what: String| Error::Fault { what };
+    // Should the other end not be seen to be gone, as by an encoder that hangs.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|e| fault(format!("it would outlive the process that it is for: {e}")))?;
+    gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
+    hear_decoders();
+    gstdivien::isolate::serve().map_err(|e| fault(format!("an encoder's process: {e}")))
+}
+
 /// The token in this file (`-` is standard input), else in the variable.
 ///
 /// # Errors

@@ -110,6 +110,11 @@ impl Running {
         Self { line, pid, started: Instant::now(), ended: wait_for(child), stdout, stderr, marked }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Sends a signal to the program, as a terminal would.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap_or_else(|error| panic!("{}: cannot be signalled: {error}", self.line));
