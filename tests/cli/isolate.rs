@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use divien_testbed::run::{LIMIT, Signal};
-use divien_testbed::{Clip, Running, divien, place, run};
+use divien_testbed::{Running, divien, gst, place, probe, run};
 
 use crate::made_film;
 
@@ -18,9 +18,9 @@ fn film(folder: &Path) -> PathBuf {
     input
 }
 
-/// The processes that this one has started, by what they are told.
+/// The processes that this one has started for its encoders.
 fn children(parent: u32) -> Vec<u32> {
-    let output = Command::new("pgrep").args(["-P", &parent.to_string()]).output().unwrap();
+    let output = Command::new("pgrep").args(["-P", &parent.to_string(), "-f", "encode-chunks"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
 }
 
@@ -110,18 +110,73 @@ fn is_alive(process: u32) -> bool {
 #[test]
 fn a_process_that_hangs_is_ended_and_its_chunk_tried_again() {
     let folder = place::temporary();
-    let film = Clip::film(100).path();
+    let film = film(folder.path());
     let output = folder.path().join("out.mp4");
     let mut command = divien!("-lane-timeout", "3", "-i", &film);
     let running = Running::start(command.args(["-preset", "slow", "-bsize", "25", "-w", "1"]).arg(&output));
-    let child = loop {
-        std::thread::sleep(Duration::from_millis(20));
-        if let Some(child) = children(running.id()).into_iter().next() {
-            break child;
-        }
-    };
+    let child = first_child(&running);
     std::thread::sleep(Duration::from_millis(400));
     kill(child, "-STOP");
     running.wait(LIMIT).success().says(&["nothing moved for 3 s", "tried again"]);
-    assert!(output.exists());
+    assert_eq!(probe::frame_times(&output).len(), 200);
+}
+
+fn first_child(running: &Running) -> u32 {
+    loop {
+        std::thread::sleep(Duration::from_millis(5));
+        if let Some(child) = children(running.id()).into_iter().next() {
+            break child;
+        }
+    }
+}
+
+#[test]
+fn a_chunk_that_ends_three_processes_ends_the_run_which_can_be_resumed() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let output = folder.path().join("out.mp4");
+    let options = ["-preset", "slow", "-bsize", "50", "-w", "1"];
+    let mut command = divien!("-i", &film);
+    let running = Running::start(command.args(options).arg(&output));
+    let first = folder.path().join("out.mp4.divien").join("00000000.chunk");
+    while !first.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut killed = Vec::new();
+    while killed.len() < 3 {
+        let child = first_child(&running);
+        // It has its chunk by then, and is far from done.
+        std::thread::sleep(Duration::from_millis(200));
+        if !killed.contains(&child) {
+            kill(child, "-ABRT");
+            killed.push(child);
+        }
+    }
+    let outcome = running.wait(LIMIT).failure();
+    outcome.says(&["chunk 1 (frames 50 to 99) failed 3 times", "signal 6 (SIGABRT", "-resume"]);
+    assert!(!output.exists());
+    run(divien!("-resume", "-i", &film).args(options).arg(&output)).success();
+    assert_eq!(probe::frame_times(&output).len(), 200);
+}
+
+#[test]
+fn an_encoder_in_any_pipeline_can_have_a_process_of_its_own() {
+    let folder = place::temporary();
+    let path = std::env::join_paths([place::profile(), "/usr/bin".into(), "/bin".into()]).unwrap();
+    let made = |isolate: bool| {
+        let output = folder.path().join(format!("{isolate}.h264"));
+        let line = format!(
+            "-e videotestsrc num-buffers=100 pattern=ball ! video/x-raw,width=320,height=240,framerate=25/1 ! divienenc \
+             chunk-frames=20 isolate={isolate} encoder=\"x264enc speed-preset=veryfast\" ! filesink location={}",
+            gst::quoted(&output)
+        );
+        run(gst::launch_command(&line).env("PATH", &path)).success();
+        fs::read(output).unwrap()
+    };
+    assert!(made(true) == made(false));
+
+    let mut nowhere =
+        gst::launch_command("videotestsrc num-buffers=9 ! divienenc isolate=true encoder=x264enc ! fakesink");
+    let outcome = gst::outcome(nowhere.env("PATH", "/usr/bin:/bin"), LIMIT).failure();
+    outcome.says(&["divien", "does not start"]);
 }

@@ -275,6 +275,11 @@ impl Dispatch {
         }
     }
 
+    /// So often a chunk may fail.
+    pub fn tries(&self) -> usize {
+        self.tries
+    }
+
     fn blame(&mut self, chunk: ChunkId, site: Site, actions: &mut Vec<Action>) {
         let fame = self.sites.entry(site).or_default();
         fame.failures += 1;

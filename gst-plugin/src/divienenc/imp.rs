@@ -131,6 +131,7 @@ impl DivienEnc {
         let isolation = program.map(|program| Arc::new(Isolation { program, patience }));
         let config = Config {
             workers: settings.workers(),
+            has_elsewhere: meeting.is_some(),
             may_lose: meeting.is_some() || isolation.is_some(),
             chunk_frames: settings.chunk_frames.into(),
             max_buffered_bytes: settings.max_buffered_bytes,
@@ -243,12 +244,13 @@ impl DivienEnc {
             Notice::Failed { id, error: error @ LaneError::Unkept { .. }, .. } => {
                 self.cannot_keep(&format_args!("{id}: {error}"));
             }
-            Notice::Failed { id, first_frame, frames, lane, error } => {
+            Notice::Failed { id, first_frame, frames, lane, times, error } => {
                 let last = (first_frame + frames).saturating_sub(1);
+                let times = if times > 1 { format!(" {times} times, at last") } else { String::new() };
                 gst::element_imp_error!(
                     self,
                     gst::StreamError::Encode,
-                    ("{id} (frames {first_frame} to {last}) failed on lane {}: {error}", lane.0)
+                    ("{id} (frames {first_frame} to {last}) failed{times} on lane {}: {error}", lane.0)
                 );
             }
         }

@@ -13,6 +13,8 @@ use crate::lane::{CodedUnit, Encoded, Format, LaneError, Wanted};
 pub(super) struct Config {
     /// Encoders at work on this machine.
     pub(super) workers: u32,
+    /// Machines elsewhere may help.
+    pub(super) has_elsewhere: bool,
     /// Attempts may be lost, with machines elsewhere or processes here, so that others begin with the same frames again.
     pub(super) may_lose: bool,
     pub(super) chunk_frames: u64,
@@ -35,7 +37,7 @@ pub(super) enum Notice {
     /// All chunks that were begun are done, and no others will be.
     WoundDown,
     /// A chunk cannot be done.
-    Failed { id: ChunkId, first_frame: u64, frames: u64, lane: LaneId, error: LaneError },
+    Failed { id: ChunkId, first_frame: u64, frames: u64, lane: LaneId, times: usize, error: LaneError },
 }
 
 /// What travels in place among the frames.

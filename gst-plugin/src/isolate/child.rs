@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use gst_video::VideoInfo;
 
+use super::pictures::Shared;
 use crate::lane::{
     Attempt, Budget, ChunkInput, Complaints, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet, Progress,
     Reader,
@@ -33,9 +34,10 @@ const PIECE: usize = 256 << 10;
 /// What comes is not what should, or standard input is no socket.
 pub fn serve() -> io::Result<()> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let shared = Shared::take(&socket)?;
     let out =
         Arc::new(Out(Mutex::new(Leaving { socket: socket.try_clone()?, tally: Tally::default(), is_first: true })));
-    let mut incoming = Incoming { socket, decoder: Decoder::default() };
+    let mut incoming = Incoming { socket, decoder: Decoder::default(), shared };
     let mut format = Err("no format came".to_owned());
     while let Some(message) = incoming.next()? {
         match message {
@@ -51,6 +53,7 @@ pub fn serve() -> io::Result<()> {
 struct Incoming {
     socket: UnixStream,
     decoder: Decoder,
+    shared: Shared,
 }
 
 impl Incoming {
@@ -69,6 +72,26 @@ impl Incoming {
             }
             self.decoder.push(piece.freeze());
         }
+    }
+}
+
+impl Incoming {
+    /// A unit that came, and what says that it was let in, where that is waited for.
+    fn unit(
+        &mut self,
+        unit: message::Unit,
+        media: Bytes,
+        pictures: Option<&VideoInfo>,
+    ) -> io::Result<(gst::Buffer, Option<impl FnOnce() + use<>>)> {
+        let (media, let_in) = match pictures {
+            None => (media, None),
+            Some(_) => {
+                let picture = self.shared.read(&media)?;
+                let let_in = picture.let_in();
+                (Bytes::from_owner(picture), Some(let_in))
+            }
+        };
+        Ok((from_wire(unit, media, pictures).map_err(invalid)?, let_in))
     }
 }
 
@@ -190,7 +213,7 @@ fn feed(
 ) -> io::Result<Incoming> {
     loop {
         let taken = match incoming.next() {
-            Ok(Some(Message::Unit(unit, media))) => from_wire(unit, media, pictures).map_err(invalid),
+            Ok(Some(Message::Unit(unit, media))) => incoming.unit(unit, media, pictures),
             Ok(Some(Message::End(_))) => {
                 input.end();
                 return Ok(incoming);
@@ -201,9 +224,12 @@ fn feed(
         };
         match taken {
             // What nobody wants any more is passed over.
-            Ok(unit) => {
+            Ok((unit, let_in)) => {
                 if let Ok(share) = budget.reserve(unit.size() as u64) {
                     input.push(unit, share);
+                }
+                if let Some(say) = let_in {
+                    say();
                 }
             }
             // An encoder that waits for more would wait for ever.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
+use super::pictures::Slots;
 use crate::lane::{Attempt, Encoded, Lane, LaneError, Next};
 use crate::remote::convert::{format_to_wire, plain, to_wire};
 use crate::remote::gather::{Gather, Told};
@@ -68,7 +69,7 @@ impl Lane for ProcessLane {
             }
             Err(_) if attempt.cancel.is_cancelled() => Err(LaneError::Cancelled),
             Err(Broken::Lane(error)) => Err(error),
-            Err(Broken::Gone) => Err(LaneError::Elsewhere(process.fate())),
+            Err(Broken::Gone) => Err(LaneError::Killed(process.fate())),
         }
     }
 }
@@ -89,6 +90,7 @@ struct Process {
     child: Child,
     socket: UnixStream,
     words: Option<JoinHandle<VecDeque<String>>>,
+    slots: Slots,
     format: Option<message::Format>,
 }
 
@@ -102,6 +104,7 @@ enum Broken {
 impl Process {
     fn start(program: &[std::ffi::OsString]) -> io::Result<Self> {
         let (own, other) = UnixStream::pair()?;
+        let slots = Slots::share(&own)?;
         let (name, arguments) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut child = Command::new(name)
             .args(arguments)
@@ -113,7 +116,7 @@ impl Process {
             .spawn()?;
         let words = child.stderr.take().map(|stderr| thread::spawn(move || last_words(stderr)));
         own.set_read_timeout(Some(LOOK))?;
-        Ok(Self { child, socket: own, words, format: None })
+        Ok(Self { child, socket: own, words, slots, format: None })
     }
 
     fn encode(&mut self, attempt: &Attempt, patience: Option<Duration>) -> Result<Encoded, Broken> {
@@ -133,7 +136,7 @@ impl Process {
         });
         let (waits, sent) = (AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| {
-            let sending = scope.spawn(|| send_all(&self.socket, attempt, &waits, &sent));
+            let sending = scope.spawn(|| send_all(&self.socket, &self.slots, attempt, (&waits, &sent)));
             let outcome = receive(&self.socket, attempt, (&waits, &sent), patience);
             if outcome.is_err() {
                 attempt.input.cancel();
@@ -217,7 +220,12 @@ fn send(mut socket: &UnixStream, message: &Message) -> io::Result<()> {
 }
 
 /// Sends the units of an attempt. That nobody takes them is told by what comes back.
-fn send_all(mut socket: &UnixStream, attempt: &Attempt, waits: &AtomicBool, sent: &AtomicU64) -> Result<(), LaneError> {
+fn send_all(
+    mut socket: &UnixStream,
+    slots: &Slots,
+    attempt: &Attempt,
+    (waits, sent): (&AtomicBool, &AtomicU64),
+) -> Result<(), LaneError> {
     let start = |error: &dyn std::fmt::Display| LaneError::Start(error.to_string());
     let mut tally = Tally::default();
     loop {
@@ -230,7 +238,14 @@ fn send_all(mut socket: &UnixStream, attempt: &Attempt, waits: &AtomicBool, sent
             Next::Cancelled => return Ok(()),
             Next::Unreadable(error) => return Err(start(&format!("a frame cannot be read where it waited: {error}"))),
         };
-        let (unit, media) = to_wire(unit).map_err(|error| start(&error))?;
+        let (unit, mut media) = to_wire(unit).map_err(|error| start(&error))?;
+        if attempt.wanted.is_none() {
+            media = match slots.put(&media) {
+                Ok(address) => address,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => return Err(start(&format!("no memory for a picture: {error}"))),
+            };
+        }
         let pieces = Message::Unit(unit, media).write().map_err(|error| start(&error))?;
         tally.add(&pieces);
         if pieces.iter().try_for_each(|piece| socket.write_all(piece)).is_err() {
@@ -279,13 +294,99 @@ fn receive(
             continue;
         }
         // Where frames take long, so does what stands still for all that can be seen.
-        let each = started.elapsed().checked_div(u32::try_from(now.0).unwrap_or(u32::MAX)).unwrap_or_default();
+        let took = moved.0.duration_since(started);
+        let each = took.checked_div(u32::try_from(now.0).unwrap_or(u32::MAX)).unwrap_or_default();
         let patience = patience.map(|patience| patience.max(each.saturating_mul(FRAMES)));
         if let Some(patience) = patience.filter(|patience| moved.0.elapsed() > *patience) {
             let seconds = patience.as_secs();
-            return Err(Broken::Lane(LaneError::Elsewhere(format!(
+            return Err(Broken::Lane(LaneError::Killed(format!(
                 "nothing moved for {seconds} s, and its process was ended"
             ))));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::{ChunkInput, EncoderSpec, FilterSpec, Format, Outlet, Reader};
+    use crate::store::Store;
+
+    fn attempt() -> Attempt {
+        gst::init().unwrap();
+        let format = Format {
+            encoder: EncoderSpec::parse("x264enc", 0).unwrap(),
+            input: "video/x-raw,format=I420,width=64,height=48,framerate=25/1".parse().unwrap(),
+            decoder: None,
+            filter: FilterSpec::default(),
+            frame_caps: None,
+            output: gst::Caps::new_any(),
+        };
+        Attempt {
+            format: Arc::new(format),
+            input: Arc::new(Reader::new(Arc::<ChunkInput>::default())),
+            wanted: None,
+            cancel: Arc::default(),
+            progress: Arc::default(),
+            result: Outlet::Store(Store::new(0)),
+        }
+    }
+
+    /// What becomes of an attempt whose process is a shell that is told this.
+    fn outcome(script: &str, patience: Option<Duration>, attempt: &Attempt) -> Result<(), LaneError> {
+        let program = ["sh", "-c", script].map(Into::into).into();
+        ProcessLane::new(Arc::new(Isolation { program, patience })).encode(attempt).map(drop)
+    }
+
+    #[test]
+    fn how_a_process_ended_is_told_with_what_it_said_last() {
+        for (script, wanted) in [
+            (
+                "for n in 1 2 3 4; do echo \"line $n\" >&2; done; kill -ABRT $$",
+                "its process was ended by signal 6 (SIGABRT, it gave up by itself); it said last: line 2 / line 3 / line 4",
+            ),
+            ("printf 'free():\\033[31m invalid\\n' >&2; kill -SEGV $$", "it said last: free():[31m invalid"),
+            ("exit 7", "its process ended with exit code 7"),
+        ] {
+            let error = outcome(script, None, &attempt()).unwrap_err();
+            let LaneError::Killed(told) = error else { panic!("{error}") };
+            assert!(told.contains(wanted), "{told}");
+        }
+        let lane = outcome("", None, &attempt()).unwrap_err();
+        assert!(matches!(lane, LaneError::Killed(_)), "{lane}");
+        let program = vec!["/does/not/exist".into()];
+        let error = ProcessLane::new(Arc::new(Isolation { program, patience: None })).encode(&attempt()).unwrap_err();
+        assert!(matches!(&error, LaneError::Start(told) if told.contains("No such file")), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_hangs_is_ended_unless_it_waits_for_frames() {
+        let patience = Some(Duration::from_millis(600));
+        let attempt = attempt();
+        attempt.input.input().end();
+        let started = Instant::now();
+        let error = outcome("sleep 100", patience, &attempt).unwrap_err();
+        assert!(matches!(&error, LaneError::Killed(told) if told.contains("nothing moved")), "{error}");
+        assert!(started.elapsed() >= Duration::from_millis(600));
+
+        // It says a line after that time, when it was given nothing.
+        let waits = super::tests::attempt();
+        let error = outcome("sleep 1.5; echo later >&2", patience, &waits).unwrap_err();
+        assert!(matches!(&error, LaneError::Killed(told) if told.contains("later")), "{error}");
+    }
+
+    #[test]
+    fn one_that_is_called_off_ends_at_once() {
+        let attempt = attempt();
+        let cancel = attempt.cancel.clone();
+        let calling = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            cancel.cancel();
+        });
+        let started = Instant::now();
+        let error = outcome("sleep 100", None, &attempt).unwrap_err();
+        assert!(matches!(error, LaneError::Cancelled), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(50));
+        calling.join().unwrap();
     }
 }

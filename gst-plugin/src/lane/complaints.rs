@@ -1,7 +1,7 @@
 //! What libav's decoders find wrong and hide in their pictures. They tell it to GStreamer's log alone.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use crate::chunk::Nanos;
 
@@ -27,6 +27,9 @@ thread_local! {
     static DECODING: RefCell<Option<(Arc<Hearing>, Nanos)>> = const { RefCell::new(None) };
 }
 
+/// For whom a decoder with threads of its own decodes, and the last unit that it was given.
+static THREADED: Mutex<Option<(Weak<Hearing>, Nanos)>> = Mutex::new(None);
+
 impl Hearing {
     pub(super) fn new(recovers: bool) -> Arc<Self> {
         Arc::new(Self { recovers, heard: Mutex::default() })
@@ -34,7 +37,12 @@ impl Hearing {
 
     /// This thread decodes a unit of this time.
     pub(super) fn decodes(self: &Arc<Self>, time: Option<gst::ClockTime>) {
-        DECODING.set(time.map(|time| (self.clone(), time.nseconds())));
+        let time = time.map(gst::ClockTime::nseconds);
+        // Those that begin within a GOP need threads (see `DecoderSpec`), and no others have them.
+        if let Some(time) = time.filter(|_| self.recovers) {
+            *THREADED.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::downgrade(self), time));
+        }
+        DECODING.set(time.map(|time| (self.clone(), time)));
     }
 
     /// All that was heard.
@@ -55,13 +63,28 @@ impl Hearing {
 /// From now on the lanes of this process hear what their decoders complain of. GStreamer's log belongs to the process, so
 /// this is for a program to decide, and not for an element.
 pub fn hear_decoders() {
+    hear_lanes(|_| ());
+}
+
+/// The same where nothing but lanes decodes: what threads of decoders say belongs to the lane that was last given a unit for
+/// such a decoder. Where there is more than one, the time may be that of another's unit.
+pub fn hear_all_decoders() {
+    hear_lanes(|what| {
+        let threaded = THREADED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((hearing, time)) = threaded.and_then(|(hearing, time)| Some((hearing.upgrade()?, time))) {
+            hearing.complained(time, what);
+        }
+    });
+}
+
+/// Has lanes hear what their own threads say, and `others` what others say.
+fn hear_lanes(others: impl Fn(&str) + Send + Sync + 'static) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        listen(|what| {
-            DECODING.with_borrow(|decoding| {
-                if let Some((hearing, time)) = decoding {
-                    hearing.complained(*time, what);
-                }
+        listen(move |what| {
+            DECODING.with_borrow(|decoding| match decoding {
+                Some((hearing, time)) => hearing.complained(*time, what),
+                None => others(what),
             });
         });
     });

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use crate::store::{Kept, Store};
 
-pub use complaints::{Complaints, hear, hear_decoders};
+pub use complaints::{Complaints, hear, hear_all_decoders, hear_decoders};
 pub use decoder::{DecoderSpec, fields_of};
 pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use filter::FilterSpec;
@@ -121,9 +121,12 @@ pub enum LaneError {
     /// The machine it was with is gone, which says nothing of the chunk.
     #[error("lost: {0}")]
     Lost(String),
-    /// A machine elsewhere says so.
+    /// A machine elsewhere says so, or a process.
     #[error("{0}")]
     Elsewhere(String),
+    /// The process it was with has ended, or had to be, which another one need not.
+    #[error("{0}")]
+    Killed(String),
     /// What it made cannot wait for its turn.
     #[error("the result cannot be kept in {}: {error}", std::env::temp_dir().display())]
     Unkept {

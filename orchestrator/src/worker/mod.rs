@@ -7,7 +7,7 @@ mod roll;
 use std::path::Path;
 use std::time::Duration;
 
-use gstdivien::lane::hear_decoders;
+use gstdivien::lane::hear_all_decoders;
 use gstdivien::net::{Token, TokenError};
 use gstdivien::remote::worker::{self, Ended, Stop, Worker};
 
@@ -35,7 +35,7 @@ fn work(args: &WorkerArgs, log: Log) -> Result<(), Error> {
     let token = token(args.token_file.as_deref())?;
     let fault = |what: String| Error::Fault { what };
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
-    hear_decoders();
+    hear_all_decoders();
     let worker = Worker {
         name: args.name.clone().unwrap_or_else(host_name),
         slots: args.slots.unwrap_or_else(cores),
@@ -90,7 +90,7 @@ pub fn lane() -> Result<(), Error> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .map_err(|e| fault(format!("it would outlive the process that it is for: {e}")))?;
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
-    hear_decoders();
+    hear_all_decoders();
     gstdivien::isolate::serve().map_err(|e| fault(format!("an encoder's process: {e}")))
 }
 

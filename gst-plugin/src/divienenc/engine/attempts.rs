@@ -181,16 +181,23 @@ impl Shared {
             Err(error @ LaneError::Unkept { .. }) => {
                 // No machine's fault, and the same with the next.
                 self.happened(&mut state, Event::Lost(id, lane));
-                if stopped { Vec::new() } else { vec![Notice::Failed { id, first_frame, frames, lane, error }] }
+                if stopped {
+                    Vec::new()
+                } else {
+                    vec![Notice::Failed { id, first_frame, frames, lane, times: 1, error }]
+                }
             }
             Err(error) => {
                 let actions = self.happened(&mut state, Event::Failed(id, lane));
                 if stopped {
                     return Vec::new();
                 }
-                let is_over = actions.contains(&Action::GiveUp(id));
-                let mut notices = vec![if is_over {
-                    Notice::Failed { id, first_frame, frames, lane, error }
+                let is_given_up = actions.contains(&Action::GiveUp(id));
+                // An encoder that says why it fails would say it again.
+                let is_final = !self.config.has_elsewhere && !matches!(error, LaneError::Killed(_));
+                let mut notices = vec![if is_given_up || is_final {
+                    let times = if is_given_up { state.dispatch.tries() } else { 1 };
+                    Notice::Failed { id, first_frame, frames, lane, times, error }
                 } else {
                     Notice::Again { id, site, error }
                 }];
