@@ -3,16 +3,18 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gstdivien::divienenc::DivienEnc;
+use gstdivien::isolate::{Isolation, LANE};
 
-use crate::cli::{Input, Job, LogLevel, Output as Target, Overwrite};
+use crate::cli::{Input, Isolate, Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
 use crate::error::Error;
 use crate::mux::{Codec, Output, Written};
-use crate::pipeline::{self, Running};
+use crate::pipeline::{self, Means, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
 use crate::report::{Lane, Machine, Report, Snapshot, Summary, counted, tell};
@@ -24,6 +26,9 @@ use crate::worker;
 const TICK: Duration = Duration::from_millis(250);
 /// How long nothing may move before a line says so; waiting itself is no error, a pipe may be silent.
 const LONG: Duration = Duration::from_secs(10);
+
+/// A short input has no use for more.
+const MOST_PREPARED: usize = 4;
 
 /// What is said of a stream that an element can give no form that another has a name for.
 const NOT_NEGOTIATED: &str = "not-negotiated";
@@ -44,10 +49,11 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     is_another_file(job)?;
     may_join(job)?;
     let opening = Opening::of(job)?;
+    let isolation = processes(job)?;
     signals.keeps(opening.clone());
     let may_be_complete = opening.kept().is_some_and(Kept::may_be_complete);
     let replaces = if may_be_complete { Ok(()) } else { may_replace(job) };
-    match replaces.and_then(|()| encode(job, (choice, opening.kept()), &signals, &mut report)) {
+    match replaces.and_then(|()| encode(job, (choice, opening.kept(), isolation), &signals, &mut report)) {
         Ok(summary) => Ok(summary),
         // The output is there.
         Err(error @ Error::Incomplete { .. }) => Err(error),
@@ -69,7 +75,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
 
 fn encode(
     job: &Job,
-    (choice, kept): (codec::Choice, Option<&Kept>),
+    (choice, kept, isolation): (codec::Choice, Option<&Kept>, Option<Arc<Isolation>>),
     signals: &Signals,
     report: &mut Report,
 ) -> Result<Option<Summary>, Error> {
@@ -100,7 +106,8 @@ fn encode(
         .make_output(|| Output::create(plan.output.as_deref(), plan.container.flows()))
         .inspect_err(|_| probe::close(&source.pipeline))?;
     let noted = kept.zip(output.part()).map_or(Ok(()), |(kept, part)| kept.writes_to(part));
-    let running = noted.and_then(|()| pipeline::build(&source, &plan, sink, kept.and_then(Kept::shelf)));
+    let means = Means { shelf: kept.and_then(Kept::shelf), isolation };
+    let running = noted.and_then(|()| pipeline::build(&source, &plan, sink, means));
     let running = running.inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -208,6 +215,24 @@ fn encode(
         Some(reason) => Err(Error::Incomplete { input: plan.input, reason, frames: summary.frames }),
         None => Ok(Some(summary)),
     }
+}
+
+/// Processes for encoders, where any are wanted. Those that will be are started at once, while the input is looked at.
+fn processes(job: &Job) -> Result<Option<Arc<Isolation>>, Error> {
+    if job.isolate == Isolate::None || job.workers == Some(0) {
+        return Ok(None);
+    }
+    let fault = |e| Error::Fault { what: format!("it is not known which program this is: {e}") };
+    let program = std::env::current_exe().map_err(fault)?;
+    let patience = Some(job.lane_timeout).filter(|patience| !patience.is_zero());
+    let isolation = Isolation::new(vec![program.into_os_string(), LANE.into()], patience);
+    // What comes by a pipe is decoded here.
+    if job.isolate == Isolate::All || matches!(&job.input, Input::File(path) if path.is_file()) {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = job.workers.map_or(cores, |workers| usize::try_from(workers).unwrap_or(usize::MAX));
+        isolation.prepare(workers.min(MOST_PREPARED));
+    }
+    Ok(Some(isolation))
 }
 
 /// Says a line should something take long, and nothing if it does not.

@@ -3,7 +3,6 @@
 //! Lock order: `settings`, then `state`, then `writer`. None of them is held over a pad push, a posted message, a query
 //! to a peer, an encoder's state change, or the engine's own waiting.
 
-use std::ffi::OsString;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
 use super::sites::{News, Sites};
 use crate::dispatch::{Dispatch, Site};
-use crate::isolate::{self, Isolation, ProcessLane};
+use crate::isolate::{Isolation, ProcessLane};
 use crate::journal::Shelf;
 use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LaneError, LocalLane};
 
@@ -68,7 +67,7 @@ pub struct DivienEnc {
     pub(super) state: Mutex<Option<Run>>,
     pub(super) writer: Mutex<Writer>,
     pub(super) shelf: Mutex<Option<Arc<Shelf>>>,
-    pub(super) isolation: Mutex<Option<Vec<OsString>>>,
+    pub(super) isolation: Mutex<Option<Arc<Isolation>>>,
 }
 
 impl DivienEnc {
@@ -125,10 +124,9 @@ impl DivienEnc {
     pub(super) fn start_engine(&self, settings: &Settings) -> Result<(Arc<Engine>, Option<Sites>), gst::ErrorMessage> {
         let meeting = settings.meeting().map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))?;
         let set = self.isolation.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let program = set.or_else(|| settings.isolate.then(isolate::installed));
         let patience = Duration::from_secs(settings.lane_timeout.into());
         let patience = Some(patience).filter(|patience| !patience.is_zero());
-        let isolation = program.map(|program| Arc::new(Isolation { program, patience }));
+        let isolation = set.or_else(|| settings.isolate.then(|| Isolation::installed(patience)));
         let config = Config {
             workers: settings.workers(),
             has_elsewhere: meeting.is_some(),

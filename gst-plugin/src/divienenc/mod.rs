@@ -89,12 +89,12 @@ mod sites;
 mod units;
 
 pub use coded::within;
-use std::ffi::OsString;
 use std::sync::{Arc, PoisonError};
 
 use glib::subclass::prelude::*;
 use gst::prelude::*;
 
+use crate::isolate::Isolation;
 use crate::journal::Shelf;
 
 glib::wrapper! {
@@ -108,9 +108,9 @@ impl DivienEnc {
         *self.imp().shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelf);
     }
 
-    /// Has the chunks of later runs encoded in processes of their own: of this program, with what it has to be told.
-    pub fn set_isolation(&self, program: Vec<OsString>) {
-        *self.imp().isolation.lock().unwrap_or_else(PoisonError::into_inner) = Some(program);
+    /// Has the chunks of later runs encoded in these processes.
+    pub fn set_isolation(&self, isolation: Arc<Isolation>) {
+        *self.imp().isolation.lock().unwrap_or_else(PoisonError::into_inner) = Some(isolation);
     }
 
     /// Begins no chunk any more. The message [`Self::WOUND_DOWN`] says when those that are begun are done; for that they are

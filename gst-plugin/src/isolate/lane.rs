@@ -1,14 +1,15 @@
 //! The lane's side: a process that is started when it is needed, and ended when it fails.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,18 +22,47 @@ use crate::remote::gather::{Gather, Told};
 use crate::wire::message::{self, Begin, End, Message};
 use crate::wire::{Results, Tally};
 
-/// How lanes get processes.
-#[derive(Debug, Clone)]
+/// The processes that lanes share.
+#[derive(Debug)]
 pub struct Isolation {
-    /// The program, and what it is told so that it calls [`serve`](super::serve).
-    pub program: Vec<std::ffi::OsString>,
-    /// How long an attempt may stand still; `None` is for ever.
-    pub patience: Option<Duration>,
+    program: Vec<OsString>,
+    patience: Option<Duration>,
+    idle: Mutex<Vec<Process>>,
 }
 
-/// The program `divien` that is installed, and what it is told.
-pub(crate) fn installed() -> Vec<std::ffi::OsString> {
-    vec!["divien".into(), LANE.into()]
+impl Isolation {
+    /// Processes of this program, with what it is told so that it calls [`serve`](super::serve). An attempt in one may stand
+    /// still for so long; none is for ever.
+    pub fn new(program: Vec<OsString>, patience: Option<Duration>) -> Arc<Self> {
+        Arc::new(Self { program, patience, idle: Mutex::default() })
+    }
+
+    /// Those of the program `divien` that is installed.
+    pub(crate) fn installed(patience: Option<Duration>) -> Arc<Self> {
+        Self::new(vec!["divien".into(), LANE.into()], patience)
+    }
+
+    /// Starts so many that will be wanted soon.
+    pub fn prepare(&self, processes: usize) {
+        // Whoever wants one that does not start is told why.
+        self.idle().extend((0..processes).map_while(|_| Process::start(&self.program).ok()));
+    }
+
+    fn take(&self) -> io::Result<Process> {
+        let alive = |process: &mut Process| matches!(process.child.try_wait(), Ok(None));
+        let mut idle = self.idle();
+        while let Some(mut process) = idle.pop() {
+            if alive(&mut process) {
+                return Ok(process);
+            }
+        }
+        drop(idle);
+        Process::start(&self.program)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Process>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The word that has the program `divien` call [`serve`](super::serve).
@@ -40,31 +70,25 @@ pub const LANE: &str = "encode-chunks";
 /// How long an attempt may stand still.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A lane in a process of its own.
+/// A lane whose attempts are made in processes.
 #[derive(Debug)]
-pub struct ProcessLane {
-    isolation: Arc<Isolation>,
-    process: Option<Process>,
-}
+pub struct ProcessLane(Arc<Isolation>);
 
 impl ProcessLane {
-    /// One that has no process yet.
+    /// One with these.
     pub fn new(isolation: Arc<Isolation>) -> Self {
-        Self { isolation, process: None }
+        Self(isolation)
     }
 }
 
 impl Lane for ProcessLane {
     fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
-        let mut process = match self.process.take() {
-            Some(process) => process,
-            None => Process::start(&self.isolation.program)
-                .map_err(|error| LaneError::Start(format!("its process does not start: {error}")))?,
-        };
-        let outcome = process.encode(attempt, self.isolation.patience);
+        let mut process =
+            self.0.take().map_err(|error| LaneError::Start(format!("its process does not start: {error}")))?;
+        let outcome = process.encode(attempt, self.0.patience);
         match outcome {
             Ok(encoded) => {
-                self.process = Some(process);
+                self.0.idle().push(process);
                 Ok(encoded)
             }
             Err(_) if attempt.cancel.is_cancelled() => Err(LaneError::Cancelled),
@@ -102,7 +126,7 @@ enum Broken {
 }
 
 impl Process {
-    fn start(program: &[std::ffi::OsString]) -> io::Result<Self> {
+    fn start(program: &[OsString]) -> io::Result<Self> {
         let (own, other) = UnixStream::pair()?;
         let slots = Slots::share(&own)?;
         let (name, arguments) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
@@ -335,7 +359,7 @@ mod tests {
     /// What becomes of an attempt whose process is a shell that is told this.
     fn outcome(script: &str, patience: Option<Duration>, attempt: &Attempt) -> Result<(), LaneError> {
         let program = ["sh", "-c", script].map(Into::into).into();
-        ProcessLane::new(Arc::new(Isolation { program, patience })).encode(attempt).map(drop)
+        ProcessLane::new(Isolation::new(program, patience)).encode(attempt).map(drop)
     }
 
     #[test]
@@ -355,22 +379,22 @@ mod tests {
         let lane = outcome("", None, &attempt()).unwrap_err();
         assert!(matches!(lane, LaneError::Killed(_)), "{lane}");
         let program = vec!["/does/not/exist".into()];
-        let error = ProcessLane::new(Arc::new(Isolation { program, patience: None })).encode(&attempt()).unwrap_err();
+        let error = ProcessLane::new(Isolation::new(program, None)).encode(&attempt()).unwrap_err();
         assert!(matches!(&error, LaneError::Start(told) if told.contains("No such file")), "{error}");
     }
 
     #[test]
     fn a_process_that_hangs_is_ended_unless_it_waits_for_frames() {
         let patience = Some(Duration::from_millis(600));
-        let attempt = attempt();
-        attempt.input.input().end();
+        let hangs = attempt();
+        hangs.input.input().end();
         let started = Instant::now();
-        let error = outcome("sleep 100", patience, &attempt).unwrap_err();
+        let error = outcome("sleep 100", patience, &hangs).unwrap_err();
         assert!(matches!(&error, LaneError::Killed(told) if told.contains("nothing moved")), "{error}");
         assert!(started.elapsed() >= Duration::from_millis(600));
 
         // It says a line after that time, when it was given nothing.
-        let waits = super::tests::attempt();
+        let waits = attempt();
         let error = outcome("sleep 1.5; echo later >&2", patience, &waits).unwrap_err();
         assert!(matches!(&error, LaneError::Killed(told) if told.contains("later")), "{error}");
     }

@@ -19,5 +19,3 @@ mod pictures;
 
 pub use child::serve;
 pub use lane::{Isolation, LANE, PATIENCE, ProcessLane};
-
-pub(crate) use lane::installed;

@@ -1,19 +1,17 @@
 //! The encoding element, started when the form of the pictures is known.
 
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use gst::prelude::*;
 use gst_video::VideoColorimetry;
 use gstdivien::chunk::Mode;
 use gstdivien::divienenc::DivienEnc;
-use gstdivien::isolate::LANE;
-use gstdivien::journal::Shelf;
 use gstdivien::lane::{EncoderSpec, FilterSpec};
 
 use super::colour::Said;
-use super::lock;
 use super::video::named_format;
+use super::{Means, lock};
 use crate::cli::{Isolate, Remote};
 use crate::error::Error;
 use crate::plan::VideoPlan;
@@ -50,7 +48,7 @@ impl Encoder {
     pub(super) fn new(
         video: &VideoPlan,
         (coded, honest): (&gst::Caps, bool),
-        shelf: Option<Arc<Shelf>>,
+        Means { shelf, isolation }: Means,
     ) -> Result<Self, Error> {
         EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
             what: e.to_string(),
@@ -78,11 +76,9 @@ impl Encoder {
             Isolate::All => true,
             Isolate::None => false,
         };
-        if let (Some(element), true) = (element.downcast_ref::<DivienEnc>(), is_isolated) {
-            let fault = |e| Error::Fault { what: format!("it is not known which program this is: {e}") };
-            let program = std::env::current_exe().map_err(fault)?;
-            let program = vec![program.into_os_string(), LANE.into()];
-            element.set_isolation(program);
+        let isolation = isolation.filter(|_| is_isolated);
+        if let (Some(element), Some(isolation)) = (element.downcast_ref::<DivienEnc>(), isolation) {
+            element.set_isolation(isolation);
         }
         element.set_property("lane-timeout", u32::try_from(video.lane_timeout.as_secs()).unwrap_or(u32::MAX));
         element.set_property("threads", video.threads);

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 use gstdivien::divienenc::DivienEnc;
+use gstdivien::isolate::Isolation;
 use gstdivien::journal::Shelf;
 
 use crate::error::Error;
@@ -279,8 +280,17 @@ impl Running {
     }
 }
 
-/// Builds everything behind the source, and lets the packets go. Finished chunks are kept on `shelf`, or taken from there.
-pub fn build(source: &Source, plan: &Plan, sink: Sink, shelf: Option<Arc<Shelf>>) -> Result<Running, Error> {
+/// What a run has beside its pipeline.
+#[derive(Debug)]
+pub struct Means {
+    /// Where finished chunks are kept, or taken from.
+    pub shelf: Option<Arc<Shelf>>,
+    /// The processes that chunks may be encoded in.
+    pub isolation: Option<Arc<Isolation>>,
+}
+
+/// Builds everything behind the source, and lets the packets go.
+pub fn build(source: &Source, plan: &Plan, sink: Sink, means: Means) -> Result<Running, Error> {
     let fault = |what: &str| Error::Fault { what: what.to_owned() };
     let bus = source.pipeline.bus().ok_or_else(|| fault("a pipeline without a bus"))?;
     let first = source.facts.first();
@@ -320,7 +330,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink, shelf: Option<Arc<Shelf>>
         let sound = plan.others.iter().filter(|track| track.kind == Kind::Audio).map(|track| track.stream);
         source.skip((plan.video.stream, units), &sound.collect::<Vec<_>>(), start)?;
     }
-    let (encoder, gate) = video::branch(source, plan, &shared, (first, shelf))?;
+    let (encoder, gate) = video::branch(source, plan, &shared, (first, means))?;
     for (i, track) in plan.others.iter().enumerate() {
         let (Some(outlet), Some(stream)) = (source.outlets.get(track.stream), source.facts.streams.get(track.stream))
         else {

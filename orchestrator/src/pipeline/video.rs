@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use gst::prelude::*;
-use gstdivien::journal::Shelf;
 use gstdivien::lane::DecoderSpec;
 
 use super::encoder::Encoder;
 use super::tap::{Form, Tap};
-use super::{Shared, apart, attach, caps_filter, lock, ordered, track};
+use super::{Means, Shared, apart, attach, caps_filter, lock, ordered, track};
 use crate::error::Error;
 use crate::mux::Kind;
 use crate::plan::{Plan, VideoPlan};
@@ -19,7 +18,7 @@ pub(super) fn branch(
     source: &Source,
     plan: &Plan,
     shared: &Arc<Shared>,
-    (first, shelf): (i64, Option<Arc<Shelf>>),
+    (first, means): (i64, Means),
 ) -> Result<(Arc<Encoder>, gst::Pad), Error> {
     let missing = || Error::Fault { what: "the plan's video is not in the source".into() };
     let video = &plan.video;
@@ -28,7 +27,7 @@ pub(super) fn branch(
     let decoder = if probe::is_raw_video(&stream.caps) { None } else { Some(decoder(source, &stream.caps)?) };
     // Those of libav write what the stream says; others guess.
     let honest = decoder.as_ref().is_none_or(|d| d.name().starts_with("avdec_"));
-    let encoder = Arc::new(Encoder::new(video, (&stream.caps, honest), shelf)?);
+    let encoder = Arc::new(Encoder::new(video, (&stream.caps, honest), means)?);
     let (mut elements, entry) = match video.cut {
         Some(_) => (Vec::new(), outlet.pad().ok_or_else(missing)?),
         None => ordered::head(source, plan, shared, (&encoder, decoder), first)?,
