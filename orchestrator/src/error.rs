@@ -210,6 +210,14 @@ pub enum Error {
         /// What has become of the output.
         left: String,
     },
+    /// What was written is not what was encoded.
+    #[error("{output} is not what it should be: {what}")]
+    Unverified {
+        /// Name of the output.
+        output: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// GStreamer or the system refused something that should always work.
     #[error("{what}")]
     Fault {
@@ -222,7 +230,7 @@ impl Error {
     /// What is kept of an earlier run is of no use to this one.
     #[must_use]
     pub fn is_about_another_job(&self) -> bool {
-        matches!(self, Self::Job { error, .. } if !matches!(error, JobError::Io(_)))
+        matches!(self, Self::Job { error, .. } if !matches!(error, JobError::Io(_) | JobError::Changed(_)))
     }
 
     /// A disk is full, or a file may not grow further.
@@ -251,7 +259,7 @@ impl Error {
             Self::Codec(crate::codec::Error::NotInstalled { .. }) => EXIT_NOT_INSTALLED,
             Self::Plan { .. } | Self::Codec(_) => EXIT_USAGE,
             Self::Exists { .. } | Self::Create { .. } | Self::Unfinished { .. } => EXIT_CANNOT_CREATE,
-            Self::Job { error: JobError::Io(_), .. } => EXIT_WRITE,
+            Self::Job { error: JobError::Io(_) | JobError::Changed(_), .. } => EXIT_WRITE,
             Self::Job { .. } => EXIT_CANNOT_CREATE,
             Self::Write { .. } => EXIT_WRITE,
             Self::Encoder { .. } => EXIT_ENCODER,
@@ -269,7 +277,10 @@ impl Error {
             Self::Token(TokenError::Random) | Self::Net(NetError::Random) => EXIT_FAILED,
             Self::Net(NetError::Socket { .. }) | Self::Token(_) | Self::Differ { .. } => EXIT_CONFIG,
             Self::Interrupted { .. } => EXIT_INTERRUPTED,
-            Self::Mux { .. } | Self::Fault { .. } | Self::Net(NetError::Key(_) | NetError::Cipher(_)) => EXIT_FAILED,
+            Self::Mux { .. }
+            | Self::Fault { .. }
+            | Self::Unverified { .. }
+            | Self::Net(NetError::Key(_) | NetError::Cipher(_)) => EXIT_FAILED,
         }
     }
 
@@ -295,6 +306,7 @@ impl Error {
                     "make room and go on with -resume, or choose another folder with -workdir".into()
                 }
                 JobError::Io(_) => "choose a folder that you may write to, with -workdir".into(),
+                JobError::Changed(_) => "go on with -resume, which takes what is on the disk; it may be time for a test of the memory".into(),
                 JobError::Held(_) => "wait until it has ended, or write to another name".into(),
                 JobError::Strange(_) => "give the folder another name, or choose another one with -workdir".into(),
                 JobError::Unreadable(_) | JobError::Differs(_) | JobError::Encoder(_) | JobError::Input(_) => {
@@ -313,6 +325,9 @@ impl Error {
             Self::EarlyPictures { .. } => "mkvmerge -o NEW.mkv OLD.mkv writes it anew from 0 on".into(),
             Self::Encoder { .. } => {
                 "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
+            }
+            Self::Unverified { .. } => {
+                "it was not given its name; where it is not the disk or the memory, this is a bug in divien: please tell".into()
             }
             Self::Token(TokenError::Random) | Self::Net(NetError::Random) => return None,
             Self::Token(_) => MAKE_A_TOKEN.into(),

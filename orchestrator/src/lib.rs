@@ -13,4 +13,5 @@ mod resume;
 pub mod run;
 mod signals;
 mod sync;
+mod verify;
 pub mod worker;

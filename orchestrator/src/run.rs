@@ -20,6 +20,7 @@ use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
 use crate::report::{Lane, Machine, Report, Snapshot, Summary, counted, tell};
 use crate::resume::{Kept, Opening};
 use crate::signals::Signals;
+use crate::verify::verify;
 use crate::worker;
 
 /// How often the report is brought up to date.
@@ -48,6 +49,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     let choice = codec::resolve(&job.video, job.threads)?;
     is_another_file(job)?;
     may_join(job)?;
+    may_verify(job)?;
     let opening = Opening::of(job)?;
     let isolation = processes(job)?;
     signals.keeps(opening.clone());
@@ -106,7 +108,7 @@ fn encode(
         .make_output(|| Output::create(plan.output.as_deref(), plan.container.flows()))
         .inspect_err(|_| probe::close(&source.pipeline))?;
     let noted = kept.zip(output.part()).map_or(Ok(()), |(kept, part)| kept.writes_to(part));
-    let means = Means { shelf: kept.and_then(Kept::shelf), isolation };
+    let means = Means { shelf: kept.and_then(Kept::shelf), isolation, verifies: job.verifies };
     let running = noted.and_then(|()| pipeline::build(&source, &plan, sink, means));
     let running = running.inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
@@ -156,6 +158,8 @@ fn encode(
     let Some(sink) = running.finish()? else {
         return Err(Error::Fault { what: "the file was finished twice".into() });
     };
+    let unverified = |what| Error::Unverified { output: name.clone(), what };
+    running.miswritten().map_or(Ok(()), |what| Err(unverified(what)))?;
     let written = running.written();
     let changed = source.changed().then(|| "other streams begin midway, which are not read".to_owned());
     let lost = watch.lost.or(changed).or_else(|| short(&plan, &source.facts, &written, &running, reached));
@@ -163,9 +167,15 @@ fn encode(
     if let Some(reason) = lost.as_ref().filter(|_| plan.strict) {
         return Err(Error::Lossy { input: plan.input, reason: reason.clone() });
     }
-    let size = signals.complete(output, sink, |part| match kept {
-        Some(kept) if lost.is_none() => kept.completes(part),
-        _ => Ok(()),
+    let size = signals.complete(output, sink, |part| {
+        if let Some(mut times) = running.times() {
+            verify(part, &mut times, plan.container.has_times()).map_err(&unverified)?;
+            report.note(&format!("verified: {} decoded, each at its time", counted(times.len() as u64, "picture")));
+        }
+        match kept {
+            Some(kept) if lost.is_none() => kept.completes(part),
+            _ => Ok(()),
+        }
     })?;
     kept.and_then(Kept::is_over).iter().for_each(|left| report.warn(left));
     let summary = Summary {
@@ -303,6 +313,21 @@ fn may_join(job: &Job) -> Result<(), Error> {
         Some(Some(file)) if file == Path::new("-") || is_pipe(file) => Ok(()),
         Some(file) => Ok(worker::token(file).map(drop)?),
     }
+}
+
+/// Whether the output can be read once it is there.
+fn may_verify(job: &Job) -> Result<(), Error> {
+    let is_file = match &job.output {
+        Target::File(path) => path.metadata().map_or(true, |about| about.is_file()),
+        Target::Stdout => false,
+    };
+    if is_file || !job.verifies {
+        return Ok(());
+    }
+    Err(Error::Plan {
+        what: format!("-verify: {} cannot be read again", output_name(job)),
+        hint: "write to a file, or leave the option out".into(),
+    })
 }
 
 fn is_pipe(path: &Path) -> bool {

@@ -17,6 +17,7 @@ mod resume;
 mod strangers;
 mod streams;
 mod token;
+mod verify;
 mod video;
 mod workers;
 

@@ -222,7 +222,11 @@ impl Engine {
                     let id = *id;
                     state.order.pop_front();
                     if let Some(finished) = state.finished(id) {
-                        return Output::Chunk(Box::new(finished));
+                        drop(state);
+                        return match self.shared.compare_again(id, &finished.encoded) {
+                            Ok(()) => Output::Chunk(Box::new(finished)),
+                            Err(_) => Output::Stopped,
+                        };
                     }
                 }
                 Some(Item::Chunk(_)) | None => {

@@ -56,6 +56,9 @@ pub enum JobError {
     /// A chunk is finished, and what the input gives for it now is something else.
     #[error("the input has changed: {0} has other frames than when it was encoded")]
     Input(ChunkId),
+    /// A chunk waited for its turn, and is not what it was when it was finished.
+    #[error("{0} has changed while it waited for its turn: what this machine remembers cannot be trusted")]
+    Changed(ChunkId),
     /// There is something in its folder that is not its own.
     #[error("there is something else in it: {0}")]
     Strange(String),

@@ -245,14 +245,15 @@ impl<D: Disk> Shelf<D> {
         Ok(())
     }
 
-    /// Keeps a result, which is safe when this returns. Where another lane brings the same one, its is waited for.
-    pub(crate) fn keep(&self, label: Label, encoded: &Encoded) -> io::Result<()> {
+    /// Keeps a result, which is safe when this returns. Where another lane brings the same chunk, its result is waited for, and
+    /// this one is not kept: false.
+    pub(crate) fn keep(&self, label: Label, encoded: &Encoded) -> io::Result<bool> {
         let number = label.number.0;
         {
             let is_busy = |state: &mut State| state.busy.contains(&number);
             let mut state = self.idle.wait_while(self.state(), is_busy).unwrap_or_else(PoisonError::into_inner);
             if state.chunks.contains_key(&number) {
-                return Ok(());
+                return Ok(false);
             }
             if state.is_closed {
                 return Err(io::Error::other("the run is over"));
@@ -265,7 +266,15 @@ impl<D: Disk> Shelf<D> {
         state.busy.remove(&number);
         self.idle.notify_all();
         state.chunks.insert(number, written?);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether a result that has waited for its turn is still the one that was finished. What is not kept is not compared.
+    pub(crate) fn is_still(&self, number: ChunkId, encoded: &Encoded) -> io::Result<bool> {
+        let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Ok(true) };
+        let mut out = Counted { file: io::sink(), hash: blake3::Hasher::new(), bytes: 0 };
+        result::write(encoded, finished.frames, &mut out)?;
+        Ok((out.bytes, Hash(out.hash.finalize())) == (finished.bytes, finished.hash))
     }
 
     fn add(&self, record: &Record) -> io::Result<()> {

@@ -124,13 +124,30 @@ fn whenever_the_machine_stops_what_was_kept_is_there_and_nothing_else_is_said_to
                 }
             }
             // The next run ends what is left, and another one finds all of it.
-            (0..3).for_each(|chunk| shelf.keep(label(chunk), &encoded(chunk)).unwrap());
+            (0..3).for_each(|chunk| assert!(shelf.keep(label(chunk), &encoded(chunk)).is_ok()));
             drop(shelf);
             let shelf = again(&disk).unwrap();
             assert!((0..3).all(|chunk| matches!(taken(&shelf, chunk), Found::There(_))), "{steps} {crash:?}");
         }
     }
     assert!(seen[..3].iter().all(|count| *count > 9), "the disk went at each stage: {seen:?}");
+}
+
+#[test]
+fn a_result_that_changes_while_it_waits_is_noticed() {
+    gst::init().unwrap();
+    let disk = Model::default();
+    let shelf = Shelf::new(disk.clone(), facts()).unwrap();
+    assert!(shelf.is_still(ChunkId(4), &encoded(4)).unwrap(), "what is not kept is not compared");
+    assert!(shelf.keep(label(4), &encoded(4)).unwrap());
+    assert!(!shelf.keep(label(4), &encoded(5)).unwrap(), "the first one is kept");
+    assert!(shelf.is_still(ChunkId(4), &encoded(4)).unwrap());
+    assert!(!shelf.is_still(ChunkId(4), &encoded(5)).unwrap());
+    let Found::There(taken) = taken(&again(&disk).unwrap(), 4) else { panic!("it is there") };
+    assert!(shelf.is_still(ChunkId(4), &taken).unwrap(), "one that was read is the one that was written");
+    let mut fewer = encoded(4);
+    fewer.units.pop();
+    assert!(!shelf.is_still(ChunkId(4), &fewer).unwrap());
 }
 
 #[test]
@@ -146,7 +163,7 @@ fn a_journal_that_is_cut_anywhere_loses_no_line_before() {
         let shelf = again(&disk).unwrap();
         let whole = lines.iter().filter(|end| **end <= length).count() as u64 - 1;
         assert_eq!(shelf.finished().0, whole, "{length}");
-        (0..3).for_each(|chunk| shelf.keep(label(chunk), &encoded(chunk)).unwrap());
+        (0..3).for_each(|chunk| assert!(shelf.keep(label(chunk), &encoded(chunk)).is_ok()));
         drop(shelf);
         assert_eq!(again(&disk).unwrap().finished().0, 3, "{length}");
     }

@@ -29,6 +29,8 @@ pub struct Job {
     pub strict: bool,
     /// `-lane-timeout`: how long a chunk may stand still before another encoder gets it; 0 is for ever.
     pub lane_timeout: Duration,
+    /// `-verify`: the output is decoded before it gets its name.
+    pub verifies: bool,
     /// `-isolate`
     pub isolate: Isolate,
     /// `-cut`

@@ -94,6 +94,7 @@ struct Typed {
     strict: bool,
     lane_timeout: Option<Duration>,
     isolate: Isolate,
+    verifies: bool,
     resume: Resume,
     encoder: Option<String>,
     /// Options that may be the encoder's, in order; whether they are is known when all is read.
@@ -332,6 +333,7 @@ impl Typed {
                     _ => return Err(said.bad("packets, all or none is wanted")),
                 }
             }
+            Id::Verify => self.verifies = true,
             Id::FinishChunks => self.resume.finishes = true,
             Id::Workers => self.workers = Some(said.small(option.kind)?),
             Id::RemoteWorkers => {
@@ -501,6 +503,7 @@ impl Typed {
             strict: self.strict,
             lane_timeout: self.lane_timeout.unwrap_or(PATIENCE),
             isolate: self.isolate,
+            verifies: self.verifies,
             video: VideoArgs { encoder, options, pix_fmt: self.pix_fmt },
             filters,
             audio: if self.no_audio { AudioArgs { codec: AudioCodec::None, ..self.audio } } else { self.audio },

@@ -123,6 +123,7 @@ pub(crate) enum Id {
     WorkDir,
     Keep,
     FinishChunks,
+    Verify,
     Isolate,
     StatsPeriod,
     SubtitleEncoder,
@@ -319,6 +320,14 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     )
     .default("packets")
     .ffmpeg("divien's own; no byte of the output depends on it"),
+    def(
+        Id::Verify,
+        "verify",
+        Kind::Flag,
+        Group::Global,
+        "decode the output before it gets its name, and compare how many pictures there are and when they are shown",
+    )
+    .ffmpeg("divien's own; without it what goes into the file is compared with what left the encoders, and is not decoded"),
     def(Id::HideBanner, "hide_banner", Kind::Flag, Group::Global, "there is no banner to hide"),
     def(
         Id::NoStdin,

@@ -92,6 +92,12 @@ impl Container {
         !matches!(self, Self::Mp4 | Self::Mov)
     }
 
+    /// True when the container says when pictures are shown.
+    #[must_use]
+    pub fn has_times(self) -> bool {
+        !matches!(self, Self::H264 | Self::H265 | Self::Obu)
+    }
+
     /// True when the container turns the picture by a note in its header.
     #[must_use]
     pub fn notes_rotation(self) -> bool {

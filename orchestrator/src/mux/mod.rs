@@ -16,6 +16,7 @@ mod mp4;
 mod output;
 mod raw;
 mod session;
+mod shown;
 mod text;
 mod track;
 mod ts;
@@ -27,6 +28,7 @@ pub use merge::Merge;
 pub(crate) use mkv::xiph_lace;
 pub use output::{Output, Sink};
 pub use session::{Session, Written};
+pub use shown::Shown;
 pub(crate) use text::{plain_from_ass, plain_from_pango};
 pub use track::{Attachment, Audio, Chapter, Colour, Flags, Header, LightLevel, Mastering, Sample, Track, Video};
 

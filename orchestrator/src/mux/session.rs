@@ -14,6 +14,7 @@ use super::mkv::{self, Mkv};
 use super::mp4::Mp4;
 use super::output::Sink;
 use super::raw::{Bare, Ivf};
+use super::shown::Shown;
 use super::track::{Header, Sample, Track};
 use super::ts::Ts;
 use super::{Writer, av1};
@@ -43,6 +44,8 @@ pub struct Session {
 pub struct Written {
     /// Video frames.
     pub frames: u64,
+    /// When they are shown, on the session's time line.
+    pub shown: Shown,
     /// All samples' bytes.
     pub bytes: u64,
     /// The video's share of them.
@@ -287,6 +290,7 @@ impl Session {
             self.written.end = self.written.end.max(start + sample.duration);
             if kind == Kind::Video {
                 self.written.frames += 1;
+                self.written.shown.add(sample.pts);
                 self.written.video_bytes += size;
                 self.written.time = start;
                 self.written.duration = self.written.duration.max(start + sample.duration);

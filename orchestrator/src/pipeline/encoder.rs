@@ -48,7 +48,7 @@ impl Encoder {
     pub(super) fn new(
         video: &VideoPlan,
         (coded, honest): (&gst::Caps, bool),
-        Means { shelf, isolation }: Means,
+        Means { shelf, isolation, .. }: Means,
     ) -> Result<Self, Error> {
         EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
             what: e.to_string(),

@@ -32,9 +32,10 @@ use gstdivien::isolate::Isolation;
 use gstdivien::journal::Shelf;
 
 use crate::error::Error;
-use crate::mux::{Codec, Header, Kind, Sample, Session, Sink, Track, Written};
+use crate::mux::{Codec, Header, Kind, Sample, Session, Shown, Sink, Track, Written};
 use crate::plan::{Action, Plan};
 use crate::probe::{Cutting, Outlet, Source};
+use crate::report::counted;
 use crate::sync::lock;
 use tap::{Describe, Form, Tap};
 
@@ -58,6 +59,14 @@ pub struct Running {
     input_queue: Option<gst::Element>,
 }
 
+/// The pictures that have left the encoder.
+#[derive(Debug)]
+struct Left {
+    shown: Shown,
+    /// The time of each, where that will be wanted.
+    times: Option<Vec<i64>>,
+}
+
 /// What the branches of a pipeline share.
 pub(crate) struct Shared {
     session: Mutex<Session>,
@@ -71,6 +80,8 @@ pub(crate) struct Shared {
     reached: Vec<AtomicI64>,
     raw_caps: Mutex<Option<gst::Caps>>,
     losses: Mutex<loss::Losses>,
+    /// What has left the encoder.
+    left: Mutex<Left>,
     /// The input's name, where what it has lost ends the run.
     strict: Option<String>,
     /// The window ended before the input did.
@@ -177,6 +188,12 @@ impl Shared {
         noted
     }
 
+    fn has_left(&self, time: i64) {
+        let mut left = lock(&self.left);
+        left.shown.add(time);
+        left.times.iter_mut().for_each(|times| times.push(time));
+    }
+
     fn count_untimed(&self) {
         self.untimed.fetch_add(1, Ordering::Relaxed);
     }
@@ -273,6 +290,27 @@ impl Running {
         }
     }
 
+    /// What has gone wrong between the encoder and the file, in words.
+    #[must_use]
+    pub fn miswritten(&self) -> Option<String> {
+        let (left, written) = (lock(&self.shared.left).shown, self.written().shown);
+        if left.count != written.count {
+            return Some(format!(
+                "{} left the encoder and {} are in the file",
+                counted(left.count, "picture"),
+                written.count
+            ));
+        }
+        (left != written)
+            .then(|| "pictures in the file have other times than they had when they left the encoder".into())
+    }
+
+    /// When pictures are shown, where that was wanted.
+    #[must_use]
+    pub fn times(&self) -> Option<Vec<i64>> {
+        lock(&self.shared.left).times.take()
+    }
+
     /// Completes the file.
     pub fn finish(&self) -> Result<Option<Sink>, Error> {
         let path = self.shared.output.clone();
@@ -287,6 +325,8 @@ pub struct Means {
     pub shelf: Option<Arc<Shelf>>,
     /// The processes that chunks may be encoded in.
     pub isolation: Option<Arc<Isolation>>,
+    /// The output will be verified.
+    pub verifies: bool,
 }
 
 /// Builds everything behind the source, and lets the packets go.
@@ -318,6 +358,7 @@ pub fn build(source: &Source, plan: &Plan, sink: Sink, means: Means) -> Result<R
         reached: kinds.iter().map(|_| AtomicI64::new(i64::MIN)).collect(),
         raw_caps: Mutex::new(None),
         losses: Mutex::default(),
+        left: Mutex::new(Left { shown: Shown::default(), times: means.verifies.then(Vec::new) }),
         strict: plan.strict.then(|| plan.input.clone()),
         cut: AtomicBool::new(false),
         over: Arc::clone(&source.over),

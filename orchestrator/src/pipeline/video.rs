@@ -33,6 +33,17 @@ pub(super) fn branch(
         None => ordered::head(source, plan, shared, (&encoder, decoder), first)?,
     };
     elements.push(encoder.element().clone());
+    let left = Arc::clone(shared);
+    if let Some(pad) = encoder.element().static_pad("src") {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            // Headers have no time.
+            let time = info.buffer().and_then(|buffer| buffer.pts()).and_then(|pts| probe::running_time(pad, pts));
+            if let Some(time) = time {
+                left.has_left(time);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
     if let Some(parser) = video.codec.parser() {
         let parser = make(parser)?;
         if plan.container.byte_stream() && parser.has_property("config-interval") {

@@ -29,6 +29,7 @@ fn job(output: &str) -> Job {
         metadata: Vec::new(),
         resume: Default::default(),
         isolate: Default::default(),
+        verifies: false,
         lane_timeout: Duration::ZERO,
         report: Report::default(),
     }

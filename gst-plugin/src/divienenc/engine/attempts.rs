@@ -122,10 +122,14 @@ impl Shared {
             (encoded, label)
         };
         if let Some((label, section)) = label {
-            self.keep((&label, &section), &encoded).map_err(|error| {
+            let is_kept = self.keep((&label, &section), &encoded).map_err(|error| {
                 let _ = self.end_job(error);
                 LaneError::Unshelved
             })?;
+            // The one that is kept is the one that goes out.
+            if !is_kept {
+                return Err(LaneError::Cancelled);
+            }
         }
         Ok(encoded)
     }

@@ -103,12 +103,22 @@ impl Shared {
         self.due.notify_all();
     }
 
-    /// Keeps a result for later runs.
-    pub(super) fn keep(&self, (label, section): (&Unkeyed, &Section), encoded: &Encoded) -> Result<(), JobError> {
-        let (Some(shelf), Some(stamp)) = (&self.shelf, &section.stamp) else { return Ok(()) };
+    /// Keeps a result for later runs; false where that of another lane is kept.
+    pub(super) fn keep(&self, (label, section): (&Unkeyed, &Section), encoded: &Encoded) -> Result<bool, JobError> {
+        let (Some(shelf), Some(stamp)) = (&self.shelf, &section.stamp) else { return Ok(true) };
         let Unkeyed { number, first, frames, key } = label;
         let label = Label { number: *number, first: *first, frames: *frames, key: key.get(&stamp.get()?) };
         Ok(shelf.keep(label, encoded)?)
+    }
+
+    /// Whether a chunk is still what it was when it was finished.
+    pub(super) fn compare_again(&self, id: ChunkId, encoded: &Encoded) -> Result<(), gst::FlowError> {
+        let Some(shelf) = &self.shelf else { return Ok(()) };
+        match shelf.is_still(id, encoded) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.end_job(JobError::Changed(id))),
+            Err(error) => Err(self.end_job(error.into())),
+        }
     }
 
     /// The job cannot go on.
