@@ -2,7 +2,8 @@
 # make test                                              run every test
 # make check                                             formatting, lints, documentation, licences
 # make bench [IN=clip.mp4] [ROUNDS=5] [CONTESTS=a,b]     time divien against ffmpeg, x264enc and av1an
-# make soak [CASES=2000] [RUNS=50] [SEED=1]              damage clips, then workers, while divien encodes
+# make soak [CASES=2000] [RUNS=50] [KILLS=200] [SEED=1]  damage clips, then workers, while divien encodes, then stop it
+# make kills [KILLS=200] [MINUTES=30] [SEED=1]           stop divien at random moments, and go on
 # make lines IN=clip.mp4                                 what slow and lossy lines do to QUIC, and to a worker
 # make scale [CHUNKS=2000] [WORKERS=1,4,16,64]           what many workers cost the one that has the chunks
 # make slow [CHUNKS=40,100,400] [ROUNDS=5]               what one slow worker of four costs
@@ -26,6 +27,8 @@ WORKERS ?=
 RECORD ?=
 CASES ?= 2000
 RUNS ?= 50
+KILLS ?= 200
+MINUTES ?=
 SEED ?= 1
 SECONDS ?= 60
 CHUNKS ?=
@@ -34,7 +37,7 @@ MANY := 1,4,16,64
 FEW := 40,100,400
 TARGET ?=
 
-.PHONY: help encode test bench soak lines scale slow raw fuzz check fmt clippy doc deny setup
+.PHONY: help encode test bench soak kills lines scale slow raw fuzz check fmt clippy doc deny setup
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
@@ -69,6 +72,13 @@ soak:
 		--keep "$(ROOT)target/soak"
 	"$(ROOT)target/$(PROFILE)/faults" "$(ROOT)target/$(PROFILE)/divien" --runs $(RUNS) --seed $(SEED) \
 		--keep "$(ROOT)target/faults"
+	"$(ROOT)target/$(PROFILE)/kills" "$(ROOT)target/$(PROFILE)/divien" --runs $(KILLS) --seed $(SEED)
+
+kills:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
+	"$(ROOT)target/$(PROFILE)/kills" "$(ROOT)target/$(PROFILE)/divien" --seed $(SEED) \
+		$(if $(MINUTES),--minutes $(MINUTES),--runs $(KILLS))
 
 lines:
 	@"$(ROOT)scripts/setup.sh" test

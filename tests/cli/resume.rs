@@ -353,3 +353,76 @@ fn chunks_that_are_begun_can_be_finished_first() {
         assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
     }
 }
+
+#[test]
+fn a_folder_that_may_not_be_written_to_is_told_before_the_run() {
+    if !may_mount() {
+        return;
+    }
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    // To root nothing is closed but what is mounted so.
+    let script = "mount -t tmpfs -o size=1m tmpfs \"$1\" && mount -o remount,ro \"$1\" && shift && exec \"$@\"";
+    for (more, output) in
+        [(&[][..], closed.join("out.mp4")), (&["-workdir", closed.to_str().unwrap()], folder.path().join("out.mp4"))]
+    {
+        let mut command = namespaced(script, &closed);
+        let outcome = run(command.arg(program()).args(more).arg("-i").arg(&input).args(OPTIONS).arg(&output)).failure();
+        let outcome = outcome.says(&["Read-only file system"]);
+        assert!([73, 74].contains(&outcome.status.code().unwrap()), "{outcome}");
+        assert!(!output.exists());
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_file_system_that_fills_up_keeps_what_is_finished_and_the_run_goes_on_when_there_is_room() {
+    if !may_mount() {
+        return;
+    }
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let options = ["-c:v", "ffv1", "-bsize", "25", "-w", "1", "-an"];
+    let encode = Encode { divien: program(), input: &input, options: &options, name: "out.mkv" };
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let small = folder.path().join("small");
+    fs::create_dir(&small).unwrap();
+    // Chunks and output have room for a part of it, and for all of it when the file system has become larger.
+    let script = format!(
+        "mount -t tmpfs -o size={}k tmpfs \"$1\" && small=$1 && shift && \"$@\"; echo \"code $?\" >&2; ls -A $small >&2
+         mount -o remount,size=1g $small && first=$1 && shift && \"$first\" -resume \"$@\" && cp $small/out.mkv $small/..",
+        whole.len() / 1024
+    );
+    let mut command = namespaced(&script, &small);
+    let words = encode.command(&small, &[]);
+    let outcome = run(command.arg(words.get_program()).args(words.get_args())).success();
+    let outcome = outcome.says(&[
+        "No space left",
+        "finished chunk",
+        "the rest takes about",
+        "code 74",
+        "out.mkv.divien",
+        "done already",
+    ]);
+    assert!(!outcome.stderr.contains(".part"), "{outcome}");
+    assert!(fs::read(folder.path().join("out.mkv")).unwrap() == whole);
+}
+
+/// Whether this machine lets tests have file systems of their own; some containers do not.
+fn may_mount() -> bool {
+    let folder = place::temporary();
+    let may = run(&mut namespaced("mount -t tmpfs tmpfs \"$1\"", folder.path())).status.success();
+    if !may {
+        eprintln!("not tested: this machine lets nobody mount a file system");
+    }
+    may
+}
+
+/// A shell with file systems of its own, which gets this folder and what follows as its arguments.
+fn namespaced(script: &str, folder: &Path) -> std::process::Command {
+    let mut command = divien_testbed::gst::command("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]).arg(folder);
+    command
+}

@@ -13,6 +13,7 @@ pub mod fields;
 pub mod gst;
 pub mod interrupted;
 mod keys;
+pub mod kills;
 pub mod lines;
 pub mod meddler;
 pub mod place;

@@ -7,9 +7,11 @@ use tempfile::TempDir;
 
 /// Cargo's folder of the running profile, `target/debug`.
 pub fn profile() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let deps = test.parent().expect("a test lies in a folder");
-    deps.parent().expect("that folder is target/PROFILE/deps").to_path_buf()
+    let program = std::env::current_exe().expect("a program knows its own path");
+    let folder = program.parent().expect("a program lies in a folder");
+    // Tests are in `deps` there, and other programs beside it.
+    let deps = folder.parent().filter(|_| folder.ends_with("deps"));
+    deps.unwrap_or(folder).to_path_buf()
 }
 
 /// A folder that outlives the tests: what is costly to make and never changes is kept here.

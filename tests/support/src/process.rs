@@ -21,6 +21,7 @@ pub(crate) fn new_token(folder: &Path) -> Result<(Token, PathBuf), String> {
 }
 
 /// A process that is killed with its value.
+#[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) child: Child,
     log: PathBuf,
