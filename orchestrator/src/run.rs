@@ -139,6 +139,9 @@ fn encode(
     let busy = work.busy(started.elapsed());
     report.stop(&last);
     let reached = if outcome.is_ok() && !running.is_cut() { source.reached() } else { None };
+    if outcome.is_ok() && !running.is_cut() {
+        watch.lost = watch.lost.or_else(|| probe::stopped(&source.pipeline));
+    }
     probe::close(&source.pipeline);
     outcome.map_err(|error| kept.and_then(Kept::failure).unwrap_or(error))?;
     signals.follow(false);

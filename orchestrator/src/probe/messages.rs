@@ -48,9 +48,46 @@ fn end(element: &gst::Element) {
     }
 }
 
+/// Whether an element of `pipeline` took no more data for its form, in words. It says so to whoever gives it more; who has
+/// given all by then does not come to know, and not every element between reports it at the end.
+pub(crate) fn stopped(pipeline: &gst::Pipeline) -> Option<String> {
+    let elements = pipeline.iterate_recurse().into_iter().flatten();
+    let mut pads = elements.flat_map(|element| element.src_pads());
+    let is_fault = |pad: gst::Pad| pad.last_flow_result() == Err(gst::FlowError::NotNegotiated);
+    pads.any(is_fault).then(|| "streaming stopped, reason not-negotiated (-4)".to_owned())
+}
+
 /// What an element says is wrong: its own words follow its general ones in the part meant for debugging.
 #[must_use]
 pub fn said(error: &glib::Error, debug: Option<&str>) -> String {
     let own = debug.and_then(|d| d.split_once('\n')).map(|(_, text)| text.trim().replace('\n', "; "));
     own.filter(|t| !t.is_empty()).unwrap_or_else(|| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_that_is_not_taken_is_noticed_when_all_has_been_given() {
+        gst::init().unwrap();
+        for stops in [false, true] {
+            let line = "appsrc name=a ! queue name=q ! fakesink name=s sync=false async=false";
+            let pipeline = gst::parse::launch(line).unwrap().downcast::<gst::Pipeline>().unwrap();
+            let sink = pipeline.by_name("s").unwrap().static_pad("sink").unwrap();
+            let flow = if stops { Err(gst::FlowError::NotNegotiated) } else { Ok(gst::FlowSuccess::Ok) };
+            sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                info.flow_res = flow;
+                gst::PadProbeReturn::Handled
+            });
+            let source = pipeline.by_name("a").unwrap();
+            pipeline.set_state(gst::State::Playing).unwrap();
+            let _: gst::FlowReturn = source.emit_by_name("push-buffer", &[&gst::Buffer::from_slice([1u8])]);
+            let queue = pipeline.by_name("q").unwrap();
+            while queue.property::<u32>("current-level-buffers") > 0 || stopped(&pipeline).is_some() != stops {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            pipeline.set_state(gst::State::Null).unwrap();
+        }
+    }
 }

@@ -40,6 +40,7 @@ use crate::sync::lock;
 pub use clock::Breaks;
 pub(crate) use clusters::damage;
 pub use facts::{Cutting, Facts, Orientation, Stream, Units};
+pub(crate) use messages::stopped;
 pub use messages::{Messages, said};
 pub use outlet::Outlet;
 use outlet::OutletState;
