@@ -40,6 +40,7 @@ impl Running {
             token: token.clone(),
             drain_timeout: NEVER,
             once: true,
+            isolation: None,
         };
         let (stop, reports) = (Stop::default(), Arc::<Mutex<Vec<Report>>>::default());
         let (listening, listens) = mpsc::channel();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gstdivien::divienenc::DivienEnc;
-use gstdivien::isolate::{Isolation, LANE};
+use gstdivien::isolate::Isolation;
 
 use crate::cli::{Input, Isolate, Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
@@ -235,10 +235,7 @@ fn processes(job: &Job) -> Result<Option<Arc<Isolation>>, Error> {
     if job.isolate == Isolate::None || job.workers == Some(0) {
         return Ok(None);
     }
-    let fault = |e| Error::Fault { what: format!("it is not known which program this is: {e}") };
-    let program = std::env::current_exe().map_err(fault)?;
-    let patience = Some(job.lane_timeout).filter(|patience| !patience.is_zero());
-    let isolation = Isolation::new(vec![program.into_os_string(), LANE.into()], patience);
+    let isolation = worker::processes(Some(job.lane_timeout).filter(|patience| !patience.is_zero()))?;
     // What comes by a pipe is decoded here.
     if job.isolate == Isolate::All || matches!(&job.input, Input::File(path) if path.is_file()) {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -9,6 +9,7 @@ use divien_testbed::run::{LIMIT, Signal};
 use divien_testbed::{Running, divien, gst, place, probe, run};
 
 use crate::made_film;
+use crate::workers::{Worker, token};
 
 const OPTIONS: &[&str] = &["-preset", "slow", "-bsize", "25", "-w", "2"];
 
@@ -68,15 +69,12 @@ fn an_encoder_that_dies_costs_one_attempt() {
     run(divien!("-isolate", "none", "-i", &film).args(OPTIONS).arg(folder.path().join("alone.mp4"))).success();
     let mut command = divien!("-i", &film);
     let running = Running::start(command.args(OPTIONS).arg(folder.path().join("killed.mp4")));
-    let mut killed = 0;
-    while killed < 3 {
+    for signal in ["-KILL", "-ABRT"] {
+        first_child(&running);
         std::thread::sleep(Duration::from_millis(700));
-        let Some(child) = children(running.id()).into_iter().next() else { break };
-        kill(child, ["-KILL", "-ABRT", "-SEGV"][killed]);
-        killed += 1;
+        children(running.id()).into_iter().for_each(|child| kill(child, signal));
     }
-    let outcome = running.wait(LIMIT).success().says(&["ended by signal 9 (SIGKILL", "tried again"]);
-    assert!(killed > 1, "{outcome}");
+    running.wait(LIMIT).success().says(&["signal 9 (SIGKILL", "signal 6 (SIGABRT", "tried again"]);
     assert!(written("killed.mp4") == written("alone.mp4"));
 }
 
@@ -122,9 +120,13 @@ fn a_process_that_hangs_is_ended_and_its_chunk_tried_again() {
 }
 
 fn first_child(running: &Running) -> u32 {
+    first_child_of(running.id())
+}
+
+fn first_child_of(parent: u32) -> u32 {
     loop {
         std::thread::sleep(Duration::from_millis(5));
-        if let Some(child) = children(running.id()).into_iter().next() {
+        if let Some(child) = children(parent).into_iter().next() {
             break child;
         }
     }
@@ -157,6 +159,41 @@ fn a_chunk_that_ends_three_processes_ends_the_run_which_can_be_resumed() {
     assert!(!output.exists());
     run(divien!("-resume", "-i", &film).args(options).arg(&output)).success();
     assert_eq!(probe::frame_times(&output).len(), 200);
+}
+
+#[test]
+fn a_workers_encoder_that_dies_costs_one_attempt_and_no_worker() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let options = ["-preset", "slow", "-bsize", "25"];
+    run(divien!("-isolate", "none", "-i", &film).args(options).arg(folder.path().join("alone.mp4"))).success();
+    let token = token(folder.path());
+    let worker = Worker::listen(folder.path(), "one", &token, &[]);
+    for (input, output) in [(film.to_str().unwrap(), "packets.mp4"), ("-", "raw.mkv")] {
+        let output = folder.path().join(output);
+        let mut command = divien!("-w", "0", "-workers", &worker.address, "-token-file", &token);
+        command.args(["-i", input]).args(options).arg(&output);
+        if input == "-" {
+            command.stdin(fs::File::open(&film).unwrap());
+        }
+        let running = Running::start(&mut command);
+        for signal in ["-ABRT", "-KILL"] {
+            let child = first_child_of(worker.child.id());
+            std::thread::sleep(Duration::from_millis(300));
+            kill(child, signal);
+        }
+        let outcome = running.wait(LIMIT).success();
+        outcome.says(&["its process was ended by signal", "it is tried again"]);
+        assert_eq!(probe::frame_times(&output).len(), 200);
+    }
+    let made = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert!(made("packets.mp4") == made("alone.mp4"));
+    // Whoever kills it kills them.
+    let child = first_child_of(worker.child.id());
+    drop(worker);
+    while is_alive(child) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

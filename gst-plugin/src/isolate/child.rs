@@ -35,6 +35,7 @@ const PIECE: usize = 256 << 10;
 pub fn serve() -> io::Result<()> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let shared = Shared::take(&socket)?;
+    shared.end_with_lane()?;
     let out =
         Arc::new(Out(Mutex::new(Leaving { socket: socket.try_clone()?, tally: Tally::default(), is_first: true })));
     let mut incoming = Incoming { socket, decoder: Decoder::default(), shared };

@@ -118,6 +118,15 @@ struct Process {
     format: Option<message::Format>,
 }
 
+/// An attempt that is over, which nobody calls off any more.
+struct Over(Arc<Mutex<Option<UnixStream>>>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 /// Why there is no result.
 enum Broken {
     Lane(LaneError),
@@ -153,9 +162,14 @@ impl Process {
         let begin = Begin { chunk: 0, format: 0, wanted: attempt.wanted.as_deref().map(message::Wanted::from) };
         send(&self.socket, &Message::Begin(begin)).map_err(lost)?;
         let (socket, input) = (self.socket.try_clone().map_err(lost)?, attempt.input.clone());
-        // It ends by itself when nobody is there, and is killed behind this where it does not.
+        let call_off = Arc::new(Mutex::new(Some(socket)));
+        let _over = Over(call_off.clone());
         attempt.cancel.on_cancel(move || {
-            let _ = socket.shutdown(Shutdown::Both);
+            // It ends by itself when nobody is there, and is killed behind this where it does not. After this attempt it is
+            // there for others.
+            if let Some(socket) = &*call_off.lock().unwrap_or_else(PoisonError::into_inner) {
+                let _ = socket.shutdown(Shutdown::Both);
+            }
             input.cancel();
         });
         let (waits, sent) = (AtomicBool::new(false), AtomicU64::new(0));

@@ -21,6 +21,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
 };
+use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
 /// Pictures that the process has not let in yet.
@@ -181,6 +182,18 @@ impl Shared {
             return Err(io::Error::other("no memory for pictures came with it"));
         };
         Ok(Self { memory: memory.into(), back: Arc::new(back.into()), maps: HashMap::new() })
+    }
+
+    /// Kills this process when the lane is gone, whatever its encoder is doing then. (A death signal would come when the thread
+    /// of the lane's process ends that has started this one.)
+    pub(super) fn end_with_lane(&self) -> io::Result<()> {
+        let mut back = self.back.try_clone()?;
+        thread::Builder::new().name("divien-end".into()).spawn(move || {
+            // Nothing comes this way.
+            let _ = back.read(&mut [0]);
+            let _ = kill_process(getpid(), Signal::KILL);
+        })?;
+        Ok(())
     }
 
     /// The picture that is there, in place of which `address` was sent.

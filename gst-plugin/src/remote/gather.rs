@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::convert::{caps, from_wire, plain, tags};
-use crate::lane::{Attempt, Encoded, LaneError, Outlet};
+use crate::lane::{Attempt, Encoded, LaneError, Made, Outlet};
 use crate::store::{Kept, Store};
 use crate::wire::Output;
 
@@ -58,7 +58,7 @@ impl Gather {
                 let unit = from_wire(unit, media, None).map_err(|error| wrong(error.to_string()))?;
                 let delta = unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
                 let is_image = encoded.caps.structure(0).is_some_and(|s| s.name().starts_with("image/"));
-                if encoded.units.is_empty() && delta && !is_image {
+                if progress.units() == 0 && delta && !is_image {
                     return Err(wrong("its first unit is no key frame".into()));
                 }
                 let wanted = attempt.wanted.as_ref().map_or(0, |wanted| wanted.frames());
@@ -67,9 +67,18 @@ impl Gather {
                     return Err(wrong(format!("it sends more units than {frames} frames can have")));
                 }
                 progress.add_unit(unit.size());
-                let Outlet::Store(store) = &attempt.result else { return Err(LaneError::Panicked) };
-                let kept = keep(store, unit).map_err(|error| LaneError::Unkept { error: error.to_string() })?;
-                encoded.units.push(kept);
+                match &attempt.result {
+                    Outlet::Store(store) => {
+                        let kept = keep(store, unit).map_err(|error| LaneError::Unkept { error: error.to_string() })?;
+                        encoded.units.push(kept);
+                    }
+                    Outlet::Leave(leave) => {
+                        let Encoded { caps, segment_start, .. } = &*encoded;
+                        if !leave(Made { unit, caps: caps.clone(), segment_start: *segment_start }) {
+                            return Err(LaneError::Cancelled);
+                        }
+                    }
+                }
             }
             Output::Complaints(complaints) => encoded.complaints = complaints.into(),
             Output::Done(done) => {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::convert::{from_wire, to_wire};
 use super::link::{self, BROKEN, LinkError, OVER};
+use crate::isolate::{Isolation, ProcessLane};
 use crate::lane::{
     Attempt, Budget, Cancel, ChunkInput, Complaints, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet,
     Progress, Reader,
@@ -42,11 +43,13 @@ pub(super) struct Slots {
     pub(super) share: u64,
     /// Goes up when any of them gets further.
     moves: AtomicU64,
+    /// The processes that they are made in, if any.
+    isolation: Option<Arc<Isolation>>,
 }
 
 impl Slots {
     /// So many attempts at once, with so many bytes for all.
-    pub(super) fn new(count: u32, memory: u64) -> Self {
+    pub(super) fn new(count: u32, memory: u64, isolation: Option<Arc<Isolation>>) -> Self {
         let most_attempts = count.saturating_mul(2).saturating_add(2);
         let permits = |count: u32| {
             Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
@@ -57,6 +60,7 @@ impl Slots {
             most_attempts,
             share: memory / 2 / u64::from(most_attempts),
             moves: AtomicU64::new(0),
+            isolation,
         }
     }
 
@@ -283,11 +287,14 @@ async fn encode(
         slot = slots.turn(&slots.free, send) => slot?,
         () = called_off.cancelled() => return Err(LaneError::Cancelled),
     };
-    let job = attempt.clone();
+    let (job, isolation) = (attempt.clone(), slots.isolation.clone());
     let encoding = tokio::task::spawn_blocking(move || {
         // Whoever this is for may leave before the encoder has ended.
         let _slot = slot;
-        LocalLane.encode(&job)
+        match isolation {
+            Some(isolation) => ProcessLane::new(isolation).encode(&job),
+            None => LocalLane.encode(&job),
+        }
     });
     tokio::pin!(encoding);
     let mut out = Leaving { send, tally: Tally::default(), is_first: true, told: 0, moves: &slots.moves };

@@ -106,8 +106,15 @@ impl Hand {
 
 /// A real worker with one slot, and where it listens.
 fn listening(runtime: &Runtime, token: &Token) -> (JoinHandle<Result<Ended, NetError>>, SocketAddr) {
-    let worker =
-        Worker { name: "w".into(), slots: 1, memory: 1 << 20, token: token.clone(), drain_timeout: NEVER, once: true };
+    let worker = Worker {
+        name: "w".into(),
+        slots: 1,
+        memory: 1 << 20,
+        token: token.clone(),
+        drain_timeout: NEVER,
+        once: true,
+        isolation: None,
+    };
     let (listening, mut listens) = mpsc::unbounded_channel();
     let report = move |report| {
         if let Report::Listening(address) = report {

@@ -15,6 +15,7 @@ use super::convert::{format_from_wire, plain};
 use super::fingerprint::fingerprint;
 use super::job::{self, Outcome, Slots};
 use super::link::{self, LinkError, OVER};
+use crate::isolate::Isolation;
 use crate::lane::Format;
 use crate::net::{self, Arrival, Listener, NetError, Token};
 use crate::wire::message::{self, Goodbye, Hello, Software, Unfit};
@@ -46,6 +47,8 @@ pub struct Worker {
     pub drain_timeout: Duration,
     /// It ends with its first session.
     pub once: bool,
+    /// The processes that chunks are encoded in, if any.
+    pub isolation: Option<Arc<Isolation>>,
 }
 
 /// How it meets those who have chunks.
@@ -127,7 +130,7 @@ pub async fn run(
 ) -> Result<Ended, NetError> {
     let mut instance = [0; 16];
     SystemRandom::new().fill(&mut instance).map_err(|_| NetError::Random)?;
-    let slots = Arc::new(Slots::new(worker.slots, worker.memory));
+    let slots = Arc::new(Slots::new(worker.slots, worker.memory, worker.isolation.clone()));
     let told = Arc::new(Told { worker, instance, slots, stop, report: Box::new(report) });
     match place {
         Place::Listen(address) => listen(told, address).await,

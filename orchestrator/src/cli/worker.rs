@@ -47,6 +47,9 @@ pub struct WorkerArgs {
     /// what it is called in reports [default: the name of this machine]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// encode in this process, and not in one for each chunk at work: an encoder that crashes takes the worker with it
+    #[arg(long)]
+    pub no_isolate: bool,
     /// end with the first who had chunks
     #[arg(long)]
     pub once: bool,

@@ -5,8 +5,10 @@ mod log;
 mod roll;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use gstdivien::isolate::{Isolation, LANE};
 use gstdivien::lane::hear_all_decoders;
 use gstdivien::net::{Token, TokenError};
 use gstdivien::remote::worker::{self, Ended, Stop, Worker};
@@ -43,6 +45,7 @@ fn work(args: &WorkerArgs, log: Log) -> Result<(), Error> {
         token,
         drain_timeout: args.drain_timeout,
         once: args.once,
+        isolation: if args.no_isolate { None } else { Some(processes(None)?) },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("divien-net")
@@ -86,12 +89,16 @@ fn at_once() -> Error {
 /// What comes from there makes no sense.
 pub fn lane() -> Result<(), Error> {
     let fault = |what: String| Error::Fault { what };
-    // Should the other end not be seen to be gone, as by an encoder that hangs.
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .map_err(|e| fault(format!("it would outlive the process that it is for: {e}")))?;
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
     hear_all_decoders();
     gstdivien::isolate::serve().map_err(|e| fault(format!("an encoder's process: {e}")))
+}
+
+/// Processes for encoders, in each of which an attempt may stand still for so long; none is for ever.
+pub(crate) fn processes(patience: Option<Duration>) -> Result<Arc<Isolation>, Error> {
+    let fault = |e| Error::Fault { what: format!("it is not known which program this is: {e}") };
+    let program = std::env::current_exe().map_err(fault)?;
+    Ok(Isolation::new(vec![program.into_os_string(), LANE.into()], patience))
 }
 
 /// The token in this file (`-` is standard input), else in the variable.

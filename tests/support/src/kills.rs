@@ -75,8 +75,8 @@ pub struct Kills {
     ways: BTreeMap<Way, u64>,
     /// Chunks that a later run found finished.
     found: u64,
-    /// What the worker had after the first runs.
-    before: Option<Held>,
+    /// What the worker had after each run.
+    held: Vec<Held>,
 }
 
 /// What a process holds.
@@ -88,7 +88,7 @@ struct Held {
 }
 
 /// More than that is not flat: KiB of memory, and open files.
-const GROWTH: (u64, usize) = (32 << 10, 8);
+const GROWTH: (u64, usize) = (16 << 10, 4);
 
 impl Kills {
     /// Makes the clips, their outputs, and a worker.
@@ -116,7 +116,7 @@ impl Kills {
         command.args(["worker", "--listen", "127.0.0.1:0", "--slots", "1", "--token-file"]).arg(&token);
         let (worker, address) = Process::listening(&mut command, folder.path().join("worker.log"))?;
         let address = address.to_string();
-        Ok(Self { divien, folder, kinds, worker, address, token, ways: BTreeMap::new(), found: 0, before: None })
+        Ok(Self { divien, folder, kinds, worker, address, token, ways: BTreeMap::new(), found: 0, held: Vec::new() })
     }
 
     /// Stops runs of one encode as the seed says, and lets a last one come to its end.
@@ -170,17 +170,30 @@ impl Kills {
         if !self.worker.runs() {
             return Err(format!("the worker is gone: {}", self.worker.said()));
         }
-        let runs: u64 = self.ways.values().sum();
-        let now = held(self.worker.child.id())?;
-        match self.before {
-            // What it needs it has by then.
-            None if runs >= 40 => self.before = Some(now),
-            Some(before) if now.memory > before.memory + GROWTH.0 || now.files > before.files + GROWTH.1 => {
-                return Err(format!("the worker grows: {before:?} became {now:?}"));
-            }
-            _ => {}
+        self.held.push(held(self.worker.child.id())?);
+        Ok(())
+    }
+
+    /// Whether the worker has stayed as it was: what it has when it has least, which is when nobody is with it, is no more in
+    /// the last third of all runs than in the one before. In the first it comes to have what it needs.
+    ///
+    /// # Errors
+    /// It grows.
+    pub fn stays(&self) -> Result<(), String> {
+        let [before, now] = self.least();
+        if now.memory > before.memory + GROWTH.0 || now.files > before.files + GROWTH.1 {
+            return Err(format!("the worker grows: {before:?} became {now:?}"));
         }
         Ok(())
+    }
+
+    fn least(&self) -> [Held; 2] {
+        let third = self.held.len() / 3;
+        let least = |runs: &[Held]| Held {
+            memory: runs.iter().map(|held| held.memory).min().unwrap_or(0),
+            files: runs.iter().map(|held| held.files).min().unwrap_or(0),
+        };
+        [&self.held[third..2 * third], &self.held[2 * third..]].map(least)
     }
 }
 
@@ -188,12 +201,10 @@ impl fmt::Display for Kills {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ways: Vec<String> = self.ways.iter().map(|(way, count)| format!("{way:?} {count}")).collect();
         write!(f, "stopped by {}; {} finished chunks taken over", ways.join(", "), self.found)?;
-        if let (Some(before), Ok(now)) = (self.before, held(self.worker.child.id())) {
-            let mib = |held: Held| held.memory >> 10;
-            write!(f, "; the worker had {} MiB and {} files", mib(before), before.files)?;
-            write!(f, ", and has {} MiB and {} files", mib(now), now.files)?;
-        }
-        Ok(())
+        let [before, now] = self.least();
+        let mib = |held: Held| held.memory >> 10;
+        write!(f, "; the worker had {} MiB and {} files, ", mib(before), before.files)?;
+        write!(f, "and has {} MiB and {} files", mib(now), now.files)
     }
 }
 

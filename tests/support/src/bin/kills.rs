@@ -54,6 +54,10 @@ fn kills() -> Result<bool, String> {
             println!("{done} runs, {faults} faults; {kills}");
         }
     }
+    if let Err(wrong) = kills.stays() {
+        faults += 1;
+        println!("{wrong}");
+    }
     println!("{done} runs, {faults} faults; {kills}");
     Ok(faults == 0)
 }
