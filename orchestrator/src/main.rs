@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::from(error::EXIT_OK),
             Err(failure) => report::failure(LogLevel::Info, &failure),
         },
-        Command::Lane => match worker::lane() {
+        Command::Lane(version) => match worker::lane(&version) {
             Ok(()) => ExitCode::from(error::EXIT_OK),
             Err(failure) => report::failure(LogLevel::Info, &failure),
         },

@@ -51,7 +51,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     may_join(job)?;
     may_verify(job)?;
     let opening = Opening::of(job)?;
-    let isolation = processes(job)?;
+    let isolation = processes(job);
     signals.keeps(opening.clone());
     let may_be_complete = opening.kept().is_some_and(Kept::may_be_complete);
     let replaces = if may_be_complete { Ok(()) } else { may_replace(job) };
@@ -172,8 +172,14 @@ fn encode(
     }
     let size = signals.complete(output, sink, |part| {
         if let Some(mut times) = running.times() {
-            verify(part, &mut times, plan.container.has_times()).map_err(&unverified)?;
-            report.note(&format!("verified: {} decoded, each at its time", counted(times.len() as u64, "picture")));
+            let pictures = counted(times.len() as u64, "picture");
+            if verify(part, &mut times, plan.container).map_err(&unverified)? {
+                report.note(&format!("verified: {pictures} decoded, each at its time"));
+            } else {
+                report.warn(&format!(
+                    "{name}: not verified: GStreamer shows no video that is so much shorter than the sound"
+                ));
+            }
         }
         match kept {
             Some(kept) if lost.is_none() => kept.completes(part),
@@ -231,18 +237,18 @@ fn encode(
 }
 
 /// Processes for encoders, where any are wanted. Those that will be are started at once, while the input is looked at.
-fn processes(job: &Job) -> Result<Option<Arc<Isolation>>, Error> {
+fn processes(job: &Job) -> Option<Arc<Isolation>> {
     if job.isolate == Isolate::None || job.workers == Some(0) {
-        return Ok(None);
+        return None;
     }
-    let isolation = worker::processes(Some(job.lane_timeout).filter(|patience| !patience.is_zero()))?;
+    let isolation = worker::processes(Some(job.lane_timeout).filter(|patience| !patience.is_zero()));
     // What comes by a pipe is decoded here.
     if job.isolate == Isolate::All || matches!(&job.input, Input::File(path) if path.is_file()) {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = job.workers.map_or(cores, |workers| usize::try_from(workers).unwrap_or(usize::MAX));
         isolation.prepare(workers.min(MOST_PREPARED));
     }
-    Ok(Some(isolation))
+    Some(isolation)
 }
 
 /// Says a line should something take long, and nothing if it does not.

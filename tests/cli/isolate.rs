@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use divien_testbed::run::{LIMIT, Signal};
 use divien_testbed::{Running, divien, gst, place, probe, run};
@@ -54,7 +54,12 @@ fn no_byte_depends_on_where_a_chunk_is_encoded() {
             let output = folder.path().join(name);
             let mut command = divien!("-y", "-isolate", which, "-i", "-");
             let input = fs::File::open(&film).unwrap();
-            run(command.args(options).args(["-bsize", "20", "-an"]).arg(&output).stdin(input)).success();
+            command.args(options).args(["-bsize", "20", "-an"]).arg(&output).stdin(input);
+            let running = Running::start(&mut command);
+            if which == "all" {
+                first_child(&running);
+            }
+            running.wait(LIMIT).success();
             fs::read(output).unwrap()
         };
         assert!(piped("none") == piped("all"), "{name}");
@@ -85,16 +90,14 @@ fn no_encoder_outlives_the_program() {
     for signal in [Signal::KILL, Signal::TERM, Signal::INT] {
         let mut command = divien!("-y", "-i", &film);
         let running = Running::start(command.args(OPTIONS).arg(folder.path().join("out.mp4")));
-        let mut all = Vec::new();
-        while all.len() < 2 {
-            std::thread::sleep(Duration::from_millis(50));
-            all = children(running.id());
-        }
+        first_child(&running);
+        std::thread::sleep(Duration::from_millis(300));
+        let all = children(running.id());
         running.signal(signal);
         running.wait(LIMIT);
-        let until = std::time::Instant::now() + LIMIT;
+        let until = Instant::now() + LIMIT;
         while all.iter().any(|child| is_alive(*child)) {
-            assert!(std::time::Instant::now() < until, "{signal:?}: {all:?}");
+            assert!(Instant::now() < until, "{signal:?}: {all:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -115,7 +118,7 @@ fn a_process_that_hangs_is_ended_and_its_chunk_tried_again() {
     let child = first_child(&running);
     std::thread::sleep(Duration::from_millis(400));
     kill(child, "-STOP");
-    running.wait(LIMIT).success().says(&["nothing moved for 3 s", "tried again"]);
+    running.wait(LIMIT).success().says(&["nothing moved for", "tried again"]);
     assert_eq!(probe::frame_times(&output).len(), 200);
 }
 
@@ -123,13 +126,57 @@ fn first_child(running: &Running) -> u32 {
     first_child_of(running.id())
 }
 
+#[track_caller]
 fn first_child_of(parent: u32) -> u32 {
-    loop {
-        std::thread::sleep(Duration::from_millis(5));
+    let until = Instant::now() + LIMIT;
+    while Instant::now() < until {
         if let Some(child) = children(parent).into_iter().next() {
-            break child;
+            return child;
         }
+        std::thread::sleep(Duration::from_millis(5));
     }
+    panic!("it has no encoder's process");
+}
+
+/// One encoder gets raw pictures of a chunk so long that many wait for it.
+fn raw(film: &Path, output: &Path, options: &[&str]) -> Command {
+    let mut command = divien!("-isolate", "all", "-w", "1", "-i", "-", "-an");
+    command.args(options).args(["-preset", "veryslow", "-bsize", "200"]).arg(output);
+    command.stdin(fs::File::open(film).unwrap());
+    command
+}
+
+#[test]
+fn one_that_hangs_with_raw_pictures_waiting_is_ended_as_well() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let output = folder.path().join("out.mkv");
+    let running = Running::start(&mut raw(&film, &output, &["-lane-timeout", "3"]));
+    let child = first_child(&running);
+    std::thread::sleep(Duration::from_millis(900));
+    kill(child, "-STOP");
+    running.wait(LIMIT).success().says(&["nothing moved for", "tried again"]);
+    assert_eq!(probe::frame_times(&output).len(), 200);
+
+    // A run that is told to end waits for none either.
+    let running = Running::start(&mut raw(&film, &folder.path().join("none.mkv"), &["-lane-timeout", "0"]));
+    let child = first_child(&running);
+    std::thread::sleep(Duration::from_millis(900));
+    kill(child, "-STOP");
+    running.signal(Signal::INT);
+    running.wait(LIMIT).failure();
+    assert!(!is_alive(child));
+}
+
+#[test]
+fn a_picture_without_room_ends_the_run_at_once() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let command = raw(&film, &folder.path().join("out.mkv"), &["-lane-timeout", "0"]);
+    let mut limited = gst::command("bash");
+    limited.args(["-c", "ulimit -f 200; exec \"$@\"", "bash"]).arg(command.get_program()).args(command.get_args());
+    let outcome = run(limited.stdin(fs::File::open(&film).unwrap())).failure();
+    outcome.says(&["no memory for a picture"]);
 }
 
 #[test]

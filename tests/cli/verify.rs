@@ -32,6 +32,7 @@ fn what_every_encoder_and_container_made_is_decoded_and_compared() {
         ("vp9.ivf", &["-c:v", "libvpx-vp9", "-crf", "40", "-b:v", "500k", "-cpu-used", "8"]),
         ("av1.mp4", AV1),
         ("av1.mkv", AV1),
+        ("av1.obu", AV1),
         ("mpeg4.mp4", &["-c:v", "mpeg4", "-q:v", "5"]),
         ("jpeg.mov", &["-c:v", "mjpeg", "-q:v", "3"]),
         ("ffv1.mkv", &["-c:v", "ffv1"]),
@@ -46,6 +47,17 @@ fn what_every_encoder_and_container_made_is_decoded_and_compared() {
         let said = format!("verified: {pictures} pictures decoded, each at its time");
         assert!(outcome.stderr.contains(&said), "{name}: {said}: {outcome}");
     }
+}
+
+#[test]
+fn a_video_that_gstreamer_does_not_show_is_not_said_to_be_wrong() {
+    let folder = place::temporary();
+    let film = folder.path().join("in.mkv");
+    let inputs = ["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=2", "-f", "lavfi", "-i", "sine=d=30"];
+    ffmpeg(&[&inputs[..], &["-c:v", "libx264", "-c:a", "aac"]].concat(), &film);
+    let output = folder.path().join("out.mp4");
+    run(&mut divien!("-verify", "-i", &film, &output)).says(&["not verified"]);
+    assert_eq!(probe::frame_times(&output).len(), 50);
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl DivienEnc {
         let set = self.isolation.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let patience = Duration::from_secs(settings.lane_timeout.into());
         let patience = Some(patience).filter(|patience| !patience.is_zero());
-        let isolation = set.or_else(|| settings.isolate.then(|| Isolation::installed(patience)));
+        let isolation = set.or_else(|| settings.isolate.then(|| Isolation::of("divien", patience)));
         let config = Config {
             workers: settings.workers(),
             has_elsewhere: meeting.is_some(),

@@ -18,7 +18,7 @@ pub(super) const DEFAULT_MAX_BUFFERED_BYTES: u64 = 1 << 30;
 /// Seconds that chunks wait for a machine that encodes them.
 pub(super) const DEFAULT_WORKER_TIMEOUT: u32 = 30;
 /// Seconds that an attempt elsewhere may stand still.
-pub(super) const DEFAULT_LANE_TIMEOUT: u32 = 300;
+pub(super) const DEFAULT_LANE_TIMEOUT: u32 = 120;
 /// The encoder when none is named.
 pub(super) const DEFAULT_ENCODER: &str = "x264enc";
 

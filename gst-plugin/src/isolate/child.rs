@@ -175,8 +175,8 @@ fn attempt(
         })),
     };
     let feeding = {
-        let budget = budget.clone();
-        thread::spawn(move || feed(incoming, &input, &budget, pictures.as_ref()))
+        let (out, budget) = (out.clone(), budget.clone());
+        thread::spawn(move || feed(incoming, &out, &input, &budget, pictures.as_ref()))
     };
     let (over, waits) = mpsc::channel::<()>();
     let telling = {
@@ -208,6 +208,7 @@ fn attempt(
 /// Takes an attempt's units as they come. Nobody is left to work for where the other end is gone.
 fn feed(
     mut incoming: Incoming,
+    out: &Out,
     input: &ChunkInput,
     budget: &Arc<Budget>,
     pictures: Option<&VideoInfo>,
@@ -235,7 +236,8 @@ fn feed(
             }
             // An encoder that waits for more would wait for ever.
             Err(error) => {
-                eprintln!("divien: an encoder's process ends: {error}");
+                // Nobody may be there to hear it.
+                let _ = out.send(&Message::Failed(Failed { blame: Blame::Chunk, reason: error.to_string() }));
                 std::process::exit(1);
             }
         }

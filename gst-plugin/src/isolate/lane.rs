@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::pictures::Slots;
 use crate::lane::{Attempt, Encoded, Lane, LaneError, Next};
@@ -33,13 +33,13 @@ pub struct Isolation {
 impl Isolation {
     /// Processes of this program, with what it is told so that it calls [`serve`](super::serve). An attempt in one may stand
     /// still for so long; none is for ever.
-    pub fn new(program: Vec<OsString>, patience: Option<Duration>) -> Arc<Self> {
+    fn new(program: Vec<OsString>, patience: Option<Duration>) -> Arc<Self> {
         Arc::new(Self { program, patience, idle: Mutex::default() })
     }
 
-    /// Those of the program `divien` that is installed.
-    pub(crate) fn installed(patience: Option<Duration>) -> Arc<Self> {
-        Self::new(vec!["divien".into(), LANE.into()], patience)
+    /// Those of this `divien`, which has to be of this version.
+    pub fn of(divien: &str, patience: Option<Duration>) -> Arc<Self> {
+        Self::new([divien, LANE, VERSION].map(Into::into).into(), patience)
     }
 
     /// Starts so many that will be wanted soon.
@@ -67,6 +67,8 @@ impl Isolation {
 
 /// The word that has the program `divien` call [`serve`](super::serve).
 pub const LANE: &str = "encode-chunks";
+/// What follows it, so that nobody speaks with those who mean something else by the same words.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long an attempt may stand still.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -83,48 +85,75 @@ impl ProcessLane {
 
 impl Lane for ProcessLane {
     fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
-        let mut process =
-            self.0.take().map_err(|error| LaneError::Start(format!("its process does not start: {error}")))?;
+        let start = |error| LaneError::Killed(format!("its process does not start: {error}"));
+        let mut process = self.0.take().map_err(start)?;
         let outcome = process.encode(attempt, self.0.patience);
+        // One that was called off meanwhile is of no use to others.
+        let is_called_off = attempt.cancel.is_cancelled();
         match outcome {
             Ok(encoded) => {
-                self.0.idle().push(process);
+                if !is_called_off {
+                    self.0.idle().push(process);
+                }
                 Ok(encoded)
             }
-            Err(_) if attempt.cancel.is_cancelled() => Err(LaneError::Cancelled),
+            Err(_) if is_called_off => Err(LaneError::Cancelled),
             Err(Broken::Lane(error)) => Err(error),
             Err(Broken::Gone) => Err(LaneError::Killed(process.fate())),
         }
     }
 }
 
-/// Lines of its stderr that are told when it dies.
-const MOST_WORDS: usize = 3;
+/// Lines of its stderr that are told when it dies, and bytes of each.
+const MOST_WORDS: (usize, u64) = (3, 4096);
 /// How often it is looked whether an attempt moves.
 const LOOK: Duration = Duration::from_millis(250);
 /// An attempt moves within the time of so many frames.
 const FRAMES: u32 = 30;
+/// An encoder that computes has so many times as long.
+const BUSY: u32 = 10;
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
-/// How long a process that has closed its socket may take to end.
+/// How long a process that has closed its socket may take to end, and what it has said to come.
 const ENDING: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Process {
     child: Child,
     socket: UnixStream,
-    words: Option<JoinHandle<VecDeque<String>>>,
+    words: Option<Arc<Words>>,
     slots: Slots,
     format: Option<message::Format>,
 }
 
-/// An attempt that is over, which nobody calls off any more.
-struct Over(Arc<Mutex<Option<UnixStream>>>);
+/// The process of an attempt that may be called off.
+struct Armed(Arc<Mutex<Option<Pid>>>);
 
-impl Drop for Over {
+impl Armed {
+    fn new(attempt: &Attempt, process: Pid) -> Self {
+        let armed = Arc::new(Mutex::new(Some(process)));
+        let (process, input) = (armed.clone(), attempt.input.clone());
+        attempt.cancel.on_cancel(move || {
+            if let Some(process) = *process.lock().unwrap_or_else(PoisonError::into_inner) {
+                kill(process);
+            }
+            input.cancel();
+        });
+        Self(armed)
+    }
+}
+
+impl Drop for Armed {
+    /// From here on the process is there for others.
     fn drop(&mut self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+}
+
+/// Kills a process that nobody has waited for yet, and what it has started.
+fn kill(process: Pid) {
+    // It may have ended.
+    let _ = kill_process_group(process, Signal::KILL);
 }
 
 /// Why there is no result.
@@ -139,67 +168,69 @@ impl Process {
         let (own, other) = UnixStream::pair()?;
         let slots = Slots::share(&own)?;
         let (name, arguments) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut child = Command::new(name)
+        let mut command = Command::new(name);
+        // What it logs is for whoever has asked for a log.
+        let is_heard = std::env::var_os("GST_DEBUG").is_some();
+        if let Some(mut log) = std::env::var_os("GST_DEBUG_FILE") {
+            log.push(".%p");
+            command.env("GST_DEBUG_FILE", log);
+        }
+        let mut child = command
+            .arg0("divien")
             .args(arguments)
             .stdin(OwnedFd::from(other))
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(if is_heard { Stdio::inherit() } else { Stdio::piped() })
             // Ctrl-C is for whoever started it, who may want the chunk that it has.
             .process_group(0)
             .spawn()?;
-        let words = child.stderr.take().map(|stderr| thread::spawn(move || last_words(stderr)));
+        let words = child.stderr.take().map(Words::hear);
         own.set_read_timeout(Some(LOOK))?;
         Ok(Self { child, socket: own, words, slots, format: None })
     }
 
     fn encode(&mut self, attempt: &Attempt, patience: Option<Duration>) -> Result<Encoded, Broken> {
-        let lost = |_| Broken::Gone;
+        let pid = Pid::from_child(&self.child);
+        let _armed = Armed::new(attempt, pid);
         let format = format_to_wire(&attempt.format, 0);
-        if self.format.as_ref() != Some(&format) {
-            send(&self.socket, &Message::Format(format.clone())).map_err(lost)?;
-            self.format = Some(format);
-        }
-        let begin = Begin { chunk: 0, format: 0, wanted: attempt.wanted.as_deref().map(message::Wanted::from) };
-        send(&self.socket, &Message::Begin(begin)).map_err(lost)?;
-        let (socket, input) = (self.socket.try_clone().map_err(lost)?, attempt.input.clone());
-        let call_off = Arc::new(Mutex::new(Some(socket)));
-        let _over = Over(call_off.clone());
-        attempt.cancel.on_cancel(move || {
-            // It ends by itself when nobody is there, and is killed behind this where it does not. After this attempt it is
-            // there for others.
-            if let Some(socket) = &*call_off.lock().unwrap_or_else(PoisonError::into_inner) {
-                let _ = socket.shutdown(Shutdown::Both);
-            }
-            input.cancel();
-        });
-        let (waits, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-        thread::scope(|scope| {
-            let sending = scope.spawn(|| send_all(&self.socket, &self.slots, attempt, (&waits, &sent)));
-            let outcome = receive(&self.socket, attempt, (&waits, &sent), patience);
+        let is_new = self.format.as_ref() != Some(&format);
+        let (waits, sent) = &(AtomicBool::new(false), AtomicU64::new(0));
+        let outcome = thread::scope(|scope| {
+            let (socket, slots, new) = (&self.socket, &self.slots, is_new.then_some(&format));
+            let sending = scope.spawn(move || {
+                let sent = send_all((socket, slots), new, attempt, (waits, sent));
+                // Whoever receives need not wait for what cannot come.
+                if sent.is_err() {
+                    kill(pid);
+                }
+                sent
+            });
+            let moves = Moves::new(attempt, (waits, sent), pid);
+            let outcome = receive(socket, attempt, moves, patience);
             if outcome.is_err() {
+                // How it ends by itself is worth knowing; one that does not, or was given up, holds nobody up.
+                if matches!(outcome, Err(Broken::Gone)) {
+                    await_end(&mut self.child);
+                }
+                kill(pid);
                 attempt.input.cancel();
-                let _ = self.socket.shutdown(Shutdown::Both);
             }
             match sending.join() {
                 Ok(Ok(())) | Err(_) => outcome,
                 Ok(Err(error)) => Err(Broken::Lane(error)),
             }
-        })
+        });
+        self.format = Some(format);
+        outcome
     }
 
     /// How it ended, and what it said last.
     fn fate(&mut self) -> String {
-        let until = Instant::now() + ENDING;
-        let status = loop {
-            match self.child.try_wait() {
-                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(10)),
-                ended => break ended.ok().flatten(),
-            }
+        let mut fate = match self.child.wait() {
+            Ok(status) if status.signal().is_some() || status.code().is_some() => told(status),
+            _ => "its process closed its socket".into(),
         };
-        let mut fate = status.map_or_else(|| "its process closed its socket".to_owned(), told);
-        // What still runs would keep the pipe open.
-        let _ = self.child.kill();
-        let words = self.words.take().and_then(|words| words.join().ok()).unwrap_or_default();
+        let words = self.words.as_ref().map(|words| words.last()).unwrap_or_default();
         if !words.is_empty() {
             let words: Vec<String> = words.into_iter().map(plain).collect();
             fate = format!("{fate}; it said last: {}", words.join(" / "));
@@ -208,9 +239,17 @@ impl Process {
     }
 }
 
+/// Waits until a process that has closed its socket has ended, for as long as that may take.
+fn await_end(child: &mut Child) {
+    let until = Instant::now() + ENDING;
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        kill(Pid::from_child(&self.child));
         // Nothing of it is left running after this.
         let _ = self.child.wait();
     }
@@ -238,33 +277,65 @@ fn name(signal: i32) -> &'static str {
     }
 }
 
-fn last_words(stderr: ChildStderr) -> VecDeque<String> {
-    let mut words = VecDeque::new();
-    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line).trim().to_owned();
-        if !line.is_empty() {
-            words.push_back(line);
-            if words.len() > MOST_WORDS {
-                words.pop_front();
+/// The last lines that a process says.
+#[derive(Debug, Default)]
+struct Words {
+    said: Mutex<(VecDeque<String>, bool)>,
+    ended: Condvar,
+}
+
+impl Words {
+    fn hear(stderr: ChildStderr) -> Arc<Self> {
+        let words = Arc::<Self>::default();
+        let hearing = words.clone();
+        thread::spawn(move || {
+            let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
+            while stderr.by_ref().take(MOST_WORDS.1).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                let text = String::from_utf8_lossy(&line).trim().to_owned();
+                line.clear();
+                if !text.is_empty() {
+                    let (said, _) = &mut *hearing.lock();
+                    said.push_back(text);
+                    if said.len() > MOST_WORDS.0 {
+                        said.pop_front();
+                    }
+                }
             }
-        }
+            hearing.lock().1 = true;
+            hearing.ended.notify_all();
+        });
+        words
     }
-    words
+
+    /// What was said when all is, or after a while: others that it has started may hold its stderr.
+    fn last(&self) -> Vec<String> {
+        let said = self.ended.wait_timeout_while(self.lock(), ENDING, |(_, ended)| !*ended);
+        said.unwrap_or_else(PoisonError::into_inner).0.0.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<String>, bool)> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn send(mut socket: &UnixStream, message: &Message) -> io::Result<()> {
-    let pieces = message.write().map_err(io::Error::other)?;
-    pieces.iter().try_for_each(|piece| socket.write_all(piece))
-}
-
-/// Sends the units of an attempt. That nobody takes them is told by what comes back.
+/// Sends all of an attempt, and its format where that is a new one. That nobody takes it is told by what comes back.
 fn send_all(
-    mut socket: &UnixStream,
-    slots: &Slots,
+    (mut socket, slots): (&UnixStream, &Slots),
+    format: Option<&message::Format>,
     attempt: &Attempt,
     (waits, sent): (&AtomicBool, &AtomicU64),
 ) -> Result<(), LaneError> {
     let start = |error: &dyn std::fmt::Display| LaneError::Start(error.to_string());
+    let pieces = |message: &Message| {
+        let said = |error| LaneError::Start(format!("its process cannot be told: {error}; -isolate none needs none"));
+        message.write().map_err(said)
+    };
+    let mut is_taken = |pieces: &[Bytes]| pieces.iter().try_for_each(|piece| socket.write_all(piece)).is_ok();
+    let begin = Begin { chunk: 0, format: 0, wanted: attempt.wanted.as_deref().map(message::Wanted::from) };
+    let first = format.map(|format| pieces(&Message::Format(format.clone()))).transpose()?.unwrap_or_default();
+    if !is_taken(&first) || !is_taken(&pieces(&Message::Begin(begin))?) {
+        return Ok(());
+    }
     let mut tally = Tally::default();
     loop {
         waits.store(true, Ordering::Relaxed);
@@ -284,34 +355,94 @@ fn send_all(
                 Err(error) => return Err(start(&format!("no memory for a picture: {error}"))),
             };
         }
-        let pieces = Message::Unit(unit, media).write().map_err(|error| start(&error))?;
-        tally.add(&pieces);
-        if pieces.iter().try_for_each(|piece| socket.write_all(piece)).is_err() {
+        let unit = pieces(&Message::Unit(unit, media))?;
+        tally.add(&unit);
+        if !is_taken(&unit) {
             return Ok(());
         }
         sent.fetch_add(1, Ordering::Relaxed);
     }
-    // As above.
-    let _ = send(socket, &Message::End(End { tally: tally.count() }));
+    is_taken(&pieces(&Message::End(End { tally: tally.count() }))?);
     Ok(())
+}
+
+/// Whether an attempt gets further.
+struct Moves<'a> {
+    attempt: &'a Attempt,
+    waits: &'a AtomicBool,
+    sent: &'a AtomicU64,
+    process: Pid,
+    /// When there was a frame first.
+    first: Option<Instant>,
+    /// When it was further than before, and how far.
+    last: Instant,
+    mark: (u64, u64),
+    /// When its process had computed more than before, and for how long in all, in ticks of the system.
+    computed: (Instant, u64),
+}
+
+impl<'a> Moves<'a> {
+    fn new(attempt: &'a Attempt, (waits, sent): (&'a AtomicBool, &'a AtomicU64), process: Pid) -> Self {
+        let now = Instant::now();
+        Self { attempt, waits, sent, process, first: None, last: now, mark: (0, 0), computed: (now, 0) }
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// For how long it has stood still, if that is longer than it may. Where frames take long, so does what stands still for
+    /// all that can be seen; and an encoder that computes may give nothing for long.
+    fn stands(&mut self, patience: Duration) -> Option<Duration> {
+        let progress = &self.attempt.progress;
+        let mark = (progress.frames(), progress.units() + self.sent());
+        if mark != self.mark || self.waits.load(Ordering::Relaxed) {
+            (self.mark, self.last) = (mark, Instant::now());
+        }
+        if progress.frames() > 0 {
+            self.first.get_or_insert(self.last);
+        }
+        let took = self.first.map_or(Duration::ZERO, |first| self.last.duration_since(first));
+        let each = took.checked_div(u32::try_from(progress.frames()).unwrap_or(u32::MAX)).unwrap_or_default();
+        let patience = patience.max(each.saturating_mul(FRAMES));
+        let stood = self.last.elapsed();
+        if stood <= patience {
+            self.computed = (self.last, 0);
+            return None;
+        }
+        let computed = ticks(self.process).unwrap_or(0);
+        if computed != self.computed.1 {
+            self.computed = (Instant::now(), computed);
+        }
+        let is_idle = self.computed.0.elapsed() > patience.min(IDLE);
+        (is_idle || stood > patience.saturating_mul(BUSY)).then_some(stood)
+    }
+}
+
+/// A process that has computed nothing for so long is idle.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// How long a process has computed, in ticks of the system.
+fn ticks(process: Pid) -> Option<u64> {
+    let told = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
+    // Its name may have blanks and brackets in it.
+    let mut fields = told.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
 fn receive(
     mut socket: &UnixStream,
     attempt: &Attempt,
-    (waits, sent): (&AtomicBool, &AtomicU64),
+    mut moves: Moves<'_>,
     patience: Option<Duration>,
 ) -> Result<Encoded, Broken> {
     let (mut results, mut gather) = (Results::default(), Gather::new());
-    let started = Instant::now();
-    let mut moved = (started, 0, 0);
     loop {
         while let Some(output) =
             results.next_message().map_err(|e| Broken::Lane(LaneError::Elsewhere(e.to_string())))?
         {
-            let sent = sent.load(Ordering::Relaxed);
-            let told = gather.take(output, (attempt, sent), |store, unit| store.keep(unit)).map_err(Broken::Lane)?;
-            if told == Told::Whole {
+            let told = gather.take(output, (attempt, moves.sent()), |store, unit| store.keep(unit));
+            if told.map_err(Broken::Lane)? == Told::Whole {
                 return Ok(gather.whole());
             }
         }
@@ -326,20 +457,10 @@ fn receive(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(Broken::Gone),
         }
-        let now = (attempt.progress.frames(), attempt.progress.units() + sent.load(Ordering::Relaxed));
-        if (moved.1, moved.2) != now || waits.load(Ordering::Relaxed) {
-            moved = (Instant::now(), now.0, now.1);
-            continue;
-        }
-        // Where frames take long, so does what stands still for all that can be seen.
-        let took = moved.0.duration_since(started);
-        let each = took.checked_div(u32::try_from(now.0).unwrap_or(u32::MAX)).unwrap_or_default();
-        let patience = patience.map(|patience| patience.max(each.saturating_mul(FRAMES)));
-        if let Some(patience) = patience.filter(|patience| moved.0.elapsed() > *patience) {
-            let seconds = patience.as_secs();
-            return Err(Broken::Lane(LaneError::Killed(format!(
-                "nothing moved for {seconds} s, and its process was ended"
-            ))));
+        if let Some(stood) = patience.and_then(|patience| moves.stands(patience)) {
+            let seconds = stood.as_secs();
+            let told = format!("nothing moved for {seconds} s, and its process was ended");
+            return Err(Broken::Lane(LaneError::Killed(told)));
         }
     }
 }
@@ -394,7 +515,7 @@ mod tests {
         assert!(matches!(lane, LaneError::Killed(_)), "{lane}");
         let program = vec!["/does/not/exist".into()];
         let error = ProcessLane::new(Isolation::new(program, None)).encode(&attempt()).unwrap_err();
-        assert!(matches!(&error, LaneError::Start(told) if told.contains("No such file")), "{error}");
+        assert!(matches!(&error, LaneError::Killed(told) if told.contains("No such file")), "{error}");
     }
 
     #[test]

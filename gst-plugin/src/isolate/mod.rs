@@ -18,4 +18,4 @@ mod lane;
 mod pictures;
 
 pub use child::serve;
-pub use lane::{Isolation, LANE, PATIENCE, ProcessLane};
+pub use lane::{Isolation, LANE, PATIENCE, ProcessLane, VERSION};

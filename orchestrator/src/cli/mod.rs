@@ -32,8 +32,8 @@ pub enum Command {
     Roll(RollArgs),
     /// `divien token new`
     NewToken,
-    /// What lanes start as processes of their own; nobody types it.
-    Lane,
+    /// What lanes start as processes of their own, of this version; nobody types it.
+    Lane(String),
     /// `-h`
     Help(Topic),
     /// `-encoders`

@@ -51,7 +51,8 @@ pub(super) fn parse(mut args: VecDeque<OsString>) -> Result<Command, UsageError>
             return Err(UsageError::NotBuilt { word: word.into(), reason });
         }
         if word == LANE {
-            return Ok(Command::Lane);
+            let version = rest.first().map(|version| version.to_string_lossy().into_owned());
+            return Ok(Command::Lane(version.unwrap_or_default()));
         }
         if let Some(command) = worker::parse(word, rest) {
             return command;

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gstdivien::isolate::{Isolation, LANE};
-use gstdivien::lane::hear_all_decoders;
+use gstdivien::isolate::{Isolation, VERSION};
+use gstdivien::lane::{hear_all_decoders, hear_decoders};
 use gstdivien::net::{Token, TokenError};
 use gstdivien::remote::worker::{self, Ended, Stop, Worker};
 
@@ -19,6 +19,8 @@ use crate::signals::Ends;
 use log::Log;
 pub use roll::roll;
 
+/// This very program, whatever its file has become.
+const THIS: &str = "/proc/self/exe";
 /// How long a worker that was told to end at once gets to take its leave.
 const GRACE: Duration = Duration::from_millis(1500);
 
@@ -37,7 +39,7 @@ fn work(args: &WorkerArgs, log: Log) -> Result<(), Error> {
     let token = token(args.token_file.as_deref())?;
     let fault = |what: String| Error::Fault { what };
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
-    hear_all_decoders();
+    hear_decoders();
     let worker = Worker {
         name: args.name.clone().unwrap_or_else(host_name),
         slots: args.slots.unwrap_or_else(cores),
@@ -45,7 +47,7 @@ fn work(args: &WorkerArgs, log: Log) -> Result<(), Error> {
         token,
         drain_timeout: args.drain_timeout,
         once: args.once,
-        isolation: if args.no_isolate { None } else { Some(processes(None)?) },
+        isolation: if args.no_isolate { None } else { Some(processes(None)) },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("divien-net")
@@ -86,19 +88,22 @@ fn at_once() -> Error {
 /// Encodes chunks for the process that has started this one, until that is gone.
 ///
 /// # Errors
-/// What comes from there makes no sense.
-pub fn lane() -> Result<(), Error> {
+/// What comes from there makes no sense, or that is of another version.
+pub fn lane(version: &str) -> Result<(), Error> {
     let fault = |what: String| Error::Fault { what };
+    if version != VERSION {
+        return Err(fault(format!(
+            "this is divien {VERSION}, and {version} was asked for: install the same version of both"
+        )));
+    }
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
     hear_all_decoders();
     gstdivien::isolate::serve().map_err(|e| fault(format!("an encoder's process: {e}")))
 }
 
 /// Processes for encoders, in each of which an attempt may stand still for so long; none is for ever.
-pub(crate) fn processes(patience: Option<Duration>) -> Result<Arc<Isolation>, Error> {
-    let fault = |e| Error::Fault { what: format!("it is not known which program this is: {e}") };
-    let program = std::env::current_exe().map_err(fault)?;
-    Ok(Isolation::new(vec![program.into_os_string(), LANE.into()], patience))
+pub(crate) fn processes(patience: Option<Duration>) -> Arc<Isolation> {
+    Isolation::of(THIS, patience)
 }
 
 /// The token in this file (`-` is standard input), else in the variable.
