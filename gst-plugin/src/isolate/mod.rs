@@ -8,7 +8,7 @@
 //! process                 Head Unit … Progress … Done            …
 //! ```
 //!
-//! In place of raw pictures goes where they are in memory that both [share](pictures).
+//! In place of raw pictures goes where they are in memory that both share.
 //!
 //! One attempt at a time; a process whose attempt has failed, or was called off, is ended, and the next attempt gets another.
 //! It ends as well when the other end of its socket is gone, so that none outlives the program that started it.
