@@ -91,7 +91,7 @@ file() {
         alone=$(encoders_alone $lanes 1920 1080)
         echo "$lanes encoders on their own: $(mebibytes "$alone")"
         for chunk in 25 250; do
-            taken=$(peak "$divien -y -loglevel error -i $clip -c:v libx264 -preset ultrafast -bsize $chunk -w $workers \
+            taken=$(peak "$divien -y -loglevel error -isolate none -i $clip -c:v libx264 -preset ultrafast -bsize $chunk -w $workers \
                 $folder/out.mkv")
             beyond=$((taken - alone))
             echo "-w $workers -bsize $chunk: $(mebibytes "$taken"), $(mebibytes $beyond) more"
