@@ -1,7 +1,7 @@
 //! Finished chunks, each in a file of its own, and the journal that says which of them are whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufWriter, Read as _, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
@@ -199,6 +199,11 @@ impl<D: Disk> Shelf<D> {
         Ok(Hash(hash.finalize()))
     }
 
+    /// A chunk is finished, says the journal.
+    pub(crate) fn knows(&self, number: ChunkId) -> bool {
+        self.state().chunks.contains_key(&number.0)
+    }
+
     /// What there is of a chunk, before its frames are known. It is read once to see whether it is whole.
     pub(crate) fn has(&self, number: ChunkId) -> Found<()> {
         let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Found::Nothing };
@@ -211,7 +216,12 @@ impl<D: Disk> Shelf<D> {
         if finished.key != *key {
             return Found::Another;
         }
-        let read = self.check(&finished).and_then(|()| result::read(self.disk.open(&name(number, WHOLE))?, store));
+        let read = self.disk.open(&name(number, WHOLE)).and_then(|file| {
+            let mut file = Counted::new(file);
+            let encoded = result::read(&mut file, store)?;
+            file.check_whole(&finished)?;
+            Ok(encoded)
+        });
         if read.is_ok() {
             self.state().taken += 1;
         }
@@ -232,17 +242,7 @@ impl<D: Disk> Shelf<D> {
 
     /// Whether a file is what was put there.
     fn check(&self, finished: &Finished) -> io::Result<()> {
-        let mut file = self.disk.open(&name(ChunkId(finished.number), WHOLE))?;
-        let mut hash = blake3::Hasher::new();
-        // One byte more tells a file that is too long.
-        let read = io::copy(&mut file.by_ref().take(finished.bytes + 1), &mut hash)?;
-        if read != finished.bytes {
-            return Err(spoilt(format!("{read} bytes of {}", finished.bytes)));
-        }
-        if Hash(hash.finalize()) != finished.hash {
-            return Err(spoilt("its bytes are not those that were written".into()));
-        }
-        Ok(())
+        Counted::new(self.disk.open(&name(ChunkId(finished.number), WHOLE))?).check_whole(finished)
     }
 
     /// Keeps a result, which is safe when this returns. Where another lane brings the same chunk, its result is waited for, and
@@ -272,7 +272,7 @@ impl<D: Disk> Shelf<D> {
     /// Whether a result that has waited for its turn is still the one that was finished. What is not kept is not compared.
     pub(crate) fn is_still(&self, number: ChunkId, encoded: &Encoded) -> io::Result<bool> {
         let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Ok(true) };
-        let mut out = Counted { file: io::sink(), hash: blake3::Hasher::new(), bytes: 0 };
+        let mut out = Counted::new(io::sink());
         result::write(encoded, finished.frames, &mut out)?;
         Ok((out.bytes, Hash(out.hash.finalize())) == (finished.bytes, finished.hash))
     }
@@ -284,7 +284,7 @@ impl<D: Disk> Shelf<D> {
     fn write(&self, label: Label, encoded: &Encoded) -> io::Result<Finished> {
         let (unfinished, whole) = (name(label.number, UNFINISHED), name(label.number, WHOLE));
         let written = || {
-            let mut out = Counted { file: self.disk.create(&unfinished)?, hash: blake3::Hasher::new(), bytes: 0 };
+            let mut out = Counted::new(self.disk.create(&unfinished)?);
             let mut buffered = BufWriter::with_capacity(256 << 10, &mut out);
             result::write(encoded, label.frames, &mut buffered)?;
             buffered.flush()?;
@@ -367,6 +367,37 @@ struct Counted<W> {
     file: W,
     hash: blake3::Hasher,
     bytes: u64,
+}
+
+impl<F> Counted<F> {
+    fn new(file: F) -> Self {
+        Self { file, hash: blake3::Hasher::new(), bytes: 0 }
+    }
+}
+
+impl<R: Read> Counted<R> {
+    /// Reads the rest of a file that should be that of a chunk.
+    fn check_whole(mut self, finished: &Finished) -> io::Result<()> {
+        // One byte more tells a file that is too long.
+        let rest = (finished.bytes + 1).saturating_sub(self.bytes);
+        io::copy(&mut self.by_ref().take(rest), &mut io::sink())?;
+        if self.bytes != finished.bytes {
+            return Err(spoilt(format!("{} bytes of {}", self.bytes, finished.bytes)));
+        }
+        if Hash(self.hash.finalize()) != finished.hash {
+            return Err(spoilt("its bytes are not those that were written".into()));
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, data: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(data)?;
+        self.hash.update(data.get(..read).unwrap_or(data));
+        self.bytes += read as u64;
+        Ok(read)
+    }
 }
 
 impl<W: Write> Write for Counted<W> {

@@ -29,9 +29,7 @@ impl Shared {
 
     /// What a chunk of units is made of, and its result, if there is one.
     pub(super) fn known(&self, chunk: &CodedChunk) -> Result<(Option<Key>, Option<Encoded>), gst::FlowError> {
-        if self.shelf.is_none() {
-            return Ok((None, None));
-        }
+        let Some(shelf) = &self.shelf else { return Ok((None, None)) };
         let mut key = Key::default();
         key.add_units(&chunk.wanted, &chunk.units).map_err(|error| self.end_job(error.into()))?;
         // No other thread opens chunks.
@@ -39,7 +37,7 @@ impl Shared {
             let state = self.state();
             (state.next_chunk, state.section.clone().ok_or(gst::FlowError::NotNegotiated)?)
         };
-        let known = if self.has(id)? { self.take(id, &section, &key)? } else { None };
+        let known = if shelf.knows(id) { self.take(id, &section, &key)? } else { None };
         Ok((Some(key), known))
     }
 
