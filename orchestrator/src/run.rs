@@ -146,7 +146,7 @@ fn encode(
     outcome.map_err(|error| kept.and_then(Kept::failure).unwrap_or(error))?;
     signals.follow(false);
     let written = running.written();
-    if written.frames == 0 {
+    if written.shown.count == 0 {
         if watch.lost.is_none() && !plan.range.is_all() {
             return Err(nothing_inside(&plan, &source.facts));
         }
@@ -190,7 +190,7 @@ fn encode(
     let summary = Summary {
         output: name,
         size,
-        frames: written.frames,
+        frames: written.shown.count,
         duration: written.duration,
         end: written.end,
         elapsed: started.elapsed(),
@@ -430,7 +430,7 @@ impl End {
     /// `None` where the container says nothing, or nothing that can be, and where all the frames asked for came.
     fn of(plan: &Plan, facts: &Facts, written: &Written, reached: Option<i64>) -> Option<Self> {
         let range = &plan.range;
-        if range.frames.is_some_and(|frames| written.frames >= frames) {
+        if range.frames.is_some_and(|frames| written.shown.count >= frames) {
             return None;
         }
         let claimed = facts.duration?.min(range.end.unwrap_or(u64::MAX)).saturating_sub(range.start);
@@ -600,9 +600,9 @@ impl Watch {
         let work = Work::of(&running.encoder, self.chunk_frames);
         // What an encoder had of a chunk that another finished is gone again.
         let bytes = work.bytes.max(written.video_bytes) + (written.bytes - written.video_bytes);
-        self.shown = (self.shown.0.max(work.frames).max(written.frames), self.shown.1.max(bytes));
+        self.shown = (self.shown.0.max(work.frames).max(written.shown.count), self.shown.1.max(bytes));
         let (frames, bytes) = self.shown;
-        let frame_time = match written.frames {
+        let frame_time = match written.shown.count {
             0 => self.frame_time.unwrap_or(0.0),
             done => written.duration as f64 / done as f64,
         };

@@ -12,14 +12,11 @@ use bytes::{Bytes, BytesMut};
 use gst_video::VideoInfo;
 
 use super::pictures::Shared;
-use crate::lane::{
-    Attempt, Budget, ChunkInput, Complaints, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet, Progress,
-    Reader,
-};
-use crate::remote::convert::{format_from_wire, from_wire, to_wire};
+use crate::lane::{Attempt, Budget, ChunkInput, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet};
+use crate::remote::convert::{end_to_wire, format_from_wire, from_wire, to_wire};
 use crate::wire::Tally;
 use crate::wire::frame::Decoder;
-use crate::wire::message::{self, Begin, Blame, Done, Failed, Head, Message};
+use crate::wire::message::{self, Begin, Blame, Failed, Head, Message};
 
 /// How often the other side hears how far an attempt is.
 const TELLING: Duration = Duration::from_millis(200);
@@ -125,14 +122,9 @@ impl Out {
         Ok(())
     }
 
-    fn done(&self, frames: u64, encoded: Encoded) -> io::Result<()> {
+    fn done(&self, frames: u64, encoded: &Encoded) -> io::Result<()> {
         let mut leaving = self.lock();
-        if encoded.complaints != Complaints::default() {
-            leaving.send(&Message::Complaints(encoded.complaints.into()))?;
-        }
-        let tags = encoded.tags.map(|tags| tags.to_string());
-        let done = Done { tally: leaving.tally.count(), frames, tags, lost: encoded.lost.into() };
-        leaving.send(&Message::Done(done)).map(drop)
+        end_to_wire(encoded, frames, &leaving.tally).try_for_each(|message| leaving.send(&message).map(drop))
     }
 }
 
@@ -158,22 +150,17 @@ fn attempt(
         (Err(reason), _) => return failed(reason).map(|()| incoming),
         (_, Err(error)) => return failed(error.to_string()).map(|()| incoming),
     };
-    let (input, budget, progress) = (Arc::<ChunkInput>::default(), Budget::new(WAITING), Arc::<Progress>::default());
+    let (input, budget) = (Arc::<ChunkInput>::default(), Budget::new(WAITING));
     {
         let mut leaving = out.lock();
         (leaving.tally, leaving.is_first) = (Tally::default(), true);
     }
-    let attempt = Attempt {
-        format,
-        input: Arc::new(Reader::new(input.clone())),
-        wanted: begin.wanted.map(|wanted| Arc::new(wanted.into())),
-        cancel: Arc::default(),
-        progress: progress.clone(),
-        result: Outlet::Leave(Arc::new({
-            let out = out.clone();
-            move |made| out.unit(made).is_ok()
-        })),
-    };
+    let result = Outlet::Leave(Arc::new({
+        let out = out.clone();
+        move |made| out.unit(made).is_ok()
+    }));
+    let attempt = Attempt::new(format, input.clone(), begin.wanted.map(|wanted| Arc::new(wanted.into())), result);
+    let progress = &attempt.progress;
     let feeding = {
         let (out, budget) = (out.clone(), budget.clone());
         thread::spawn(move || feed(incoming, &out, &input, &budget, pictures.as_ref()))
@@ -197,7 +184,7 @@ fn attempt(
     // It ends by itself.
     let _ = telling.join();
     match outcome {
-        Ok(encoded) if progress.has_ended() => out.done(progress.frames(), encoded)?,
+        Ok(encoded) if progress.has_ended() => out.done(progress.frames(), &encoded)?,
         Ok(_) => failed(LaneError::Early(progress.frames()).to_string())?,
         Err(error) => failed(error.to_string())?,
     }

@@ -226,10 +226,7 @@ impl Process {
 
     /// How it ended, and what it said last.
     fn fate(&mut self) -> String {
-        let mut fate = match self.child.wait() {
-            Ok(status) if status.signal().is_some() || status.code().is_some() => told(status),
-            _ => "its process closed its socket".into(),
-        };
+        let mut fate = self.child.wait().map_or_else(|_| "its process closed its socket".into(), told);
         let words = self.words.as_ref().map(|words| words.last()).unwrap_or_default();
         if !words.is_empty() {
             let words: Vec<String> = words.into_iter().map(plain).collect();
@@ -468,7 +465,7 @@ fn receive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lane::{ChunkInput, EncoderSpec, FilterSpec, Format, Outlet, Reader};
+    use crate::lane::{EncoderSpec, FilterSpec, Format, Outlet};
     use crate::store::Store;
 
     fn attempt() -> Attempt {
@@ -481,14 +478,7 @@ mod tests {
             frame_caps: None,
             output: gst::Caps::new_any(),
         };
-        Attempt {
-            format: Arc::new(format),
-            input: Arc::new(Reader::new(Arc::<ChunkInput>::default())),
-            wanted: None,
-            cancel: Arc::default(),
-            progress: Arc::default(),
-            result: Outlet::Store(Store::new(0)),
-        }
+        Attempt::new(Arc::new(format), Arc::default(), None, Outlet::Store(Store::new(0)))
     }
 
     /// What becomes of an attempt whose process is a shell that is told this.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::lane::{Complaints, Encoded};
-use crate::remote::convert::{caps, from_wire, tags, to_wire};
+use crate::lane::Encoded;
+use crate::remote::convert::{caps, end_to_wire, from_wire, tags, to_wire};
 use crate::store::Store;
-use crate::wire::message::{Done, Head, Message};
+use crate::wire::message::{Head, Message};
 use crate::wire::{Output, Results, Tally};
 
 /// Bytes that are read at once.
@@ -28,11 +28,7 @@ pub(super) fn write(encoded: &Encoded, frames: u64, out: &mut impl Write) -> io:
         let (unit, media) = to_wire(unit.unit()?).map_err(io::Error::other)?;
         tally.add(&put(&Message::Unit(unit, media))?);
     }
-    if encoded.complaints != Complaints::default() {
-        put(&Message::Complaints(encoded.complaints.clone().into()))?;
-    }
-    let tags = encoded.tags.as_ref().map(ToString::to_string);
-    put(&Message::Done(Done { tally: tally.count(), frames, tags, lost: encoded.lost.clone().into() })).map(drop)
+    end_to_wire(encoded, frames, &tally).try_for_each(|message| put(&message).map(drop))
 }
 
 /// Reads it; the units wait in `store`.

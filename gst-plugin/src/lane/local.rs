@@ -434,7 +434,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::super::{EncoderSpec, Format, Reader};
+    use super::super::{EncoderSpec, Format};
     use super::*;
     use crate::store::Store;
 
@@ -450,14 +450,7 @@ mod tests {
             frame_caps: None,
             output: gst::Caps::new_any(),
         };
-        Attempt {
-            format: Arc::new(format),
-            input: Arc::new(Reader::new(Arc::default())),
-            wanted: None,
-            cancel: Arc::default(),
-            progress: Arc::default(),
-            result: Outlet::Store(Store::new(0)),
-        }
+        Attempt::new(Arc::new(format), Arc::default(), None, Outlet::Store(Store::new(0)))
     }
 
     #[test]

@@ -207,6 +207,14 @@ pub struct Attempt {
     pub result: Outlet,
 }
 
+impl Attempt {
+    /// One that begins with the first frame of `input`.
+    pub fn new(format: Arc<Format>, input: Arc<ChunkInput>, wanted: Option<Arc<Wanted>>, result: Outlet) -> Self {
+        let input = Arc::new(Reader::new(input));
+        Self { format, input, wanted, cancel: Arc::default(), progress: Arc::default(), result }
+    }
+}
+
 /// A unit that an encoder made, with what is known of all of them.
 #[derive(Debug)]
 pub struct Made {

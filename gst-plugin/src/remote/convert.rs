@@ -6,9 +6,12 @@ use gst_video::prelude::*;
 use thiserror::Error;
 
 use crate::chunk::Start;
-use crate::lane::{Complaints, DecoderSpec, EncoderSpec, FilterSpec, Format, Lost, SpecError, Wanted, WantedFrame};
+use crate::lane::{
+    Complaints, DecoderSpec, Encoded, EncoderSpec, FilterSpec, Format, Lost, SpecError, Wanted, WantedFrame,
+};
 use crate::wire::frame::ALIGNMENT;
-use crate::wire::message::{self, Caption, Layout, Plane, Software, Unit};
+use crate::wire::message::{self, Caption, Done, Layout, Plane, Software, Unit};
+use crate::wire::{Message, Tally};
 
 /// Why something cannot be taken from the wire, or sent.
 #[derive(Debug, Error)]
@@ -254,6 +257,15 @@ impl From<message::Complaints> for Complaints {
     fn from(message::Complaints { count, first }: message::Complaints) -> Self {
         Self { count, first: first.map(|(time, what)| (time, plain(what))) }
     }
+}
+
+/// What comes behind the units of a result of so many frames: the complaints, if there are any, and the count of all.
+pub(crate) fn end_to_wire(encoded: &Encoded, frames: u64, tally: &Tally) -> impl Iterator<Item = Message> + use<> {
+    let Encoded { tags, lost, complaints, .. } = encoded;
+    let complaints = (*complaints != Complaints::default()).then(|| Message::Complaints(complaints.clone().into()));
+    let tags = tags.as_ref().map(ToString::to_string);
+    let done = Message::Done(Done { tally: tally.count(), frames, tags, lost: lost.clone().into() });
+    complaints.into_iter().chain([done])
 }
 
 /// The most letters that are shown of what another machine says.

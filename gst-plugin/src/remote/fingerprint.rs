@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
-use crate::lane::{Attempt, Budget, ChunkInput, Encoded, FilterSpec, Format, Lane as _, LocalLane, Outlet, Reader};
+use crate::lane::{Attempt, Budget, ChunkInput, Encoded, FilterSpec, Format, Lane as _, LocalLane, Outlet};
 use crate::store::{Kept, Store};
 use crate::wire::message::{Fit, Software};
 
@@ -61,14 +61,7 @@ pub(crate) fn digest(format: &Format) -> Result<[u8; 32], String> {
         frame_caps: format.frame_caps.clone(),
         output: format.encoder.output_caps(),
     };
-    let attempt = Attempt {
-        format: Arc::new(short),
-        input: Arc::new(Reader::new(input)),
-        wanted: None,
-        cancel: Arc::default(),
-        progress: Arc::default(),
-        result: Outlet::Store(Store::new(u64::MAX)),
-    };
+    let attempt = Attempt::new(Arc::new(short), input, None, Outlet::Store(Store::new(u64::MAX)));
     let encoded = LocalLane.encode(&attempt).map_err(|error| error.to_string())?;
     hash(&encoded).map_err(|error| error.to_string())
 }

@@ -11,14 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::convert::{from_wire, to_wire};
+use super::convert::{end_to_wire, from_wire, to_wire};
 use super::link::{self, BROKEN, LinkError, OVER};
 use crate::isolate::{Isolation, ProcessLane};
 use crate::lane::{
-    Attempt, Budget, Cancel, ChunkInput, Complaints, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet,
-    Progress, Reader,
+    Attempt, Budget, Cancel, ChunkInput, Encoded, Format, Lane as _, LaneError, LocalLane, Made, Outlet, Progress,
 };
-use crate::wire::message::{self, Begin, Blame, Done, Failed, Head};
+use crate::wire::message::{self, Begin, Blame, Failed, Head};
 use crate::wire::{Inputs, Message, ProtocolError, Tally, Work};
 
 /// How often the other side is told how far it is.
@@ -183,14 +182,9 @@ async fn work(
     let _place = slots.turn(&slots.places, send).await?;
     let input = Arc::<ChunkInput>::default();
     let (leave, leaving) = mpsc::channel(MOST_LEAVING);
-    let attempt = Attempt {
-        format,
-        input: Arc::new(Reader::new(input.clone())),
-        wanted: begin.wanted.map(|wanted| Arc::new(wanted.into())),
-        cancel: Arc::default(),
-        progress: progress.clone(),
-        result: Outlet::Leave(Arc::new(move |made| leave.blocking_send(made).is_ok())),
-    };
+    let wanted = begin.wanted.map(|wanted| Arc::new(wanted.into()));
+    let result = Outlet::Leave(Arc::new(move |made| leave.blocking_send(made).is_ok()));
+    let attempt = Attempt { progress: progress.clone(), ..Attempt::new(format, input.clone(), wanted, result) };
     let pictures = attempt.wanted.is_none().then(|| VideoInfo::from_caps(&attempt.format.input)).transpose();
     let pictures = pictures.map_err(|error| LaneError::Start(error.to_string()))?;
     // Whatever becomes of this task, no encoder goes on for nobody.
@@ -366,16 +360,9 @@ impl Leaving<'_> {
     }
 
     async fn done(&mut self, attempt: &Attempt, encoded: Encoded) -> Result<(), LinkError> {
-        let done = Done {
-            tally: self.tally.count(),
-            frames: attempt.progress.frames(),
-            tags: encoded.tags.map(|tags| tags.to_string()),
-            lost: encoded.lost.into(),
-        };
-        if encoded.complaints != Complaints::default() {
-            link::send(self.send, &Message::Complaints(encoded.complaints.into())).await?;
+        for message in end_to_wire(&encoded, attempt.progress.frames(), &self.tally) {
+            link::send(self.send, &message).await?;
         }
-        link::send(self.send, &Message::Done(done)).await?;
         // Fails only where the other side has stopped it.
         let _ = self.send.finish();
         // What is not there yet when the connection ends would be lost.

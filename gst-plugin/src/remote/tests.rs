@@ -17,7 +17,7 @@ use super::fingerprint::fingerprint;
 use super::link;
 use super::site::{Formats, Refusal, Site};
 use super::worker::{Ended, Place, Report, Stop, Worker, run};
-use crate::lane::{Attempt, Budget, ChunkInput, EncoderSpec, FilterSpec, Format, LaneError, Outlet, Reader};
+use crate::lane::{Attempt, Budget, ChunkInput, EncoderSpec, FilterSpec, Format, LaneError, Outlet};
 use crate::net::{Arrival, Listener, NetError, Token, dial};
 use crate::store::Store;
 use crate::wire::message::{
@@ -319,14 +319,7 @@ fn attempt(frames: u64) -> Attempt {
         input.push(frame, budget.count(0));
     }
     input.end();
-    Attempt {
-        format: Arc::new(format),
-        input: Arc::new(Reader::new(input)),
-        wanted: None,
-        cancel: Arc::default(),
-        progress: Arc::default(),
-        result: Outlet::Store(Store::new(1 << 20)),
-    }
+    Attempt::new(Arc::new(format), input, None, Outlet::Store(Store::new(1 << 20)))
 }
 
 /// A worker by hand that joins `listener`, which it reaches `by` this address; as a coordinator sees it.

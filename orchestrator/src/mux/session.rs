@@ -42,9 +42,7 @@ pub struct Session {
 /// What has gone into the file so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Video frames.
-    pub frames: u64,
-    /// When they are shown, on the session's time line.
+    /// The video frames, and when they are shown, on the session's time line.
     pub shown: Shown,
     /// All samples' bytes.
     pub bytes: u64,
@@ -289,7 +287,6 @@ impl Session {
             self.written.bytes += size;
             self.written.end = self.written.end.max(start + sample.duration);
             if kind == Kind::Video {
-                self.written.frames += 1;
                 self.written.shown.add(sample.pts);
                 self.written.video_bytes += size;
                 self.written.time = start;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::interrupted::Encode;
 use crate::process::{LOOK, Process, new_token};
-use crate::run::{LIMIT, Signal, signal};
+use crate::run::{Signal, signal};
 
 /// What is encoded: the picture's size and length, how the clip is made, and how it is encoded.
 const KINDS: [(&str, &[&str], &str, &[&str]); 3] = [
@@ -142,7 +142,7 @@ impl Kills {
             let way = WAYS[random.usize(..WAYS.len())];
             let after = kind.took.mul_f64(random.f64() * 1.1);
             let known = encode.finished(&output).len() as u64;
-            stop(encode.command(&output, &more).env("TMPDIR", &waiting), way, after)
+            stop(encode.command(&output, &more).env("TMPDIR", &waiting), place.path().join("log"), way, after)
                 .map_err(|wrong| format!("{way:?} after {after:?}: {wrong}"))?;
             *self.ways.entry(way).or_default() += 1;
             self.found += known;
@@ -209,42 +209,31 @@ impl fmt::Display for Kills {
 }
 
 /// Starts a run and stops it after this time, or lets it end before.
-fn stop(command: &mut Command, way: Way, after: Duration) -> Result<(), String> {
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
+fn stop(command: &mut Command, log: PathBuf, way: Way, after: Duration) -> Result<(), String> {
+    let mut run = Process::start(command, log)?;
+    let child = &run.child;
     std::thread::sleep(after);
     match way {
-        Way::Kill => signal(&child, Signal::KILL),
-        Way::Encoders => kill_encoders(&child),
-        Way::Interrupt => signal(&child, Signal::INT),
+        Way::Kill => signal(child, Signal::KILL),
+        Way::Encoders => kill_encoders(child),
+        Way::Interrupt => signal(child, Signal::INT),
         Way::InterruptTwice => {
-            signal(&child, Signal::INT);
+            signal(child, Signal::INT);
             std::thread::sleep(Duration::from_millis(100));
-            signal(&child, Signal::INT);
+            signal(child, Signal::INT);
         }
-        Way::Terminate => signal(&child, Signal::TERM),
-        Way::HangUp => signal(&child, Signal::HUP),
+        Way::Terminate => signal(child, Signal::TERM),
+        Way::HangUp => signal(child, Signal::HUP),
     }
-    let ended = ended(child)?;
-    let (code, said) = (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned());
+    run.ends()?;
+    let status = run.child.wait().map_err(|error| error.to_string())?;
+    let code = status.code();
     // It may have been done before, or not far enough to hear a signal.
     let is_right = match way {
         Way::Encoders => code == Some(0),
         _ => [None, Some(0), Some(255)].contains(&code),
     };
-    if is_right { Ok(()) } else { Err(format!("{}: {said}", ended.status)) }
-}
-
-/// Waits for its end, as long as anything may take.
-fn ended(mut child: Child) -> Result<std::process::Output, String> {
-    let patience = Instant::now() + LIMIT;
-    while child.try_wait().map_err(|error| error.to_string())?.is_none() {
-        if Instant::now() > patience {
-            let _ = child.kill();
-            return Err("it does not end".into());
-        }
-        std::thread::sleep(LOOK);
-    }
-    child.wait_with_output().map_err(|error| error.to_string())
+    if is_right { Ok(()) } else { Err(format!("{status}: {}", run.said())) }
 }
 
 fn kill_encoders(parent: &Child) {

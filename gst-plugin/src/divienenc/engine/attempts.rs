@@ -1,7 +1,7 @@
 //! How lanes get chunks, and what becomes of their attempts.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::Shared;
@@ -10,7 +10,7 @@ use crate::chunk::ChunkId;
 use crate::dispatch::{Action, Event, LaneId, Site};
 use crate::divienenc::chunks::{LaneState, State};
 use crate::divienenc::model::Notice;
-use crate::lane::{Attempt, Cancel, Encoded, Lane, LaneError, Outlet, Progress, Reader};
+use crate::lane::{Attempt, Encoded, Lane, LaneError, Outlet};
 
 impl Shared {
     pub(super) fn run_lane(&self, id: LaneId, mut lane: Box<dyn Lane>) {
@@ -80,15 +80,9 @@ impl Shared {
         lane.recalled = false;
         let chunk_id = lane.mail.take()?;
         let chunk = state.chunks.get(&chunk_id)?;
-        let (progress, cancel) = (Arc::<Progress>::default(), Arc::<Cancel>::default());
-        let attempt = Attempt {
-            format: chunk.section.format.clone(),
-            input: Arc::new(Reader::new(chunk.input.clone())),
-            wanted: chunk.wanted.clone(),
-            cancel: cancel.clone(),
-            progress: progress.clone(),
-            result: Outlet::Store(self.store.clone()),
-        };
+        let (format, result) = (chunk.section.format.clone(), Outlet::Store(self.store.clone()));
+        let attempt = Attempt::new(format, chunk.input.clone(), chunk.wanted.clone(), result);
+        let (progress, cancel) = (attempt.progress.clone(), attempt.cancel.clone());
         let started = Instant::now();
         let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());
         let lane = state.lanes.get_mut(id.0 as usize)?;
