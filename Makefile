@@ -80,14 +80,14 @@ kills:
 	"$(ROOT)target/$(PROFILE)/kills" "$(ROOT)target/$(PROFILE)/divien" --seed $(SEED) \
 		$(if $(MINUTES),--minutes $(MINUTES),--runs $(KILLS))
 
-lines:
-	@"$(ROOT)scripts/setup.sh" test
-	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
-	"$(ROOT)target/$(PROFILE)/lines" "$(ROOT)target/$(PROFILE)/divien" "$(IN)"
-
 # The plugin, and the encoder that waits.
 WAITING := $(MANIFEST) -p divien -p gst-plugin-divien -p divien-testbed --lib --bins --examples
 BUILT = "$(ROOT)target/$(PROFILE)/divien" "$(ROOT)target/$(PROFILE)"
+
+lines:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(WAITING)
+	"$(ROOT)target/$(PROFILE)/lines" $(BUILT) "$(IN)"
 
 scale:
 	@"$(ROOT)scripts/setup.sh" test

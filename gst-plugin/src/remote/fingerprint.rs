@@ -43,9 +43,8 @@ pub(crate) fn digest(format: &Format) -> Result<[u8; 32], String> {
     let input = Arc::new(ChunkInput::default());
     let budget = Budget::new(u64::MAX);
     let step = gst::ClockTime::from_mseconds(40);
-    let mut noise = Noise(1);
     for number in 0..FRAMES {
-        let mut frame = gst::Buffer::from_mut_slice(picture(info.size(), number, &mut noise));
+        let mut frame = gst::Buffer::from_mut_slice(picture(info.size(), number));
         if let Some(fields) = frame.get_mut() {
             fields.set_pts(step * number);
             fields.set_duration(step);
@@ -105,19 +104,13 @@ fn clip(format: &Format) -> (gst::Caps, String) {
 }
 
 /// Shades that move, with noise on them: something to predict, and something that cannot be.
-fn picture(size: usize, number: u64, noise: &mut Noise) -> Vec<u8> {
-    let shade = |at: usize| (at as u64 / 3 + number * 5) as u8 & 0x3f;
-    (0..size).map(|at| 64 + shade(at) + (noise.next() & 7)).collect()
-}
-
-/// Numbers that look like chance and are the same everywhere (xorshift64, Marsaglia 2003).
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u8 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 32) as u8
+fn picture(size: usize, number: u64) -> Vec<u8> {
+    let mut samples = vec![0; size];
+    blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut samples);
+    let mut shades = (0..=0x3f).cycle().skip(number as usize * 5);
+    for of_three in samples.chunks_mut(3) {
+        let shade: u8 = 64 + shades.next().unwrap_or_default();
+        of_three.iter_mut().for_each(|sample| *sample = shade + (*sample & 7));
     }
+    samples
 }

@@ -36,6 +36,3 @@ pub fn all() -> Vec<Line> {
         .map(|(trip, megabits, loss)| line(trip, megabits, 1.0, loss));
     measured().into_iter().chain(clean).chain(chance).collect()
 }
-
-/// Relays listen at such addresses.
-const HERE: std::net::SocketAddr = std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

@@ -1,5 +1,5 @@
-//! Raw pictures for one worker on this machine whose encoder does nothing: how fast they get there and what that takes,
-//! against the same bytes over plain QUIC.
+//! Raw pictures for one worker on this machine whose encoder does nothing, with or without a line between: how fast they get
+//! there and what that takes, against the same bytes over plain QUIC.
 
 mod plain;
 
@@ -11,6 +11,7 @@ pub use plain::{copied, give, take};
 
 use crate::bench::measured;
 use crate::process::new_token;
+use crate::relay::{HERE, Line, Relay};
 use crate::scale::Installed;
 
 /// Bytes of a picture of 1920x1080, I420.
@@ -64,20 +65,26 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Sends them to a worker; the start and the end of a run, in which no pictures are sent, are left out.
+    /// Sends them to a worker, over a line if there is one; the start and the end of a run, in which no pictures are sent, are
+    /// left out.
     ///
     /// # Errors
     /// Something of it does not work.
-    pub fn moved(self, installed: &Installed) -> Result<Moved, String> {
+    pub fn moved(self, installed: &Installed, line: Option<Line>) -> Result<Moved, String> {
         let short = Self { count: self.chunk, ..self };
         let long = Self { count: self.count + self.chunk, ..self };
-        Ok(long.run(installed)?.beyond(short.run(installed)?))
+        Ok(long.run(installed, line)?.beyond(short.run(installed, line)?))
     }
 
-    fn run(self, installed: &Installed) -> Result<Moved, String> {
+    fn run(self, installed: &Installed, line: Option<Line>) -> Result<Moved, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (_, token) = new_token(folder.path())?;
-        let (mut worker, address) = installed.worker(folder.path(), &token, "worker", 1)?;
+        let (mut worker, mut address) = installed.worker(folder.path(), &token, "worker", 1)?;
+        let relay = line.map(|line| Relay::start(HERE, line, 1)).transpose().map_err(|error| error.to_string())?;
+        if let Some(relay) = &relay {
+            relay.lead_to(address.parse().map_err(|_| format!("{address} is no address"))?);
+            address = relay.address().to_string();
+        }
         let mut launch = Command::new("gst-launch-1.0");
         // The same picture again and again costs nothing to make.
         launch.args(["-q", "videotestsrc", "num-buffers=1", "!", CAPS, "!", "imagefreeze"]);

@@ -5,7 +5,7 @@ mod line;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,8 @@ const MOST_WAITING: usize = 1 << 16;
 pub(crate) const SOCKET: usize = 4 << 20;
 /// No datagram is longer.
 const DATAGRAM: usize = 1 << 16;
+/// Any port of this machine.
+pub const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Listens at an address of its own, and sends on to a target what comes there. Each client has a socket of its own towards
 /// the target, by which the answers come back.

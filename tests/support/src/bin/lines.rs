@@ -1,17 +1,23 @@
 //! What lines between machines do to QUIC and to divien, see [`divien_testbed::lines`].
 //!
 //! ```text
-//! lines DIVIEN CLIP [--seconds 10]
+//! lines DIVIEN PLUGINS CLIP [--seconds 10]
 //! ```
+//!
+//! PLUGINS is the folder with divien's plugin; the encoder that waits is in its `examples`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use divien_testbed::lines::{Congestion, all, carried, encoded, measured, shared};
+use divien_testbed::raw::Pictures;
+use divien_testbed::scale::Installed;
 
 const HEAD: &str = "| line | congestion controller | Mbit/s | sent in vain |";
-const USAGE: &str = "lines DIVIEN CLIP [--seconds N]";
+const USAGE: &str = "lines DIVIEN PLUGINS CLIP [--seconds N]";
+/// Of 1920x1080, 3 MB each: half a minute and more of 200 Mbit/s.
+const PICTURES: Pictures = Pictures { count: 250, chunk: 50, buffered: 1 };
 
 fn main() -> ExitCode {
     match lines() {
@@ -25,8 +31,9 @@ fn main() -> ExitCode {
 
 fn lines() -> Result<(), String> {
     let mut arguments = std::env::args_os().skip(1);
-    let divien = PathBuf::from(arguments.next().ok_or(USAGE)?);
-    let clip = PathBuf::from(arguments.next().ok_or(USAGE)?);
+    let mut path = || arguments.next().map(PathBuf::from).ok_or(USAGE);
+    let installed = Installed { divien: path()?, plugins: path()? };
+    let clip = path()?;
     let mut time = Duration::from_secs(10);
     while let Some(argument) = arguments.next() {
         let number = arguments.next().and_then(|n| n.to_str()?.parse().ok()).ok_or(USAGE)?;
@@ -59,7 +66,13 @@ fn lines() -> Result<(), String> {
     }
     println!("\n| line | worker's CPU busy | on the wire of input and output |\n{}", ruled(3));
     for line in measured() {
-        println!("| {line} | {} |", encoded(&divien, &clip, line)?);
+        println!("| {line} | {} |", encoded(&installed.divien, &clip, line)?);
+    }
+    println!("\n| line | plain QUIC, Mbit/s | raw pictures, Mbit/s | of plain QUIC |\n{}", ruled(4));
+    for line in measured() {
+        let plain = carried(line, Congestion::Divien, time)?.rate / 1e6;
+        let pictures = PICTURES.moved(&installed, Some(line))?.rate() * 8e3;
+        println!("| {line} | {plain:.0} | {pictures:.0} | {:.0}% |", 100.0 * pictures / plain);
     }
     Ok(())
 }

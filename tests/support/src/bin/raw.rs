@@ -54,7 +54,7 @@ fn raw() -> Result<(), String> {
     for _ in 0..rounds {
         all[0].1.push(copied(count)?);
         for ((chunk, buffered), (_, runs)) in WAYS.into_iter().zip(&mut all[1..]) {
-            runs.push(Pictures { count, chunk, buffered }.moved(&installed)?);
+            runs.push(Pictures { count, chunk, buffered }.moved(&installed, None)?);
         }
     }
     println!("| | GB/s | CPU of the sender, s/GB | of the other side | of both |\n| --- | --- | --- | --- | --- |");

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use quinn::{Endpoint, EndpointConfig, ServerConfig, VarInt};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use super::HERE;
 use super::congestion::{Carried, Congestion};
 use crate::keys::Keys;
-use crate::relay::{Line, Relay, SOCKET};
+use crate::relay::{HERE, Line, Relay, SOCKET};
 
 /// A controller starts slowly: what it carries is counted behind so much of the time.
 const START: f64 = 0.3;

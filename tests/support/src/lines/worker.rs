@@ -7,9 +7,8 @@ use std::time::Instant;
 
 use wait4::Wait4 as _;
 
-use super::HERE;
 use crate::process::{Process, new_token};
-use crate::relay::{Line, Relay};
+use crate::relay::{HERE, Line, Relay};
 
 /// What became of a run that a worker did alone.
 #[derive(Debug, Clone, Copy, PartialEq)]

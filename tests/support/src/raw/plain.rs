@@ -1,6 +1,6 @@
 //! The same bytes on one stream of QUIC between two processes that do nothing else.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use wait4::Wait4 as _;
 use super::{Moved, PICTURE};
 use crate::keys::{Keys, client_of};
 use crate::process::Process;
+use crate::relay::HERE;
 
 /// As much may be on its way as divien allows one worker, in bytes: of a stream, and of all.
 const STREAM: u32 = 64 << 20;
@@ -21,7 +22,6 @@ const ALL: u32 = 256 << 20;
 /// The most that is taken off the stream at once.
 const PIECE: usize = 1 << 20;
 const CERTIFICATE: &str = "certificate";
-const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
