@@ -87,9 +87,10 @@ fn look_at(buffer: &gst::BufferRef, info: &VideoInfo) {
     let mut sum = 0u8;
     for component in 0..frame.n_components() {
         let Ok(data) = frame.comp_data(component) else { panic!("no {component} in {info:?}") };
-        // It ends with a pixel, within which the component lies.
-        let line = frame.comp_width(component) as usize * frame.comp_pstride(component) as usize
-            - frame.comp_poffset(component) as usize;
+        // It begins within a pixel, and ends with one, or with the line where pixels have no bytes of their own.
+        let all = info.comp_stride(component as u8) as usize;
+        let pixels = frame.comp_width(component) as usize * frame.comp_pstride(component) as usize;
+        let line = if pixels == 0 { all } else { pixels.min(all) } - frame.comp_poffset(component) as usize;
         let lines = data.chunks(frame.comp_stride(component) as usize).take(frame.comp_height(component) as usize);
         lines.flat_map(|bytes| bytes.iter().take(line)).for_each(|byte| sum ^= byte);
     }

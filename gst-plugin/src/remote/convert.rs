@@ -150,7 +150,7 @@ fn lay_out(buffer: &mut gst::BufferRef, layout: &Layout, size: u64) -> Result<()
         .stride(&strides)
         .build()
         .map_err(|_| ConvertError::Layout)?;
-    if end_of(&laid) > size || overlaps(&laid, &info) {
+    if end_of(&laid, &info) > size || overlaps(&laid, &info) {
         return Err(ConvertError::Layout);
     }
     let flags = gst_video::VideoFrameFlags::from_bits_truncate(layout.flags);
@@ -162,23 +162,20 @@ fn lay_out(buffer: &mut gst::BufferRef, layout: &Layout, size: u64) -> Result<()
 /// Bytes of a palette.
 const PALETTE: u64 = 256 * 4;
 
-/// Where the last line of a picture ends.
-fn end_of(info: &gst_video::VideoInfo) -> u64 {
+/// Where the last line of a picture ends; `usual` is the same kind of picture as GStreamer lays it out.
+fn end_of(info: &gst_video::VideoInfo, usual: &gst_video::VideoInfo) -> u64 {
     let ends = components(info).map(|n| {
         let lines = u64::from(info.comp_height(n).saturating_sub(1));
-        offset(info, n) + lines * u64::from(info.comp_stride(n).unsigned_abs()) + line(info, n)
+        offset(info, n) + lines * u64::from(info.comp_stride(n).unsigned_abs()) + line(usual, n)
     });
     // The palette has a plane of its own.
     let palette = info.offset().get(1).filter(|_| info.format_info().has_palette());
     ends.chain(palette.map(|at| *at as u64 + PALETTE)).max().unwrap_or(0)
 }
 
-/// Whether lines begin before the one above has ended; `usual` is the same kind of picture as GStreamer lays it out.
+/// Whether lines begin before the one above has ended.
 fn overlaps(info: &gst_video::VideoInfo, usual: &gst_video::VideoInfo) -> bool {
-    components(info).any(|n| {
-        let least = if is_complex(info) { u64::from(usual.comp_stride(n).unsigned_abs()) } else { line(info, n) };
-        u64::from(info.comp_stride(n).unsigned_abs()) < least
-    })
+    components(info).any(|n| u64::from(info.comp_stride(n).unsigned_abs()) < line(usual, n))
 }
 
 /// The components of pixels; GStreamer counts a palette as one of them.
@@ -193,21 +190,13 @@ fn offset(info: &gst_video::VideoInfo, component: u8) -> u64 {
     info.offset().get(plane as usize).copied().unwrap_or(0) as u64
 }
 
-/// Bytes of a line up to the end of a component's last pixel.
-fn line(info: &gst_video::VideoInfo, component: u8) -> u64 {
-    if is_complex(info) {
-        return u64::from(info.comp_stride(component).unsigned_abs());
-    }
-    let format = info.format_info();
-    let of = |list: &[u32]| u64::from(list.get(usize::from(component)).copied().unwrap_or(0));
-    let pixels = u64::from(info.comp_width(component).saturating_sub(1));
-    let bytes = (of(format.depth()) + of(format.shift())).div_ceil(8);
-    of(format.poffset()) + pixels * u64::from(info.comp_pstride(component).unsigned_abs()) + bytes
-}
-
-/// Its pixels are not each in bytes of their own.
-fn is_complex(info: &gst_video::VideoInfo) -> bool {
-    info.format_info().flags().contains(gst_video::VideoFormatFlags::COMPLEX)
+/// Bytes of a line of whole pixels, for those who read them do not read parts of one.
+fn line(usual: &gst_video::VideoInfo, component: u8) -> u64 {
+    let pixels = u64::from(usual.comp_width(component)) * u64::from(usual.comp_pstride(component).unsigned_abs());
+    let stride = u64::from(usual.comp_stride(component).unsigned_abs());
+    // Not all have pixels of so many bytes each, and where two share their chroma the last may have none beside it.
+    let is_even = pixels > 0 && !usual.format_info().flags().contains(gst_video::VideoFormatFlags::COMPLEX);
+    if is_even { pixels.min(stride) } else { stride }
 }
 
 impl From<&Wanted> for message::Wanted {
@@ -445,6 +434,9 @@ mod tests {
                 assert_eq!(back.meta::<gst_video::VideoMeta>().unwrap().stride(), info.stride());
                 if width > 8 {
                     assert!(wire(Some(1)).is_err(), "{format}");
+                    // A line is all of its pixels.
+                    let least = info.comp_width(0) as i32 * info.comp_pstride(0);
+                    assert!(wire(Some(least - 1)).is_err(), "{format}");
                 }
             }
         }
