@@ -41,6 +41,17 @@ pub const EXIT_CONFIG: u8 = 78;
 /// Ended by Ctrl-C or a signal to end (ffmpeg's own code).
 pub const EXIT_INTERRUPTED: u8 = 255;
 
+/// What is wrong with machines elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// None was there in time.
+    Nobody,
+    /// All hold another token.
+    OtherToken,
+    /// There is no token, no address to listen on, or all speak another version.
+    Settings,
+}
+
 /// What can go wrong between a job and its output.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -155,6 +166,14 @@ pub enum Error {
         /// Its own words.
         message: String,
     },
+    /// Machines elsewhere cannot be met, or none of them is there while this one does not encode.
+    #[error("{message}")]
+    Elsewhere {
+        /// The element's own words.
+        message: String,
+        /// What is wrong.
+        trouble: Trouble,
+    },
     /// The demuxer or the decoder reported an error before anything could be encoded.
     #[error("{input}: {message}")]
     Broken {
@@ -263,6 +282,11 @@ impl Error {
             Self::Job { .. } => EXIT_CANNOT_CREATE,
             Self::Write { .. } => EXIT_WRITE,
             Self::Encoder { .. } => EXIT_ENCODER,
+            Self::Elsewhere { trouble, .. } => match trouble {
+                Trouble::Nobody => EXIT_UNREACHED,
+                Trouble::OtherToken => EXIT_REFUSED,
+                Trouble::Settings => EXIT_CONFIG,
+            },
             Self::Incomplete { .. } => EXIT_INCOMPLETE,
             Self::Worker(ended) => match ended {
                 Ended::Done => EXIT_OK,
@@ -326,6 +350,11 @@ impl Error {
             Self::Encoder { .. } => {
                 "the encoder's options are the likeliest cause: divien -h encoder=NAME lists them".into()
             }
+            Self::Elsewhere { trouble, .. } => match trouble {
+                Trouble::Nobody => "divien workers HOST:PORT,... tells what each of them answers".into(),
+                Trouble::OtherToken => SAME_TOKEN.into(),
+                Trouble::Settings => return None,
+            },
             Self::Unverified { .. } => {
                 "it was not given its name; where it is not the disk or the memory, this is a bug in divien: please tell".into()
             }

@@ -12,7 +12,7 @@ use gstdivien::isolate::Isolation;
 
 use crate::cli::{Input, Isolate, Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
-use crate::error::Error;
+use crate::error::{Error, Trouble};
 use crate::mux::{Codec, Output, Written};
 use crate::pipeline::{self, Means, Running};
 use crate::plan::{self, Encoder, Plan};
@@ -132,7 +132,8 @@ fn encode(
         signals.give_time();
     }
     signals.follow(true);
-    let outcome = running.start().and_then(|()| {
+    let begun = running.start().map_err(|error| watch.refused(&running, &mut source.messages).unwrap_or(error));
+    let outcome = begun.and_then(|()| {
         runtime.block_on(watch.follow(&running, &mut source.messages, report, signals, &output.if_stopped()))
     });
     let (last, work) = (watch.snapshot(&running), Work::of(&running.encoder, plan.video.chunk_frames));
@@ -572,26 +573,50 @@ impl Watch {
                 report.warn(&format!("{}: {}", of(message), said(&w.error(), w.debug().as_deref())));
                 Ok(false)
             }
-            gst::MessageView::Error(e) => {
-                if let Some(error) = running.failure() {
-                    return Err(error);
-                }
-                let from_encoder = message.src().is_some_and(|src| {
-                    src == running.encoder.upcast_ref::<gst::Object>() || src.has_as_ancestor(&running.encoder)
-                });
-                let text = said(&e.error(), e.debug().as_deref());
-                if from_encoder && e.error().matches(gst::ResourceError::NoSpaceLeft) {
-                    let source = io::Error::new(io::ErrorKind::StorageFull, text);
-                    return Err(Error::Write { path: std::env::temp_dir(), source });
-                }
-                if from_encoder {
-                    return Err(Error::Encoder { element: of(message), message: text });
-                }
-                self.lost.get_or_insert(text);
-                Ok(false)
-            }
+            gst::MessageView::Error(e) => self.failed(running, message, e).map_or(Ok(false), Err),
             _ => Ok(false),
         }
+    }
+
+    /// What an element's error means for the run; none where it is the input that ends with it.
+    fn failed(&mut self, running: &Running, message: &gst::Message, e: &gst::message::Error) -> Option<Error> {
+        if let Some(error) = running.failure() {
+            return Some(error);
+        }
+        let (of, kind, text) = (of(message), e.error(), said(&e.error(), e.debug().as_deref()));
+        let source = message.src();
+        let is_divienenc = source.is_some_and(|src| src == running.encoder.upcast_ref::<gst::Object>());
+        let troubles = [
+            (gst::ResourceError::Busy, Trouble::Nobody),
+            (gst::ResourceError::NotAuthorized, Trouble::OtherToken),
+            (gst::ResourceError::Settings, Trouble::Settings),
+            (gst::ResourceError::OpenRead, Trouble::Settings),
+        ];
+        if let Some((_, trouble)) = troubles.into_iter().find(|(code, _)| is_divienenc && kind.matches(*code)) {
+            return Some(Error::Elsewhere { message: text, trouble });
+        }
+        if is_divienenc || source.is_some_and(|src| src.has_as_ancestor(&running.encoder)) {
+            return Some(if kind.matches(gst::ResourceError::NoSpaceLeft) {
+                let source = io::Error::new(io::ErrorKind::StorageFull, text);
+                Error::Write { path: std::env::temp_dir(), source }
+            } else {
+                Error::Encoder { element: of, message: text }
+            });
+        }
+        self.lost.get_or_insert(text);
+        None
+    }
+
+    /// Why the pipeline does not start: elements say so before they refuse to.
+    fn refused(&mut self, running: &Running, messages: &mut Messages) -> Option<Error> {
+        while let Ok(message) = messages.try_recv() {
+            if let gst::MessageView::Error(e) = message.view()
+                && let Some(error) = self.failed(running, &message, e)
+            {
+                return Some(error);
+            }
+        }
+        None
     }
 
     /// Frames count as done when an encoder has given them back, long before their chunk is whole and in the file.
@@ -626,7 +651,8 @@ fn of_worker(told: &gst::StructureRef, report: &Report) {
     match field("event") {
         "listening" => report.note(&format!("workers may join at {detail}")),
         "joined" => report.note(&format!("worker {name} joined ({detail})")),
-        "lost" => report.warn(&format!("worker {name} is lost: {detail}; others do what it had")),
+        "lost" => report.warn(&format!("worker {name} is lost: {detail}; what it had is done again")),
+        "left" => report.note(&format!("worker {name} has left: {detail}")),
         "refused" => report.warn(&format!("worker {name} is not used: {detail}")),
         "put-aside" => report.warn(&format!("worker {name} is not used any more: {detail}")),
         "failed" => report.warn(&format!("{name}: {detail}")),

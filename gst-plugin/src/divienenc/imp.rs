@@ -17,11 +17,12 @@ use super::model::{Config, Notice, Stats};
 use super::negotiation::Negotiation;
 use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
-use super::sites::{News, Sites};
+use super::sites::{News, Nobody, Sites};
 use crate::dispatch::{Dispatch, Site};
 use crate::isolate::{Isolation, ProcessLane};
 use crate::journal::Shelf;
 use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LaneError, LocalLane};
+use crate::net::Token;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("divienenc", gst::DebugColorFlags::empty(), Some("divien chunked encoder"))
@@ -68,6 +69,8 @@ pub struct DivienEnc {
     pub(super) writer: Mutex<Writer>,
     pub(super) shelf: Mutex<Option<Arc<Shelf>>>,
     pub(super) isolation: Mutex<Option<Arc<Isolation>>>,
+    /// What `token-file` holds, which may be readable once only, from the start to the end.
+    pub(super) token: Mutex<Option<Token>>,
 }
 
 impl DivienEnc {
@@ -122,7 +125,10 @@ impl DivienEnc {
     }
 
     pub(super) fn start_engine(&self, settings: &Settings) -> Result<(Arc<Engine>, Option<Sites>), gst::ErrorMessage> {
-        let meeting = settings.meeting().map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))?;
+        let meeting = {
+            let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+            settings.meeting(&mut token).map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?
+        };
         let set = self.isolation.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let patience = Duration::from_secs(settings.lane_timeout.into());
         let patience = Some(patience).filter(|patience| !patience.is_zero());
@@ -171,15 +177,26 @@ impl DivienEnc {
             News::Lost { name, why } => ("lost", name, why),
             News::Refused { name, why } => ("refused", name, why),
             News::NotMet(why) => ("not-met", String::new(), why),
-            News::Nobody(timeout) => {
-                gst::element_imp_error!(
-                    self,
-                    gst::ResourceError::Busy,
-                    (
-                        "no worker was there for {} s, and this machine does not encode; start one with 'divien worker', or let this machine encode as well",
-                        timeout.as_secs()
-                    )
-                );
+            News::Left { name } => ("left", name, "it takes no more, and has done what it had".into()),
+            News::Nobody(nobody) => {
+                const ALONE: &str = "and this machine does not encode; start one with 'divien worker', or let this machine encode as well";
+                match nobody {
+                    Nobody::InTime(timeout) => gst::element_imp_error!(
+                        self,
+                        gst::ResourceError::Busy,
+                        ("no worker was there for {} s, {ALONE}", timeout.as_secs())
+                    ),
+                    Nobody::Refuses(why) => gst::element_imp_error!(
+                        self,
+                        gst::ResourceError::NotAuthorized,
+                        ("{why}; no other worker was named, {ALONE}")
+                    ),
+                    Nobody::Differs(why) => gst::element_imp_error!(
+                        self,
+                        gst::ResourceError::Settings,
+                        ("{why}; no other worker was named, {ALONE}")
+                    ),
+                }
                 if let Some(engine) = self.engine() {
                     engine.stop(gst::FlowError::Error);
                 }
@@ -210,6 +227,7 @@ impl DivienEnc {
             run.engine.join();
             drop(run.sites);
         }
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.writer() = Writer::default();
     }
 
@@ -327,6 +345,7 @@ impl ObjectSubclass for DivienEnc {
             writer: Mutex::default(),
             shelf: Mutex::default(),
             isolation: Mutex::default(),
+            token: Mutex::default(),
         }
     }
 }

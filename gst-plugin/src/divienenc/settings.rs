@@ -102,8 +102,8 @@ impl Settings {
         !self.remote_workers.is_empty() || !self.listen_address.is_empty()
     }
 
-    /// Where other machines are met; `None` where this one is alone.
-    pub(super) fn meeting(&self) -> Result<Option<Meeting>, String> {
+    /// Where other machines are met; `None` where this one is alone. The token is read where it is not known yet.
+    pub(super) fn meeting(&self, known: &mut Option<Token>) -> Result<Option<Meeting>, String> {
         if !self.has_elsewhere() {
             return if self.local {
                 Ok(None)
@@ -111,13 +111,14 @@ impl Settings {
                 Err("local=false needs remote-workers or listen-address: nobody would encode".into())
             };
         }
-        let token = match self.token_file.as_str() {
+        let read = || match self.token_file.as_str() {
             "" => Token::from_environment(),
             file => Token::from_file(Path::new(file)),
         };
-        let token = token.map_err(|error| {
+        let token = known.take().map_or_else(read, Ok).map_err(|error| {
             format!("token-file: {error}; 'divien token new' makes one, and every machine of the fleet needs the same")
         })?;
+        *known = Some(token.clone());
         let hosts = self.remote_workers.split(',').map(str::trim).filter(|host| !host.is_empty());
         let listen = (!self.listen_address.is_empty()).then(|| {
             self.listen_address

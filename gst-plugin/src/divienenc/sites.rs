@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use quinn::Connection;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
 use crate::dispatch::{LaneId, Site};
 use crate::lane::LaneError;
-use crate::net::{self, Arrival, Listener, Token};
+use crate::net::{self, Arrival, Listener, NetError, Token};
 use crate::remote::site::{self, Formats, Refusal};
 use crate::wire::message::Goodbye;
 
@@ -69,8 +69,23 @@ pub(super) enum News {
     },
     /// It could not be reached, or was turned away.
     NotMet(String),
+    /// It takes no more, and has done what it had.
+    Left {
+        name: String,
+    },
     /// Nobody is there to do what is left.
-    Nobody(Duration),
+    Nobody(Nobody),
+}
+
+/// Why nobody elsewhere works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Nobody {
+    /// Nobody came within this time.
+    InTime(Duration),
+    /// The last one that was dialled holds another token.
+    Refuses(String),
+    /// The same with another protocol.
+    Differs(String),
 }
 
 type Tell = Arc<dyn Fn(News) + Send + Sync>;
@@ -89,6 +104,8 @@ struct Shared {
     here: Mutex<BTreeMap<Site, Arc<site::Site>>>,
     /// Machines that are not taken in again, by whatever address.
     unwanted: Mutex<BTreeSet<[u8; 16]>>,
+    /// Why the last of those is not dialled again that never will be.
+    given_up: Mutex<Option<Nobody>>,
     over: CancellationToken,
 }
 
@@ -114,20 +131,20 @@ impl Sites {
             tell,
             here: Mutex::default(),
             unwanted: Mutex::default(),
+            given_up: Mutex::default(),
             over: CancellationToken::new(),
         });
+        let mut meeting = Vec::new();
         if let Some(listener) = listener {
             if let Ok(address) = listener.address() {
                 (shared.tell)(News::Listening(address));
             }
             let (send, arrivals) = mpsc::channel(MOST_ARRIVALS);
             runtime.spawn(listener.run(send, shared.over.clone()));
-            runtime.spawn(shared.clone().take(arrivals));
+            meeting.push(runtime.spawn(shared.clone().take(arrivals)));
         }
-        for host in hosts {
-            runtime.spawn(shared.clone().dial_all(host));
-        }
-        runtime.spawn(shared.clone().watch());
+        meeting.extend(hosts.into_iter().map(|host| runtime.spawn(shared.clone().dial_all(host))));
+        runtime.spawn(shared.clone().watch(meeting));
         Ok(Self { runtime: Some(runtime), shared })
     }
 
@@ -241,7 +258,8 @@ impl Shared {
                 Err(error) => {
                     self.not_met(&mut pause, error.to_string());
                     // It will not hold another token soon.
-                    if error.is_refusal() || error.is_other_protocol() {
+                    if let Some(never) = Nobody::after(&error) {
+                        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(never);
                         return;
                     }
                 }
@@ -303,23 +321,21 @@ impl Shared {
         for lane in lanes {
             working.spawn(self.clone().work(lane, remote.clone()));
         }
-        let mut refusal = None;
+        let (mut refusal, mut has_lost, mut is_draining) = (None, false, false);
         loop {
             tokio::select! {
                 ended = working.join_next() => match ended {
-                    Some(Ok(Some(why))) => {
+                    Some(Ok(Ended::Refused(why))) => {
                         refusal.get_or_insert(why);
                         self.engine.close_site(site);
                     }
-                    Some(_) => {}
+                    Some(Ok(Ended::Lost) | Err(_)) => has_lost = true,
+                    Some(Ok(Ended::Idle)) => {}
                     None => break,
                 },
-                () = remote.draining.cancelled() => {
+                () = remote.draining.cancelled(), if !is_draining => {
                     self.engine.close_site(site);
-                    while let Some(ended) = working.join_next().await {
-                        refusal = refusal.or(ended.ok().flatten());
-                    }
-                    break;
+                    is_draining = true;
                 }
             }
         }
@@ -342,20 +358,24 @@ impl Shared {
             remote.leave(Goodbye::Refused("it failed three chunks in a row".into())).await;
             return Parted::TurnedAway;
         }
-        let is_drained = !remote.is_closed();
-        let why = if is_drained { "it takes no more".to_owned() } else { remote.closed().await };
-        if is_drained {
+        if remote.leaves() && !has_lost {
+            (self.tell)(News::Left { name });
+        } else {
+            let why = if remote.is_closed() { remote.closed().await } else { "it takes no more".to_owned() };
+            self.engine.site_lost(site);
+            (self.tell)(News::Lost { name, why });
+        }
+        if !remote.is_closed() {
             remote.leave(Goodbye::Ended("it was told to stop".into())).await;
         }
-        self.engine.site_lost(site);
-        (self.tell)(News::Lost { name, why });
         Parted::Lost
     }
 
     /// One lane of it.
-    async fn work(self: Arc<Self>, lane: LaneId, remote: Arc<site::Site>) -> Option<Refusal> {
+    async fn work(self: Arc<Self>, lane: LaneId, remote: Arc<site::Site>) -> Ended {
         // Whatever becomes of this task, no chunk waits for it.
         let _gone = Gone { engine: &self.engine, lane };
+        let mut has_lost = false;
         while let Some((chunk, attempt, started)) = self.engine.next_attempt(lane).await {
             let begun = || self.engine.begun(chunk, lane);
             let outcome = remote.encode(chunk.0, &attempt, begun, self.meeting.lane_timeout).await;
@@ -363,17 +383,20 @@ impl Shared {
                 Ok(outcome) => (outcome, None),
                 Err(refusal) => (Err(LaneError::Lost(refusal.to_string())), Some(refusal)),
             };
-            let is_over = refusal.is_some() || matches!(outcome, Err(LaneError::Lost(_))) && remote.is_closed();
+            has_lost |= matches!(outcome, Err(LaneError::Lost(_)));
             self.engine.conclude(lane, (chunk, attempt, started), outcome);
-            if is_over {
-                return refusal;
+            if let Some(refusal) = refusal {
+                return Ended::Refused(refusal);
+            }
+            if has_lost && remote.is_closed() {
+                break;
             }
         }
-        None
+        if has_lost { Ended::Lost } else { Ended::Idle }
     }
 
-    /// Ends the run when nobody is there to do it.
-    async fn watch(self: Arc<Self>) {
+    /// Ends the run when nobody is there to do it, and none of those who meet others meets one in time.
+    async fn watch(self: Arc<Self>, meeting: Vec<JoinHandle<()>>) {
         if !self.meeting.are_alone {
             return;
         }
@@ -382,12 +405,26 @@ impl Shared {
             if !self.here().is_empty() || !self.engine.has_work() {
                 alone_since = Instant::now();
             }
-            if alone_since.elapsed() >= self.meeting.timeout {
-                (self.tell)(News::Nobody(self.meeting.timeout));
-                return;
-            }
+            let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let nobody = match given_up {
+                Some(why) if meeting.iter().all(JoinHandle::is_finished) => why,
+                _ if alone_since.elapsed() >= self.meeting.timeout => Nobody::InTime(self.meeting.timeout),
+                _ => continue,
+            };
+            (self.tell)(News::Nobody(nobody));
+            return;
         }
     }
+}
+
+/// How one of a machine's lanes ended.
+enum Ended {
+    /// There is nothing left for it.
+    Idle,
+    /// Something that it had is for others.
+    Lost,
+    /// It would encode otherwise than others do.
+    Refused(Refusal),
 }
 
 /// How a session with a machine ended.
@@ -401,6 +438,17 @@ enum Parted {
     NotMet(String),
     /// It encodes for us by another address, or did so until now.
     IsHere,
+}
+
+impl Nobody {
+    /// Whether whoever answered like that is not dialled again.
+    fn after(error: &NetError) -> Option<Self> {
+        match error.to_string() {
+            why if error.is_refusal() => Some(Self::Refuses(why)),
+            why if error.is_other_protocol() => Some(Self::Differs(why)),
+            _ => None,
+        }
+    }
 }
 
 struct Gone<'a> {

@@ -1,7 +1,7 @@
 //! A machine elsewhere, as the one with the chunks sees it: who it is, whether it may encode, and attempts at chunks there.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -108,6 +108,8 @@ pub(crate) struct Site {
     moved: Moved,
     /// It takes no more chunks, by its own word or since it is gone.
     pub(crate) draining: CancellationToken,
+    /// By its own word.
+    leaves: Arc<AtomicBool>,
 }
 
 impl Site {
@@ -135,10 +137,22 @@ impl Site {
         // Nothing else is opened towards us.
         connection.set_max_concurrent_bi_streams(VarInt::from_u32(0));
         let (asked, answers) = mpsc::unbounded_channel();
-        let draining = CancellationToken::new();
-        tokio::spawn(listen(connection.clone(), receive, control, answers, draining.clone()));
+        let (draining, leaves) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        let drains = {
+            let (draining, leaves) = (draining.clone(), leaves.clone());
+            move || {
+                leaves.store(true, Ordering::Relaxed);
+                draining.cancel();
+            }
+        };
+        let gone = draining.clone().drop_guard();
+        let listening = listen(connection.clone(), receive, control, answers, drains);
+        tokio::spawn(async move {
+            listening.await;
+            drop(gone);
+        });
         let (control, fits, moved) = (Mutex::new(send), std::sync::Mutex::default(), Moved::default());
-        Ok(Arc::new(Self { connection, hello, control, asked, formats, fits, moved, draining }))
+        Ok(Arc::new(Self { connection, hello, control, asked, formats, fits, moved, draining, leaves }))
     }
 
     /// What it said of itself.
@@ -292,6 +306,11 @@ impl Site {
         self.connection.close(OVER, b"");
     }
 
+    /// It has said that it takes no more.
+    pub(crate) fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
     /// It is gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.connection.close_reason().is_some()
@@ -336,7 +355,7 @@ async fn listen(
     mut receive: RecvStream,
     mut control: Control,
     mut asked: mpsc::UnboundedReceiver<(u32, oneshot::Sender<Answer>)>,
-    draining: CancellationToken,
+    drains: impl Fn(),
 ) {
     let mut open = HashMap::new();
     let ended = loop {
@@ -352,7 +371,7 @@ async fn listen(
                     Received::Fit(fit) => Some((fit.format, Ok(fit))),
                     Received::Unfit(unfit) => Some((unfit.format, Err(unfit))),
                     Received::Drain => {
-                        draining.cancel();
+                        drains();
                         None
                     }
                     _ => None,
@@ -372,7 +391,6 @@ async fn listen(
             Ok(None) | Err(_) => break Ok(()),
         }
     };
-    draining.cancel();
     // To close it again would put that in the place of why it is lost.
     match ended {
         _ if connection.close_reason().is_some() => {}
