@@ -7,16 +7,24 @@ use divien_testbed::{gst, place};
 
 /// An attempt that stands still for so long in a test has been left.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A case whose workers all go.
+const ALL_GO: u64 = 26;
+
+#[track_caller]
+fn changes_no_byte(seed: u64, happens: impl Fn(&Member, Option<Fault>) -> bool) {
+    assert!(!Case::of(seed).all_go);
+    ends_as_it_should(seed, happens);
+}
 
 /// Nothing is wrong with how the case of this seed ends, in which this happens to a worker.
 #[track_caller]
-fn changes_no_byte(seed: u64, happens: impl Fn(&Member, Option<Fault>) -> bool) {
+fn ends_as_it_should(seed: u64, happens: impl Fn(&Member, Option<Fault>) -> bool) {
     let case = Case::of(seed);
     // A worker that has no core to itself may stand still for some seconds.
     let case = Case { lane_timeout: case.lane_timeout.map(|timeout| timeout.max(PATIENCE)), ..case };
     let befalls = |n| case.steps.iter().filter(move |step: &&Step| step.member == n).map(|step| Some(step.fault));
     let happens = |(n, member)| befalls(n).chain([None]).any(|fault| happens(member, fault));
-    assert!(!case.all_go && case.members.iter().enumerate().any(happens), "{case}");
+    assert!(case.members.iter().enumerate().any(happens), "{case}");
     let folder = place::temporary();
     let faults = Faults::new(env!("CARGO_BIN_EXE_divien").into(), folder.path().to_owned(), gst::surround);
     let verdict = faults.run(&case).unwrap();
@@ -54,4 +62,10 @@ fn a_worker_that_comes_again_at_another_port_changes_no_byte() {
 #[test]
 fn a_worker_whose_results_are_spoiled_changes_no_byte() {
     changes_no_byte(345, |member, _| matches!(member.way, Way::Meddled(_)));
+}
+
+#[test]
+fn a_run_that_loses_all_its_workers_ends_and_another_goes_on() {
+    assert!(Case::of(ALL_GO).all_go);
+    ends_as_it_should(ALL_GO, |_, fault| fault == Some(Fault::Kill));
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use divien_testbed::run::{LIMIT, signal};
-use divien_testbed::{Running, divien, place, run};
+use divien_testbed::{Clip, Running, divien, place, run};
 use rustix::process::Signal;
 
 use crate::losses::{SOURCE, spoil};
@@ -103,10 +103,13 @@ fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
     signal(&gone.child, Signal::TERM);
     assert_eq!(gone.code(), Some(75));
     signal(&stays.child, Signal::CONT);
-    let done = encoding.wait(LIMIT).success().says(&["worker stays joined", "worker gone is lost"]);
+    let done = encoding.wait(LIMIT).success().says(&["worker stays joined", "worker gone has left"]);
     let share = |name: &str| done.stderr.lines().find(|line| line.starts_with(&format!("worker {name}: ")));
     let shares = ["killed", "gone", "stays"].map(|name| share(name).unwrap());
-    assert!(shares[1].ends_with(", lost once") && shares[2].contains(" chunks"), "{shares:?}");
+    assert!(
+        shares[0].ends_with(", lost once") && !shares[1].contains("lost") && shares[2].contains(" chunks"),
+        "{shares:?}"
+    );
     assert!(std::fs::read(&output).unwrap() == alone);
 }
 
@@ -208,7 +211,58 @@ fn nobody_to_work_for_and_nobody_who_works_are_told() {
     let output = folder.path().join("far.mkv");
     let mut command = divien!("-y", "-i", &film, "-w", "0", "-worker-timeout", "1", "-token-file", &token, "-workers");
     let outcome = run(command.arg(free()).args(OPTIONS).arg(&output)).failure();
-    outcome.says(&["no worker was there for 1 s"]);
+    assert_eq!(outcome.says(&["no worker was there for 1 s", "divien workers"]).status.code(), Some(69));
     assert!(!output.exists());
     assert_eq!(worker.code(), Some(69));
+}
+
+#[test]
+fn workers_of_another_fleet_are_not_waited_for() {
+    let folder = place::temporary();
+    let worker = Worker::listen(folder.path(), "strange", &token(folder.path()), &[]);
+    let other = folder.path().join("other");
+    std::fs::write(&other, run(&mut divien!("token", "new")).success().stdout).unwrap();
+    let film = Clip::film(50).path();
+    let mut command = divien!("-y", "-i", &film, "-w", "0", "-worker-timeout", "3600", "-token-file", &other);
+    let outcome = run(command.args(["-workers", &worker.address]).arg(folder.path().join("o.mkv"))).failure();
+    assert_eq!(outcome.says(&["holds another token", "the same token"]).status.code(), Some(77));
+}
+
+#[test]
+fn why_workers_cannot_be_met_is_told() {
+    let folder = place::temporary();
+    let token = token(folder.path());
+    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let film = Clip::film(50).path();
+    let output = folder.path().join("o.mkv");
+    let mut command = divien!("server", "-listen", holder.local_addr().unwrap().to_string(), "-y", "-i", &film);
+    let outcome = run(command.arg("-token-file").arg(&token).arg(&output)).failure();
+    assert_eq!(outcome.says(&["no socket can be opened", "in use"]).status.code(), Some(78));
+    let nothing = folder.path().join("nothing");
+    std::fs::write(&nothing, "this is no token").unwrap();
+    let mut command = divien!("-y", "-i", &film, "-workers", "127.0.0.1:9", "-token-file", "-");
+    let outcome = run(command.arg(&output).stdin(File::open(&nothing).unwrap())).failure();
+    assert_eq!(outcome.says(&["no token", "divien token new"]).status.code(), Some(78));
+}
+
+#[test]
+fn a_worker_that_joins_another_worker_gives_up_and_one_that_is_unfit_ends_with_its_session() {
+    let folder = place::temporary();
+    let token = token(folder.path());
+    let other = Worker::listen(folder.path(), "other", &token, &[]);
+    let joins = Worker::start(folder.path(), "joins", &token, &["--join", &other.address, "--join-timeout", "1"]);
+    // One that has no encoder.
+    let (mut command, address) = (divien!("worker", "--once", "--token-file", &token, "--listen"), free());
+    command
+        .arg(&address)
+        .env("GST_REGISTRY", folder.path().join("none"))
+        .env("GST_PLUGIN_SYSTEM_PATH_1_0", folder.path());
+    let unfit = Worker::of(&mut command, folder.path().join("unfit.log"));
+    unfit.says("listening on");
+    let film = Clip::film(50).path();
+    let mut command = divien!("-y", "-i", &film, "-worker-timeout", "1", "-w", "0", "-token-file", &token, "-workers");
+    let outcome = run(command.arg(address).arg(folder.path().join("o.mkv"))).failure();
+    assert_eq!(outcome.says(&["is not used"]).status.code(), Some(69));
+    assert_eq!(unfit.code(), Some(78));
+    assert_eq!(joins.code(), Some(69));
 }

@@ -161,16 +161,20 @@ impl Drop for Sites {
         let here: Vec<_> = self.shared.here().values().cloned().collect();
         let is_done = self.shared.engine.is_done();
         let goodbye = if is_done { Goodbye::Done } else { Goodbye::Ended("the run ended before all was done".into()) };
-        runtime.block_on(async {
-            let mut leaving = JoinSet::new();
-            for site in here {
-                let goodbye = goodbye.clone();
-                leaving.spawn(async move { site.leave(goodbye).await });
-            }
-            // Whoever does not answer is left all the same.
-            let _ = tokio::time::timeout(LEAVING, leaving.join_all()).await;
-        });
-        runtime.shutdown_timeout(LEAVING);
+        let leave = move || {
+            runtime.block_on(async {
+                let mut leaving = JoinSet::new();
+                for site in here {
+                    let goodbye = goodbye.clone();
+                    leaving.spawn(async move { site.leave(goodbye).await });
+                }
+                // Whoever does not answer is left all the same.
+                let _ = tokio::time::timeout(LEAVING, leaving.join_all()).await;
+            });
+            runtime.shutdown_timeout(LEAVING);
+        };
+        // Whoever drops it may be a task of another runtime, where nothing may be waited for in this way.
+        std::thread::scope(|scope| drop(scope.spawn(leave).join()));
     }
 }
 

@@ -145,7 +145,7 @@ fn transport(stream: u64) -> TransportConfig {
 
 /// A socket for IPv6 and IPv4 alike, where the system has both and the address is for all.
 fn socket(address: SocketAddr) -> Result<UdpSocket, NetError> {
-    let open = || -> io::Result<UdpSocket> {
+    let open = |address: SocketAddr| -> io::Result<UdpSocket> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
@@ -155,7 +155,14 @@ fn socket(address: SocketAddr) -> Result<UdpSocket, NetError> {
         socket.bind(&address.into())?;
         Ok(socket.into())
     };
-    open().map_err(|error| NetError::Socket { address, error })
+    let has_no_ipv6 = |error: &io::Error| error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    let opened = match open(address) {
+        Err(error) if has_no_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            open((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| NetError::Socket { address, error })
 }
 
 fn endpoint(socket: UdpSocket, server: Option<ServerConfig>, address: SocketAddr) -> Result<quinn::Endpoint, NetError> {

@@ -65,13 +65,14 @@ impl Slots {
 
     /// Waits for a permit. As long as others get further, the other side is told that this one only waits for its turn.
     async fn turn(&self, permits: &Arc<Semaphore>, send: &mut SendStream) -> Result<OwnedSemaphorePermit, LaneError> {
-        let acquiring = permits.clone().acquire_owned();
-        tokio::pin!(acquiring);
+        let (acquiring, stopped) = (permits.clone().acquire_owned(), send.stopped());
+        tokio::pin!(acquiring, stopped);
         let mut before = self.moves.load(Ordering::Relaxed);
         loop {
             tokio::select! {
                 biased;
                 permit = &mut acquiring => return permit.map_err(|_| LaneError::Cancelled),
+                _ = &mut stopped => return Err(LaneError::Cancelled),
                 () = tokio::time::sleep(TELLING) => {
                     let now = self.moves.load(Ordering::Relaxed);
                     if std::mem::replace(&mut before, now) != now {

@@ -44,6 +44,21 @@ pub(crate) async fn write(stream: &mut SendStream, mut pieces: Vec<Bytes>) -> Re
     Ok(stream.write_all_chunks(&mut pieces).await?)
 }
 
+/// The same for media, of which one message may take long; tells of each part of it that has been taken.
+pub(crate) async fn write_media(
+    stream: &mut SendStream,
+    mut pieces: Vec<Bytes>,
+    taken: impl Fn(),
+) -> Result<(), LinkError> {
+    let mut rest = &mut pieces[..];
+    while !rest.is_empty() {
+        let written = stream.write_chunks(rest).await?;
+        taken();
+        rest = &mut rest[written.chunks..];
+    }
+    Ok(())
+}
+
 /// What comes next; `None` at the end.
 pub(crate) async fn piece(stream: &mut RecvStream) -> Result<Option<Bytes>, LinkError> {
     Ok(stream.read_chunk(PIECE, true).await?.map(|chunk| chunk.bytes))

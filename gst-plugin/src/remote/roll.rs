@@ -80,6 +80,8 @@ impl Roll {
         let connection = net::dial(address, token).await?;
         let met = Site::meet(connection, self.formats.clone()).await;
         let site = met.map_err(|why| Absent::Refused(address, why))?;
+        // Encoders at work keep answers waiting.
+        let round_trip = site.round_trip();
         let mut encoders = Vec::new();
         for (name, format) in &self.encoders {
             let verdict = site.may_encode(format).await.map_err(|why| Absent::Left(address, why))?;
@@ -94,7 +96,7 @@ impl Roll {
             cores: hello.cores,
             memory: hello.memory,
             version: version.unwrap_or_default(),
-            round_trip: site.round_trip(),
+            round_trip,
             encoders,
         };
         site.leave(Goodbye::Ended("it was only asked what it can do".into())).await;

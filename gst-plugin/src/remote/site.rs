@@ -232,7 +232,11 @@ impl Site {
             Ok(verdict) => verdict?,
             Err(error) => return Ok(Err(LaneError::Lost(error))),
         }
-        let (mut send, mut receive) = match self.connection.open_bi().await {
+        let opened = tokio::select! {
+            opened = self.connection.open_bi() => opened,
+            () = cancelled.notified() => return Ok(Err(LaneError::Cancelled)),
+        };
+        let (mut send, mut receive) = match opened {
             Ok(streams) => streams,
             Err(error) => return Ok(Err(LaneError::Lost(error.to_string()))),
         };
@@ -449,9 +453,8 @@ async fn send_all(
         let pieces = Message::Unit(unit, media).write();
         let pieces = pieces.map_err(|e| Sending::Input(LaneError::Start(e.to_string())))?;
         tally.add(&pieces);
-        link::write(send, pieces).await?;
+        link::write_media(send, pieces, || moved.now()).await?;
         sent.fetch_add(1, Ordering::Relaxed);
-        moved.now();
     }
     link::send(send, &Message::End(End { tally: tally.count() })).await?;
     // Fails only where the other side has stopped it.

@@ -173,9 +173,14 @@ async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError>
                 }
             },
             Some(ended) = sessions.join_next() => {
-                let (ended, had_chunks) =
-                    ended.unwrap_or_else(|error| (Ended::Unfinished(error.to_string()), true));
-                if told.worker.once && had_chunks {
+                let over = ended.unwrap_or_else(|error| Over {
+                    ended: Ended::Unfinished(error.to_string()),
+                    was_met: true,
+                    had_chunks: true,
+                });
+                let ended = over.ended;
+                // Whoever finds it unfit comes again and again.
+                if told.worker.once && (over.had_chunks || matches!(ended, Ended::Unfit(_))) {
                     first.get_or_insert_with(|| ended.clone());
                 }
                 if sessions.is_empty() && (first.is_some() || told.stop.drain.is_cancelled()) {
@@ -217,14 +222,18 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
         };
         match dialled {
             Ok((endpoint, connection)) => {
-                let (ended, _) = session(told.clone(), connection).await;
+                let Over { ended, was_met, .. } = session(told.clone(), connection).await;
                 // Whoever is not told by then finds out.
                 let _ = tokio::time::timeout(ENDING, endpoint.wait_idle()).await;
                 let is_final = !matches!(ended, Ended::Unfinished(_));
                 if told.worker.once || is_final || told.stop.drain.is_cancelled() {
                     return ended;
                 }
-                alone_since = Instant::now();
+                if let (Ended::Unfinished(why), false) = (ended, was_met) {
+                    last = why;
+                } else {
+                    alone_since = Instant::now();
+                }
             }
             Err(error) if error.is_refusal() => return Ended::Refused(error.to_string()),
             Err(error) if error.is_other_protocol() => return Ended::Unfit(error.to_string()),
@@ -247,13 +256,22 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
     }
 }
 
-/// Works for one coordinator, until it leaves; true if it had chunks.
-async fn session(told: Arc<Told>, connection: Connection) -> (Ended, bool) {
+/// How a session was.
+struct Over {
+    ended: Ended,
+    /// The other side was a coordinator.
+    was_met: bool,
+    had_chunks: bool,
+}
+
+/// Works for one coordinator, until it leaves.
+async fn session(told: Arc<Told>, connection: Connection) -> Over {
     let peer = connection.remote_address();
-    let mut had_chunks = false;
+    let (mut was_met, mut had_chunks) = (false, false);
     let ended = match Session::begin(&told, &connection).await {
         Ok(mut session) => {
             (told.report)(Report::Met(peer));
+            was_met = true;
             let ended = session.run().await;
             had_chunks = session.had_chunks || matches!(ended, Ok(Ended::Done));
             session.finish(matches!(ended, Ok(Ended::Done))).await;
@@ -276,7 +294,7 @@ async fn session(told: Arc<Told>, connection: Connection) -> (Ended, bool) {
     };
     connection.close(OVER, b"");
     (told.report)(Report::Left(peer, why));
-    (ended, had_chunks)
+    Over { ended, was_met, had_chunks }
 }
 
 type Known = Arc<Mutex<HashMap<u32, Arc<Format>>>>;

@@ -277,7 +277,8 @@ impl Running {
     /// True while compressed video waits to be decoded.
     #[must_use]
     pub fn input_waits(&self) -> bool {
-        self.input_queue.as_ref().is_some_and(|q| q.property::<u32>("current-level-buffers") > 0)
+        let has_all = self.encoder.static_pad("sink").is_some_and(|pad| pad.pad_flags().contains(gst::PadFlags::EOS));
+        has_all || self.input_queue.as_ref().is_some_and(|q| q.property::<u32>("current-level-buffers") > 0)
     }
 
     /// After the input broke off: what came is all there is.

@@ -16,17 +16,14 @@ pub(super) fn line(now: &Snapshot) -> String {
 
 /// Behind that line, where machines elsewhere have no rows of their own.
 pub(super) fn aside(now: &Snapshot) -> String {
-    let gone = now.machines.iter().filter(|machine| machine.slots == 0).count();
+    let gone = now.machines.iter().filter(|machine| is_gone(machine)).count();
     match now.machines.len() {
         0 => String::new(),
-        1..=4 => {
-            now.machines
-                .iter()
-                .map(|m| {
-                    if m.slots == 0 { format!("; {} gone", m.name) } else { format!("; {} {:.1} fps", m.name, m.fps()) }
-                })
-                .collect()
-        }
+        1..=4 => now
+            .machines
+            .iter()
+            .map(|m| if is_gone(m) { format!("; {} gone", m.name) } else { format!("; {} {:.1} fps", m.name, m.fps()) })
+            .collect(),
         many => format!("; {many} workers elsewhere, {gone} gone"),
     }
 }
@@ -42,8 +39,15 @@ pub(super) fn machines(all: &[Machine], rows: usize) -> impl Iterator<Item = Str
     all.iter().take(shown).map(machine).chain(rest)
 }
 
+/// One that takes no more may still be at work.
+fn is_gone(m: &Machine) -> bool {
+    m.slots == 0 && m.at_work == 0
+}
+
 fn machine(m: &Machine) -> String {
     let state = match (m.slots, m.times_lost) {
+        (0, _) if m.at_work > 0 => format!("{} at work, takes no more", m.at_work),
+        (0, 0) if m.chunks > 0 => "has left".to_owned(),
         (0, 0) => "not used".to_owned(),
         (0, 1) => "lost".to_owned(),
         (0, many) => format!("lost {many} times"),

@@ -1,7 +1,8 @@
 //! Runs with workers that are killed, stopped, cut off, restarted, late, behind bad lines, or lied about.
 //!
 //! What befalls whom is made of a seed ([`Case::of`]). A run that is left anybody to work has to end with the bytes of one
-//! without workers; one that is not, soon, with an error that says so and without an output.
+//! without workers; one that is not, soon, with an error that says so, without an output, and so that another run goes on
+//! from what is finished.
 
 mod case;
 mod film;
@@ -28,6 +29,9 @@ const LATEST: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(20);
 /// How much later than it should a run may end where nobody is left.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// The exit code of a run that is left nobody.
+const NOBODY: i32 = 69;
 
 /// How cases are run.
 #[derive(Debug)]
@@ -97,6 +101,7 @@ impl Faults {
 }
 
 struct Run<'a> {
+    faults: &'a Faults,
     case: &'a Case,
     reference: &'a Reference,
     logs: &'a Path,
@@ -133,7 +138,7 @@ impl<'a> Run<'a> {
         if are_joined {
             fleet.join(case, coordinator.address("workers may join at ")?)?;
         }
-        Ok(Self { case, reference, logs, coordinator, fleet, started, last: started, taken: 0 })
+        Ok(Self { faults, case, reference, logs, coordinator, fleet, started, last: started, taken: 0 })
     }
 
     fn follow(mut self) -> Result<Verdict, String> {
@@ -197,7 +202,9 @@ impl<'a> Run<'a> {
             None => Some(format!("it did not end within {} s", HANGS.as_secs())),
             // Where all go, they may have done all before.
             Some(status) if status.success() => self.differs(),
-            Some(_) if self.case.all_go && self.taken == self.case.steps.len() => self.unlike_nobody(&said),
+            Some(status) if self.case.all_go && self.taken == self.case.steps.len() => {
+                self.unlike_nobody(status, &said).or_else(|| self.goes_on())
+            }
             Some(status) => Some(format!("{status}, though somebody was left")),
         };
         let panicked = said.contains("panicked").then(|| "the coordinator panicked".to_owned());
@@ -213,7 +220,7 @@ impl<'a> Run<'a> {
     }
 
     /// It has to end soon, say why, and leave nothing that looks like an output.
-    fn unlike_nobody(&self, said: &str) -> Option<String> {
+    fn unlike_nobody(&self, status: ExitStatus, said: &str) -> Option<String> {
         let leave = |step: &Step| step.fault == Fault::Leave;
         let silence = if self.case.steps.iter().all(leave) { Duration::ZERO } else { SILENCE };
         let (took, most) = (self.last.elapsed(), self.case.worker_timeout + silence + MARGIN);
@@ -228,9 +235,35 @@ impl<'a> Run<'a> {
         if !said.contains(&why) {
             return Some(format!("it does not say that {why}"));
         }
-        let left = std::fs::read_dir(self.logs.join("output")).map_or(0, Iterator::count);
-        (left > 0).then(|| "an output is left".to_owned())
+        if status.code() != Some(NOBODY) {
+            return Some(format!("it ended with {status}, not with {NOBODY}"));
+        }
+        let kept = kept(self.logs);
+        let left = std::fs::read_dir(self.logs.join("output")).into_iter().flatten();
+        let left = left.filter_map(|entry| Some(entry.ok()?.path()).filter(|path| *path != kept));
+        left.map(|path| format!("{} is left", path.display())).next()
     }
+
+    /// What is finished is taken by a run of this machine.
+    fn goes_on(&self) -> Option<String> {
+        if !kept(self.logs).exists() {
+            return None;
+        }
+        let mut command = self.faults.command();
+        command.args(["-resume", "-w", "2"]);
+        let asked = self.case.recipe.ask(&mut command, self.reference.film(), &output(self.logs));
+        let ended = asked.and_then(|()| command.output().map_err(|error| error.to_string()));
+        match ended {
+            Ok(ended) if ended.status.success() => self.differs(),
+            Ok(ended) => Some(format!("-resume: {}\n{}", ended.status, String::from_utf8_lossy(&ended.stderr))),
+            Err(error) => Some(format!("-resume: {error}")),
+        }
+    }
+}
+
+/// Where finished chunks are kept.
+fn kept(logs: &Path) -> PathBuf {
+    output(logs).with_extension("mkv.divien")
 }
 
 fn output(logs: &Path) -> PathBuf {
