@@ -216,7 +216,8 @@ fn a_workers_encoder_that_dies_costs_one_attempt_and_no_worker() {
     run(divien!("-isolate", "none", "-i", &film).args(options).arg(folder.path().join("alone.mp4"))).success();
     let token = token(folder.path());
     let worker = Worker::listen(folder.path(), "one", &token, &[]);
-    for (input, output) in [(film.to_str().unwrap(), "packets.mp4"), ("-", "raw.mkv")] {
+    for (before, (input, output)) in [(film.to_str().unwrap(), "packets.mp4"), ("-", "raw.mkv")].into_iter().enumerate()
+    {
         let output = folder.path().join(output);
         let mut command = divien!("-w", "0", "-workers", &worker.address, "-token-file", &token);
         command.args(["-i", input]).args(options).arg(&output);
@@ -224,10 +225,14 @@ fn a_workers_encoder_that_dies_costs_one_attempt_and_no_worker() {
             command.stdin(fs::File::open(&film).unwrap());
         }
         let running = Running::start(&mut command);
-        for signal in ["-ABRT", "-KILL"] {
-            let child = first_child_of(worker.child.id());
-            std::thread::sleep(Duration::from_millis(300));
-            kill(child, signal);
+        for (signal, done) in [("-ABRT", "chunk 0"), ("-KILL", "chunk 2")] {
+            // It is at work for the next one, and tries no encoder out any more.
+            let until = Instant::now() + LIMIT;
+            while worker.said().matches(done).count() <= before {
+                assert!(Instant::now() < until, "{}", worker.said());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            kill(first_child_of(worker.child.id()), signal);
         }
         let outcome = running.wait(LIMIT).success();
         outcome.says(&["its process was ended by signal", "it is tried again"]);
@@ -263,4 +268,74 @@ fn an_encoder_in_any_pipeline_can_have_a_process_of_its_own() {
         gst::launch_command("videotestsrc num-buffers=9 ! divienenc isolate=true encoder=x264enc ! fakesink");
     let outcome = gst::outcome(nowhere.env("PATH", "/usr/bin:/bin"), LIMIT).failure();
     outcome.says(&["divien", "does not start"]);
+}
+
+/// A library that aborts an encoder when it gives its fifth picture: where a file is named that is there, which it removes, or
+/// always where none is named.
+fn aborting(folder: &Path) -> PathBuf {
+    let (source, library) = (folder.join("abort.c"), folder.join("abort.so"));
+    let code = r#"
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <unistd.h>
+        int gst_video_encoder_finish_frame(void *encoder, void *frame) {
+            static int calls;
+            const char *once = getenv("ABORT_ONCE");
+            if (++calls == 5 && (!once || unlink(once) == 0)) {
+                fputs("this is the end\n", stderr);
+                abort();
+            }
+            int (*real)(void *, void *) = dlsym(RTLD_NEXT, "gst_video_encoder_finish_frame");
+            return real(encoder, frame);
+        }
+    "#;
+    fs::write(&source, code).unwrap();
+    run(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source)).success();
+    library
+}
+
+#[test]
+fn an_encoder_that_aborts_by_itself_costs_attempts_and_never_the_program() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let options = ["-preset", "ultrafast", "-bsize", "50", "-w", "2"];
+    let library = aborting(folder.path());
+    run(divien!("-i", &film).args(options).arg(folder.path().join("alone.mp4"))).success();
+    // The first is the one that tries the encoder out, or has a chunk.
+    for times in 1..=2 {
+        let (once, output) = (folder.path().join("once"), folder.path().join("out.mp4"));
+        fs::write(&once, "").unwrap();
+        let mut command = divien!("-y", "-i", &film);
+        command.env("LD_PRELOAD", &library).env("ABORT_ONCE", &once);
+        run(command.args(options).arg(&output)).success();
+        assert!(!once.exists(), "{times}");
+        assert!(fs::read(&output).unwrap() == fs::read(folder.path().join("alone.mp4")).unwrap());
+    }
+    let places = place::temporary();
+    let output = places.path().join("out.mp4");
+    let mut command = divien!("-i", &film);
+    let outcome = run(command.env("LD_PRELOAD", &library).args(options).arg(&output)).failure();
+    let outcome = outcome.says(&["failed 3 times", "signal 6 (SIGABRT", "this is the end"]);
+    assert_eq!(outcome.status.code(), Some(70));
+    // Nothing is finished, and nothing is left.
+    assert_eq!(fs::read_dir(places.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_encoder_that_aborts_takes_no_worker_with_it() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let (token, library) = (token(folder.path()), aborting(folder.path()));
+    let mut command = divien!("worker", "--listen", "127.0.0.1:0", "--token-file", &token);
+    let mut worker = Worker::of(command.env("LD_PRELOAD", &library), folder.path().join("worker.log"));
+    worker.says("listening on ");
+    let said = worker.said();
+    let address = said.split_once("listening on ").unwrap().1.split_whitespace().next().unwrap();
+    let mut command = divien!("-i", &film, "-w", "0", "-worker-timeout", "1", "-token-file", &token);
+    let outcome = run(command.args(["-workers", address]).arg(folder.path().join("out.mp4"))).failure();
+    outcome.says(&["is not used", "signal 6 (SIGABRT"]);
+    worker.says("signal 6");
+    assert_eq!(worker.child.try_wait().unwrap(), None);
 }

@@ -14,6 +14,7 @@ use super::chunks::{Chunk, Frame, Item, LaneState, State};
 use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section, Stats};
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Event, LaneId, Site};
+use crate::isolate::Isolation;
 use crate::journal::{Key, Pictures, Shelf};
 use crate::lane::{Attempt, Budget, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Reservation};
 use crate::store::Store;
@@ -27,6 +28,8 @@ struct Shared {
     frames: Arc<Store>,
     /// Where finished chunks are kept for other runs.
     shelf: Option<Arc<Shelf>>,
+    /// The processes in which encoders are tried out, if any.
+    isolation: Option<Arc<Isolation>>,
     /// Hashes frames for it.
     pictures: Mutex<Option<Pictures>>,
     state: Mutex<State>,
@@ -65,6 +68,7 @@ impl Engine {
         config: Config,
         lanes: Vec<Box<dyn Lane>>,
         shelf: Option<Arc<Shelf>>,
+        isolation: Option<Arc<Isolation>>,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let window = 2 * u64::from(config.workers) + 2;
@@ -77,6 +81,7 @@ impl Engine {
             store: Store::new(config.max_buffered_bytes.min(IN_MEMORY)),
             frames: Store::new(config.max_buffered_bytes - first),
             shelf,
+            isolation,
             pictures: Mutex::default(),
             state: Mutex::new(State::new(config, window, lanes.len())),
             room: Condvar::new(),
@@ -103,7 +108,8 @@ impl Engine {
             .map_or((0, 0), |s| (s.number + u64::from(s.format.input != format.input), s.epoch + u64::from(new_epoch)));
         drop(state);
         // It may wait for the disk. No other thread begins sections.
-        let stamp = self.shared.shelf.as_ref().map(|shelf| shelf.stamp(number, &format));
+        let stamp =
+            self.shared.shelf.as_ref().map(|shelf| shelf.stamp(number, &format, self.shared.isolation.as_ref()));
         let mut state = self.shared.state();
         state.flow?;
         let most_held = self.shared.config.max_buffered_bytes / 2 / frame_bytes.max(1);

@@ -151,7 +151,7 @@ impl DivienEnc {
         let element = self.obj().downgrade();
         // Chunks of another run, after a flush, would have the same numbers.
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let engine = Engine::start(config, lanes, shelf, move |notice| {
+        let engine = Engine::start(config, lanes, shelf, isolation.clone(), move |notice| {
             if let Some(element) = element.upgrade() {
                 element.imp().notice(notice);
             }
@@ -164,7 +164,7 @@ impl DivienEnc {
                 element.imp().news(news);
             }
         };
-        let sites = meeting.map(|meeting| Sites::start(engine.clone(), meeting, Arc::new(tell))).transpose();
+        let sites = meeting.map(|meeting| Sites::start(engine.clone(), meeting, isolation, Arc::new(tell))).transpose();
         let sites = sites.map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ("{e}")))?;
         Ok((engine, sites))
     }

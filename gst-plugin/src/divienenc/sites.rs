@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
 use crate::dispatch::{LaneId, Site};
+use crate::isolate::Isolation;
 use crate::lane::LaneError;
 use crate::net::{self, Arrival, Listener, NetError, Token};
 use crate::remote::site::{self, Formats, Refusal};
@@ -111,7 +112,12 @@ struct Shared {
 
 impl Sites {
     /// Meets them.
-    pub(super) fn start(engine: Arc<Engine>, meeting: Meeting, tell: Tell) -> Result<Self, String> {
+    pub(super) fn start(
+        engine: Arc<Engine>,
+        meeting: Meeting,
+        isolation: Option<Arc<Isolation>>,
+        tell: Tell,
+    ) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("divien-net")
@@ -127,7 +133,7 @@ impl Sites {
         let shared = Arc::new(Shared {
             engine,
             meeting,
-            formats: Arc::default(),
+            formats: Arc::new(Formats::tried_in(isolation)),
             tell,
             here: Mutex::default(),
             unwanted: Mutex::default(),

@@ -48,6 +48,12 @@ impl Isolation {
         self.idle().extend((0..processes).map_while(|_| Process::start(&self.program).ok()));
     }
 
+    /// Makes an attempt in a process that nobody else has before or after.
+    pub(crate) fn encode(&self, attempt: &Attempt) -> Result<Encoded, LaneError> {
+        let mut process = Process::start(&self.program).map_err(unstarted)?;
+        process.encode(attempt, self.patience).map_err(|broken| process.failure(broken))
+    }
+
     fn take(&self) -> io::Result<Process> {
         let alive = |process: &mut Process| matches!(process.child.try_wait(), Ok(None));
         let mut idle = self.idle();
@@ -83,10 +89,13 @@ impl ProcessLane {
     }
 }
 
+fn unstarted(error: io::Error) -> LaneError {
+    LaneError::Killed(format!("its process does not start: {error}"))
+}
+
 impl Lane for ProcessLane {
     fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
-        let start = |error| LaneError::Killed(format!("its process does not start: {error}"));
-        let mut process = self.0.take().map_err(start)?;
+        let mut process = self.0.take().map_err(unstarted)?;
         let outcome = process.encode(attempt, self.0.patience);
         // One that was called off meanwhile is of no use to others.
         let is_called_off = attempt.cancel.is_cancelled();
@@ -98,8 +107,7 @@ impl Lane for ProcessLane {
                 Ok(encoded)
             }
             Err(_) if is_called_off => Err(LaneError::Cancelled),
-            Err(Broken::Lane(error)) => Err(error),
-            Err(Broken::Gone) => Err(LaneError::Killed(process.fate())),
+            Err(broken) => Err(process.failure(broken)),
         }
     }
 }
@@ -222,6 +230,13 @@ impl Process {
         });
         self.format = Some(format);
         outcome
+    }
+
+    fn failure(&mut self, broken: Broken) -> LaneError {
+        match broken {
+            Broken::Lane(error) => error,
+            Broken::Gone => LaneError::Killed(self.fate()),
+        }
     }
 
     /// How it ended, and what it said last.

@@ -10,6 +10,7 @@ use super::hex::Hash;
 use super::records::{self, Encoder, Facts, FileId, Finished, Journal, Record};
 use super::{JobError, result};
 use crate::chunk::ChunkId;
+use crate::isolate::Isolation;
 use crate::lane::{Encoded, Format};
 use crate::remote::convert::format_to_wire;
 use crate::remote::fingerprint::{digest, parts};
@@ -153,7 +154,12 @@ impl<D: Disk> Shelf<D> {
     }
 
     /// Begins to find out what the chunks of this section are encoded with.
-    pub(crate) fn stamp(self: &Arc<Self>, section: u64, format: &Arc<Format>) -> Arc<Stamp>
+    pub(crate) fn stamp(
+        self: &Arc<Self>,
+        section: u64,
+        format: &Arc<Format>,
+        isolation: Option<&Arc<Isolation>>,
+    ) -> Arc<Stamp>
     where
         D: 'static,
     {
@@ -164,7 +170,8 @@ impl<D: Disk> Shelf<D> {
         let stamp = Arc::new(Stamp { outcome: OnceLock::new(), trial: Mutex::default() });
         let trial = {
             let (shelf, stamp, format) = (self.clone(), stamp.clone(), format.clone());
-            move || drop(stamp.outcome.set(shelf.try_out(section, &format)))
+            let isolation = isolation.cloned();
+            move || drop(stamp.outcome.set(shelf.try_out(section, &format, isolation.as_ref())))
         };
         match thread::Builder::new().name("divien-stamp".into()).spawn(trial) {
             Ok(thread) => *stamp.trial.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
@@ -174,18 +181,18 @@ impl<D: Disk> Shelf<D> {
         stamp
     }
 
-    fn try_out(&self, section: u64, format: &Format) -> Result<Hash, JobError> {
+    fn try_out(&self, section: u64, format: &Format, isolation: Option<&Arc<Isolation>>) -> Result<Hash, JobError> {
         let wire = format_to_wire(format, 0);
         let software = parts(format).map_err(JobError::Encoder)?;
         let encoder = Encoder {
             section,
             software: software.into_iter().map(|software| (software.name, software.version)).collect(),
             encoder: wire.encoder.clone(),
-            clip: digest(format).ok().map(Hash::from),
+            clip: digest(format, isolation).ok().map(Hash::from),
         };
         let before = self.state().encoders.get(&section).cloned();
         let encoder = match before {
-            Some(before) if before.is_like(&encoder) => before,
+            Some(before) if before == encoder => before,
             Some(before) => return Err(JobError::Encoder(changed(&before, &encoder))),
             None => {
                 self.add(&Record::Encoder(encoder.clone()))?;
@@ -356,7 +363,11 @@ fn changed(before: &Encoder, now: &Encoder) -> String {
         all.push(format!("the encoder was {} and is {}", before.encoder, now.encoder));
     }
     if all.is_empty() {
-        all.push(format!("{} makes other bytes of the same pictures than it did", now.encoder));
+        all.push(match (before.clip, now.clip) {
+            (Some(_), None) => format!("{} cannot be tried out now", now.encoder),
+            (None, Some(_)) => format!("{} could not be tried out before", now.encoder),
+            _ => format!("{} makes other bytes of the same pictures than it did", now.encoder),
+        });
     }
     all.join("; ")
 }

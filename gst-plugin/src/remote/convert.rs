@@ -10,7 +10,7 @@ use crate::lane::{
     Complaints, DecoderSpec, Encoded, EncoderSpec, FilterSpec, Format, Lost, SpecError, Wanted, WantedFrame,
 };
 use crate::wire::frame::ALIGNMENT;
-use crate::wire::message::{self, Caption, Done, Layout, Plane, Software, Unit};
+use crate::wire::message::{self, Caption, Done, Layout, Plane, Unit};
 use crate::wire::{Message, Tally};
 
 /// Why something cannot be taken from the wire, or sent.
@@ -357,16 +357,6 @@ pub(crate) fn tags(text: &str) -> Option<gst::TagList> {
     // GStreamer takes any other for a fault of the program.
     let text = readable(text).ok().filter(|text| text.starts_with("taglist"))?;
     glib::Value::deserialize(text, gst::TagList::static_type()).ok()?.get().ok()
-}
-
-/// What is installed of these elements.
-pub(crate) fn software<'a>(elements: impl IntoIterator<Item = &'a str>) -> Vec<Software> {
-    let version = |name: &str| {
-        let factory = gst::ElementFactory::find(name)?;
-        let plugin = factory.plugin()?;
-        Some(Software { name: name.to_owned(), version: format!("{} {}", plugin.plugin_name(), plugin.version()) })
-    };
-    elements.into_iter().filter_map(version).collect()
 }
 
 #[cfg(test)]

@@ -1,26 +1,32 @@
-//! What a format comes to on this machine: the libraries that take part, and what a short clip becomes with them. Two
+//! What a format comes to on this machine: the libraries that take part, and what a short clip becomes with its encoder. Two
 //! machines of which that is equal write the same bytes.
 
 use std::sync::Arc;
 
 use gst::prelude::*;
 
-use crate::lane::{Attempt, Budget, ChunkInput, Encoded, FilterSpec, Format, Lane as _, LocalLane, Outlet};
+use crate::isolate::Isolation;
+use crate::lane::{Attempt, Budget, ChunkInput, Encoded, FilterSpec, Format, Lane as _, LaneError, LocalLane, Outlet};
 use crate::store::{Kept, Store};
 use crate::wire::message::{Fit, Software};
 
-use super::convert::software;
+use super::software::software;
 
 /// Frames of the clip: more than encoders look ahead.
 const FRAMES: u64 = 72;
+/// So often a process may be ended over it.
+const TRIES: u32 = 3;
 /// The clip's size, where the input's own is larger.
 const SIZE: (i32, i32) = (192, 112);
 /// What the clip's frames are made as, and encoded as where the input does not say before it is decoded.
 const USUAL: &str = "I420";
 
+/// This build of divien.
+const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("COMMIT_ID"));
+
 /// What this format comes to here. Takes a while.
-pub(crate) fn fingerprint(format: &Format, id: u32) -> Result<Fit, String> {
-    Ok(Fit { format: id, software: parts(format)?, digest: digest(format)? })
+pub(crate) fn fingerprint(format: &Format, id: u32, isolation: Option<&Arc<Isolation>>) -> Result<Fit, String> {
+    Ok(Fit { format: id, software: parts(format)?, digest: digest(format, isolation)? })
 }
 
 /// All that takes part in a format here, and its versions.
@@ -32,12 +38,28 @@ pub(crate) fn parts(format: &Format) -> Result<Vec<Software>, String> {
     let elements = decoder.iter().chain(&filters).map(String::as_str).chain([encoder.as_str(), "videoconvert"]);
     let mut software = software(elements);
     software.dedup();
-    software.push(Software { name: "divien".into(), version: env!("CARGO_PKG_VERSION").into() });
+    software.push(Software { name: "divien".into(), version: BUILD.into() });
     Ok(software)
 }
 
-/// The hash of what the encoder makes of the clip, with the filters left out: they are known by their versions.
-pub(crate) fn digest(format: &Format) -> Result<[u8; 32], String> {
+/// The hash of what the encoder makes of the clip, with decoder and filters left out: they are known by their versions. It is
+/// made where chunks are made, in a process if that is so.
+pub(crate) fn digest(format: &Format, isolation: Option<&Arc<Isolation>>) -> Result<[u8; 32], String> {
+    let mut tries = 1;
+    let encoded = loop {
+        let attempt = attempt(format)?;
+        let encoded = isolation.map_or_else(|| LocalLane.encode(&attempt), |isolation| isolation.encode(&attempt));
+        match encoded {
+            // Whoever has ended its process may have meant another one.
+            Err(LaneError::Killed(_)) if tries < TRIES => tries += 1,
+            encoded => break encoded.map_err(|error| error.to_string())?,
+        }
+    };
+    hash(&encoded).map_err(|error| error.to_string())
+}
+
+/// The clip for the format's encoder.
+fn attempt(format: &Format) -> Result<Attempt, String> {
     let (caps, filter) = clip(format);
     let info = gst_video::VideoInfo::from_caps(&caps).map_err(|error| format!("{caps}: {error}"))?;
     let input = Arc::new(ChunkInput::default());
@@ -60,9 +82,7 @@ pub(crate) fn digest(format: &Format) -> Result<[u8; 32], String> {
         frame_caps: format.frame_caps.clone(),
         output: format.encoder.output_caps(),
     };
-    let attempt = Attempt::new(Arc::new(short), input, None, Outlet::Store(Store::new(u64::MAX)));
-    let encoded = LocalLane.encode(&attempt).map_err(|error| error.to_string())?;
-    hash(&encoded).map_err(|error| error.to_string())
+    Ok(Attempt::new(Arc::new(short), input, None, Outlet::Store(Store::new(u64::MAX))))
 }
 
 fn hash(encoded: &Encoded) -> std::io::Result<[u8; 32]> {

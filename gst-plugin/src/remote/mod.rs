@@ -9,6 +9,7 @@ mod link;
 mod movement;
 pub mod roll;
 pub mod site;
+mod software;
 pub mod worker;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::fingerprint::fingerprint;
 use super::gather::{Gather, Told};
 use super::link::{self, BROKEN, LinkError, OVER};
 use super::movement::{Moved, Movement};
+use crate::isolate::Isolation;
 use crate::lane::{Attempt, Encoded, Format, LaneError, Next};
 use crate::store::Store;
 use crate::wire::message::{self, Begin, End, Fit, Goodbye, Hello, Software, Unfit, Welcome};
@@ -52,6 +53,8 @@ pub enum Refusal {
 #[derive(Debug, Default)]
 pub(crate) struct Formats {
     all: std::sync::Mutex<Vec<Arc<Own>>>,
+    /// The processes in which it is found out what they come to, if any.
+    isolation: Option<Arc<Isolation>>,
 }
 
 #[derive(Debug)]
@@ -62,6 +65,10 @@ struct Own {
 }
 
 impl Formats {
+    pub(crate) fn tried_in(isolation: Option<Arc<Isolation>>) -> Self {
+        Self { isolation, ..Self::default() }
+    }
+
     fn of(&self, format: &Arc<Format>) -> Arc<Own> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = all.iter().find(|own| Arc::ptr_eq(&own.format, format)) {
@@ -81,10 +88,10 @@ impl Formats {
 
 impl Own {
     /// What it comes to here; found out once.
-    async fn fit(&self) -> Result<&Fit, String> {
+    async fn fit(&self, isolation: Option<&Arc<Isolation>>) -> Result<&Fit, String> {
         let find = || async {
-            let (format, id) = (self.format.clone(), self.wire.id);
-            let found = tokio::task::spawn_blocking(move || fingerprint(&format, id)).await;
+            let (format, id, isolation) = (self.format.clone(), self.wire.id, isolation.cloned());
+            let found = tokio::task::spawn_blocking(move || fingerprint(&format, id, isolation.as_ref())).await;
             found.unwrap_or_else(|error| Err(error.to_string()))
         };
         self.fit.get_or_init(find).await.as_ref().map_err(Clone::clone)
@@ -201,7 +208,7 @@ impl Site {
         let (answer, answered) = oneshot::channel();
         self.asked.send((own.wire.id, answer)).map_err(|_| LinkError::Left)?;
         link::send(&mut *self.control.lock().await, &Message::Format(own.wire.clone())).await?;
-        let here = own.fit().await;
+        let here = own.fit(self.formats.isolation.as_ref()).await;
         let Ok(there) = timeout(FITTING, answered).await else {
             return Ok(Err(Refusal::Unfit(format!("it did not answer within {} s", FITTING.as_secs()))));
         };
@@ -517,5 +524,26 @@ impl<'a, F: Fn()> Coming<'a, F> {
             (self.begun)();
         }
         Ok(told == Told::Whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_would_write_other_bytes_is_told_what_each_has() {
+        let fit = |x264: &str, digest| {
+            let software = [("x264enc", x264), ("divien", "0.1.0")];
+            let software = software.map(|(name, version)| Software { name: name.into(), version: version.into() });
+            Fit { format: 0, software: software.into(), digest: [digest; 32] }
+        };
+        let (old, new) = ("x264 1.22.0 with libx264.so.164", "x264 1.22.0 with libx264.so.165");
+        assert!(compare(&fit(old, 1), &fit(old, 1)).is_ok());
+        let refusal = compare(&fit(old, 1), &fit(new, 1)).unwrap_err().to_string();
+        let told = format!("it has x264enc of {new}, and this machine x264enc of {old}");
+        assert!(refusal.contains(&told) && !refusal.contains("divien"), "{refusal}");
+        let refusal = compare(&fit(old, 1), &fit(old, 2)).unwrap_err().to_string();
+        assert!(refusal.contains("other bytes") && refusal.contains(old), "{refusal}");
     }
 }

@@ -287,7 +287,7 @@ async fn misdo(connection: Connection, misdeed: Option<Misdeed>, digest: Option<
         }
     };
     let own = format_from_wire(&format).unwrap();
-    let mut fit = tokio::task::spawn_blocking(move || fingerprint(&own, format.id)).await.unwrap().unwrap();
+    let mut fit = tokio::task::spawn_blocking(move || fingerprint(&own, format.id, None)).await.unwrap().unwrap();
     fit.digest = digest.unwrap_or(fit.digest);
     link::send(&mut send, &Message::Fit(fit)).await.unwrap();
     while let Ok((mut send, _receive)) = connection.accept_bi().await {

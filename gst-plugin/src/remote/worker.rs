@@ -406,10 +406,10 @@ impl<'a> Session<'a> {
     fn received(&mut self, received: Received) -> Option<Ended> {
         match received {
             Received::Format(format) => {
-                let formats = self.formats.clone();
+                let (formats, isolation) = (self.formats.clone(), self.told.worker.isolation.clone());
                 self.fitting.spawn(async move {
                     let id = format.id;
-                    let tried = tokio::task::spawn_blocking(move || fit(&format, &formats)).await;
+                    let tried = tokio::task::spawn_blocking(move || fit(&format, &formats, isolation.as_ref())).await;
                     let tried = tried.unwrap_or_else(|error| Err(error.to_string()));
                     tried.map_or_else(|reason| Message::Unfit(Unfit { format: id, reason }), Message::Fit)
                 });
@@ -458,9 +458,9 @@ async fn at(deadline: Option<tokio::time::Instant>) {
 }
 
 /// Checks a format as a local run would, and tries it.
-fn fit(format: &message::Format, formats: &Known) -> Result<message::Fit, String> {
+fn fit(format: &message::Format, formats: &Known, isolation: Option<&Arc<Isolation>>) -> Result<message::Fit, String> {
     let own = Arc::new(format_from_wire(format).map_err(|error| error.to_string())?);
-    let fit = fingerprint(&own, format.id)?;
+    let fit = fingerprint(&own, format.id, isolation)?;
     lock(formats).insert(format.id, own);
     Ok(fit)
 }
