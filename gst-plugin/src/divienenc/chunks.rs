@@ -98,7 +98,10 @@ pub(super) struct State {
     pub(super) next_chunk: ChunkId,
     pub(super) order: VecDeque<Item>,
     pub(super) pending: Vec<Mark>,
-    pub(super) lanes: Vec<LaneState>,
+    pub(super) lanes: BTreeMap<LaneId, LaneState>,
+    next_lane: u32,
+    /// What the lanes of machines elsewhere did that are gone, by the machines' numbers.
+    gone: BTreeMap<usize, LaneStats>,
     /// Those elsewhere.
     pub(super) machines: Machines,
     /// All that came has been handed on, and nothing more was to come.
@@ -113,7 +116,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(config: Config, window: u64, lanes: usize) -> Self {
+    pub(super) fn new(config: Config, window: u64, lanes: u32) -> Self {
         Self {
             flow: Ok(()),
             section: None,
@@ -125,7 +128,9 @@ impl State {
             next_chunk: ChunkId::default(),
             order: VecDeque::new(),
             pending: Vec::new(),
-            lanes: (0..lanes).map(|_| LaneState::default()).collect(),
+            lanes: (0..lanes).map(|number| (LaneId(number), LaneState::default())).collect(),
+            next_lane: lanes,
+            gone: BTreeMap::new(),
             machines: Machines::default(),
             is_done: false,
             result_bytes: 0,
@@ -145,16 +150,28 @@ impl State {
 
     pub(super) fn add_site(&mut self, instance: [u8; 16], name: &str, slots: u32) -> (Site, Vec<LaneId>) {
         let site = self.machines.meet(instance, name, slots);
-        let lanes = (0..=slots).filter_map(|_| {
-            self.lanes.push(LaneState { site, wake: Some(Arc::default()), ..LaneState::default() });
-            u32::try_from(self.lanes.len() - 1).ok().map(LaneId)
-        });
-        (site, lanes.collect())
+        let first = self.next_lane;
+        self.next_lane = first.saturating_add(slots).saturating_add(1);
+        let lanes: Vec<_> = (first..self.next_lane).map(LaneId).collect();
+        let state = || LaneState { site, wake: Some(Arc::default()), ..LaneState::default() };
+        self.lanes.extend(lanes.iter().map(|lane| (*lane, state())));
+        (site, lanes)
+    }
+
+    /// A lane elsewhere is gone; what it did is its machine's.
+    pub(super) fn forget(&mut self, lane: LaneId) {
+        let Some(lane) = self.lanes.remove(&lane) else { return };
+        let Some(machine) = self.machines.number(lane.site) else { return };
+        let all = self.gone.entry(machine).or_insert(LaneStats { machine: Some(machine), ..LaneStats::default() });
+        all.chunks += lane.chunks;
+        all.frames += lane.frames;
+        all.bytes += lane.bytes;
+        all.busy += lane.busy;
     }
 
     /// The lanes of this site get nothing any more.
     pub(super) fn close(&mut self, site: Site) {
-        for lane in self.lanes.iter_mut().filter(|lane| lane.site == site) {
+        for lane in self.lanes.values_mut().filter(|lane| lane.site == site) {
             lane.is_over = true;
             lane.wake();
         }
@@ -195,7 +212,7 @@ impl State {
             frames_out: self.frames_out,
             bytes_out: self.bytes_out,
             bytes_buffered,
-            lanes: self.lanes.iter().map(lane).collect(),
+            lanes: self.lanes.values().map(lane).chain(self.gone.values().copied()).collect(),
             machines: self.machines.stats(),
         }
     }
@@ -258,6 +275,32 @@ impl Chunk {
         self.frames.push(info);
         if !self.is_known {
             self.input.push(buffer, reservation);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_comes_and_goes_takes_no_room_and_keeps_what_it_did() {
+        let config =
+            Config { workers: 1, has_elsewhere: true, may_lose: true, chunk_frames: 10, max_buffered_bytes: 1 << 20 };
+        let mut state = State::new(config, 4, 1);
+        for time in 1..=100 {
+            let (site, lanes) = state.add_site([7; 16], "bee", 3);
+            assert_eq!(lanes.len(), 4);
+            for lane in &lanes {
+                let lane = state.lanes.get_mut(lane).unwrap();
+                (lane.chunks, lane.frames) = (1, 25);
+            }
+            state.close(site);
+            lanes.into_iter().for_each(|lane| state.forget(lane));
+            let stats = state.stats(0);
+            let elsewhere: Vec<_> = stats.lanes.iter().filter(|lane| lane.machine == Some(0)).collect();
+            assert_eq!((stats.lanes.len(), stats.machines.len(), elsewhere.len()), (2, 1, 1));
+            assert_eq!((elsewhere[0].chunks, elsewhere[0].frames), (4 * time, 100 * time));
         }
     }
 }

@@ -83,7 +83,7 @@ impl Engine {
             shelf,
             isolation,
             pictures: Mutex::default(),
-            state: Mutex::new(State::new(config, window, lanes.len())),
+            state: Mutex::new(State::new(config, window, u32::try_from(lanes.len()).unwrap_or(u32::MAX))),
             room: Condvar::new(),
             work: Condvar::new(),
             due: Condvar::new(),
@@ -317,6 +317,7 @@ impl Engine {
     pub(super) fn lane_gone(&self, id: LaneId) {
         let mut state = self.shared.state();
         self.shared.happened(&mut state, Event::LaneGone(id));
+        state.forget(id);
     }
 
     /// The site failed too often to get any more.
@@ -326,12 +327,12 @@ impl Engine {
 
     /// The next chunk for a lane of a machine elsewhere; `None` when there will be none.
     pub(super) async fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
-        let wake = self.shared.state().lanes.get(id.0 as usize)?.wake.clone()?;
+        let wake = self.shared.state().lanes.get(&id)?.wake.clone()?;
         let mut is_told = false;
         loop {
             {
                 let mut state = self.shared.state();
-                let lane = state.lanes.get(id.0 as usize)?;
+                let lane = state.lanes.get(&id)?;
                 let recalled = lane.recalled;
                 if state.flow.is_err() || lane.is_over && lane.mail.is_none() {
                     return None;
@@ -552,14 +553,14 @@ impl Shared {
     fn act(&self, state: &mut State, actions: &[Action]) {
         for action in actions {
             match *action {
-                Action::Start(chunk, LaneId(lane)) => {
-                    if let Some(lane) = state.lanes.get_mut(lane as usize) {
+                Action::Start(chunk, lane) => {
+                    if let Some(lane) = state.lanes.get_mut(&lane) {
                         lane.mail = Some(chunk);
                         lane.wake();
                     }
                 }
-                Action::CallOff(chunk, LaneId(lane)) => {
-                    if let Some(lane) = state.lanes.get_mut(lane as usize) {
+                Action::CallOff(chunk, lane) => {
+                    if let Some(lane) = state.lanes.get_mut(&lane) {
                         lane.recalled = lane.mail.take_if(|mail| *mail == chunk).is_some();
                         lane.cancel.iter().for_each(|cancel| cancel.cancel());
                         lane.wake();
@@ -583,8 +584,8 @@ impl Shared {
                 state.flow = Err(flow);
             }
             let inputs = state.chunks.values().map(|chunk| chunk.input.clone()).collect();
-            state.lanes.iter().for_each(LaneState::wake);
-            (inputs, state.lanes.iter().filter_map(|lane| lane.cancel.clone()).collect())
+            state.lanes.values().for_each(LaneState::wake);
+            (inputs, state.lanes.values().filter_map(|lane| lane.cancel.clone()).collect())
         };
         self.budget.cancel();
         self.room.notify_all();

@@ -122,8 +122,8 @@ pub(super) enum Output {
     Stopped,
 }
 
-/// What `stats` shows of a lane.
-#[derive(Debug, Clone, Copy)]
+/// What `stats` shows of a lane, or of all those of a machine elsewhere that are gone.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LaneStats {
     pub(super) chunks: u64,
     pub(super) frames: u64,

@@ -55,12 +55,11 @@ impl Shared {
     }
 
     fn next_attempt(&self, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
-        let index = id.0 as usize;
         let mut state = self.state();
         loop {
             self.is_idle(&mut state, id);
             let nothing = |l: &LaneState| l.mail.is_none() && !l.recalled;
-            let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(index).is_some_and(nothing);
+            let idle = |s: &mut State| s.flow.is_ok() && s.lanes.get(&id).is_some_and(nothing);
             state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
             state.flow.ok()?;
             if let Some(begun) = self.begin_attempt(&mut state, id) {
@@ -70,13 +69,13 @@ impl Shared {
     }
 
     pub(super) fn is_idle(&self, state: &mut State, id: LaneId) {
-        let Some(site) = state.lanes.get(id.0 as usize).map(|lane| lane.site) else { return };
+        let Some(site) = state.lanes.get(&id).map(|lane| lane.site) else { return };
         self.happened(state, Event::LaneIdle(id, site));
     }
 
     /// What the lane's mail asks for; `None` where it was taken back, or nothing came.
     pub(super) fn begin_attempt(&self, state: &mut State, id: LaneId) -> Option<(ChunkId, Attempt, Instant)> {
-        let lane = state.lanes.get_mut(id.0 as usize)?;
+        let lane = state.lanes.get_mut(&id)?;
         lane.recalled = false;
         let chunk_id = lane.mail.take()?;
         let chunk = state.chunks.get(&chunk_id)?;
@@ -85,7 +84,7 @@ impl Shared {
         let (progress, cancel) = (attempt.progress.clone(), attempt.cancel.clone());
         let started = Instant::now();
         let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());
-        let lane = state.lanes.get_mut(id.0 as usize)?;
+        let lane = state.lanes.get_mut(&id)?;
         (lane.current, lane.length, lane.cancel) = (Some((progress, started)), length, Some(cancel));
         Some((chunk_id, attempt, started))
     }
@@ -94,7 +93,7 @@ impl Shared {
     fn kept(&self, lane: LaneId, id: ChunkId, attempt: &Attempt, encoded: Encoded) -> Result<Encoded, LaneError> {
         let (encoded, label) = {
             let mut state = self.state();
-            let site = state.lanes.get(lane.0 as usize).map_or(Site::HERE, |lane| lane.site);
+            let site = state.lanes.get(&lane).map_or(Site::HERE, |lane| lane.site);
             let is_open = state.open == Some(id);
             // Another one may have been first.
             let Some(chunk) = state.chunks.get_mut(&id).filter(|chunk| chunk.result.is_none()) else {
@@ -140,7 +139,7 @@ impl Shared {
         let mut state = self.state();
         let time = started.elapsed();
         let mut site = Site::HERE;
-        if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
+        if let Some(lane) = state.lanes.get_mut(&lane) {
             (lane.current, lane.length, lane.cancel) = (None, None, None);
             lane.busy += time;
             site = lane.site;
@@ -157,7 +156,7 @@ impl Shared {
                 chunk.result = Some((encoded, lane, time));
                 // Nobody reads it again.
                 chunk.input.cancel();
-                if let Some(lane) = state.lanes.get_mut(lane.0 as usize) {
+                if let Some(lane) = state.lanes.get_mut(&lane) {
                     lane.chunks += 1;
                     lane.frames += attempt.progress.units();
                     lane.bytes += attempt.progress.bytes();
