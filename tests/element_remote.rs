@@ -221,13 +221,16 @@ fn a_run_with_nobody_to_do_it_ends_with_an_error_that_says_so() {
         [("remote-workers", address.as_str()), ("token-file", &file), ("local", "false"), ("worker-timeout", "1")];
     let error = launch(RAW, &nobody).unwrap_err();
     assert!(error.contains("no worker was there for 1 s"), "{error}");
-    // One with another token is nobody.
+    // One with another token is nobody, and is not waited for.
     let stranger = Running::listen(&Token::random().unwrap(), 1);
     let host = stranger.address.unwrap().to_string();
     let nobody =
-        [("remote-workers", host.as_str()), ("token-file", &file), ("local", "false"), ("worker-timeout", "1")];
-    assert!(launch(RAW, &nobody).unwrap_err().contains("no worker was there"));
-    assert!(stranger.reports.lock().unwrap().iter().any(|report| matches!(report, Report::NotMet(_))));
+        [("remote-workers", host.as_str()), ("token-file", &file), ("local", "false"), ("worker-timeout", "3600")];
+    let error = launch(RAW, &nobody).unwrap_err();
+    assert!(error.contains("holds another token"), "{error}");
+    while !stranger.reports.lock().unwrap().iter().any(|report| matches!(report, Report::NotMet(_))) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     stranger.stop.now.cancel();
     assert_eq!(stranger.ended(), Ended::Drained);
 }
