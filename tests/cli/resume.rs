@@ -411,7 +411,7 @@ fn a_file_system_that_fills_up_keeps_what_is_finished_and_the_run_goes_on_when_t
 }
 
 /// Whether this machine lets tests have file systems of their own; some containers do not.
-fn may_mount() -> bool {
+pub(crate) fn may_mount() -> bool {
     let folder = place::temporary();
     let may = run(&mut namespaced("mount -t tmpfs tmpfs \"$1\"", folder.path())).status.success();
     if !may {
@@ -421,7 +421,7 @@ fn may_mount() -> bool {
 }
 
 /// A shell with file systems of its own, which gets this folder and what follows as its arguments.
-fn namespaced(script: &str, folder: &Path) -> std::process::Command {
+pub(crate) fn namespaced(script: &str, folder: &Path) -> std::process::Command {
     let mut command = divien_testbed::gst::command("unshare");
     command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]).arg(folder);
     command

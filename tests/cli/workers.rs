@@ -11,6 +11,7 @@ use divien_testbed::{Clip, Running, divien, place, run};
 use rustix::process::Signal;
 
 use crate::losses::{SOURCE, spoil};
+use crate::resume::{may_mount, namespaced};
 use crate::{encode, ffmpeg, made_film};
 
 /// A worker, or another process that says what it does, that is killed with the test.
@@ -262,4 +263,26 @@ fn a_worker_that_joins_another_worker_gives_up_and_one_that_is_unfit_ends_with_i
     assert_eq!(outcome.says(&["is not used"]).status.code(), Some(69));
     assert_eq!(unfit.code(), Some(78));
     assert_eq!(joins.code(), Some(69));
+}
+
+#[test]
+fn whoever_has_a_name_by_now_is_met() {
+    if !may_mount() {
+        return;
+    }
+    let folder = place::temporary();
+    let token = token(folder.path());
+    let worker = Worker::listen(folder.path(), "named", &token, &[]);
+    let port = worker.address.rsplit_once(':').unwrap().1;
+    let hosts = folder.path().join("hosts");
+    // Nobody is there.
+    std::fs::write(&hosts, "127.0.0.9 worker.test\n").unwrap();
+    let mut command = namespaced("mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"", &hosts);
+    let encode = divien!("-y", "-i", Clip::film(50).path(), "-w", "0", "-worker-timeout", "600", "-token-file", &token);
+    command.arg(encode.get_program()).args(encode.get_args());
+    command.args(["-workers", &format!("worker.test:{port}")]).arg(folder.path().join("o.mkv"));
+    let running = Running::start(&mut command);
+    std::thread::sleep(Duration::from_millis(1500));
+    std::fs::write(&hosts, "127.0.0.1 worker.test\n").unwrap();
+    running.wait(LIMIT).success().says(&["worker named joined"]);
 }

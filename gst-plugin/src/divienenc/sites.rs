@@ -224,25 +224,27 @@ impl Shared {
         }
     }
 
-    /// Those behind a name.
+    /// Those behind a name, which is looked up again and again: others may be there by then. Ends when none of them will be
+    /// dialled any more.
     async fn dial_all(self: Arc<Self>, host: String) {
-        let mut tried = JoinSet::new();
+        let (mut known, mut tried) = (BTreeSet::new(), JoinSet::new());
         let mut pause = Pause::default();
         loop {
             match net::addresses(&host).await {
                 Ok(addresses) => {
-                    for address in addresses {
+                    for address in addresses.into_iter().filter(|address| known.insert(*address)) {
                         tried.spawn(self.clone().dial(address));
                     }
-                    break;
                 }
-                Err(error) => self.not_met(&mut pause, error.to_string()),
+                Err(error) if known.is_empty() => self.not_met(&mut pause, error.to_string()),
+                Err(_) => {}
             }
-            if self.waits(pause.next()).await {
-                return;
+            let given_up = async { while tried.join_next().await.is_some() {} };
+            tokio::select! {
+                is_over = self.waits(pause.next()) => if is_over { return },
+                () = given_up, if !known.is_empty() => return,
             }
         }
-        tried.join_all().await;
     }
 
     fn not_met(&self, pause: &mut Pause, why: String) {
