@@ -18,13 +18,20 @@ pub struct Source {
     path: PathBuf,
     times: OnceLock<Vec<f64>>,
     thumbnails: OnceLock<Vec<Vec<u8>>>,
+    format: OnceLock<String>,
+    hashes: OnceLock<Vec<String>>,
 }
 
 impl Source {
     /// A file; it must stay as it is.
     pub fn new(path: impl AsRef<Path>) -> Arc<Self> {
-        let path = path.as_ref().to_path_buf();
-        Arc::new(Self { path, times: OnceLock::new(), thumbnails: OnceLock::new() })
+        Arc::new(Self {
+            path: path.as_ref().to_path_buf(),
+            times: OnceLock::new(),
+            thumbnails: OnceLock::new(),
+            format: OnceLock::new(),
+            hashes: OnceLock::new(),
+        })
     }
 
     fn times(&self) -> &[f64] {
@@ -33,6 +40,15 @@ impl Source {
 
     fn thumbnails(&self) -> &[Vec<u8>] {
         self.thumbnails.get_or_init(|| thumbnails(&decode_to_thumbnails(&self.path, "error", &[])))
+    }
+
+    /// Of its pixels, by ffmpeg's name.
+    fn format(&self) -> &str {
+        self.format.get_or_init(|| probe::video(&self.path, "pix_fmt"))
+    }
+
+    fn hashes(&self) -> &[String] {
+        self.hashes.get_or_init(|| picture_hashes(&self.path, self.format()))
     }
 }
 
@@ -123,10 +139,16 @@ impl Fidelity {
     pub fn findings(&self) -> Vec<Finding> {
         let times = Times { source: self.source.times(), output: &probe::frame_times(&self.output) };
         // Decoded once, for the decoder's messages and for the pictures.
-        let decoded = decode_to_thumbnails(&self.output, "warning", &["-xerror"]);
+        let decoded = match self.lossless {
+            true => decode_to_hashes(&self.output, "warning", &["-xerror"], self.source.format()),
+            false => decode_to_thumbnails(&self.output, "warning", &["-xerror"]),
+        };
         let mut findings =
             vec![times.count(), times.presentation(self.tolerance_ms), self.decode_times(), decodes(&decoded)];
-        findings.push(if self.lossless { self.identical() } else { self.pictures(&thumbnails(&decoded)) });
+        findings.push(match self.lossless {
+            true => self.identical(&hashes(&decoded)),
+            false => self.pictures(&thumbnails(&decoded)),
+        });
         if self.streams {
             findings.extend([self.sound(), self.subtitles(), self.languages(), self.chapters()]);
             findings.extend(self.offset(&times));
@@ -174,12 +196,10 @@ impl Fidelity {
         finding("picture", same && worst <= self.largest_error && shifted.is_empty(), seen)
     }
 
-    #[track_caller]
-    fn identical(&self) -> Finding {
-        let format = probe::video(&self.source.path, "pix_fmt");
-        let (source, output) = (picture_hashes(&self.source.path, &format), picture_hashes(&self.output, &format));
+    fn identical(&self, output: &[String]) -> Finding {
+        let source = self.source.hashes();
         let different: Vec<_> =
-            source.iter().zip(&output).enumerate().filter(|(_, (a, b))| a != b).map(|(index, _)| index).collect();
+            source.iter().zip(output).enumerate().filter(|(_, (a, b))| a != b).map(|(index, _)| index).collect();
         let seen = format!("{} frames differ of {}, first {:?}", different.len(), source.len(), different.first());
         finding("lossless", source == output && !source.is_empty(), seen)
     }
@@ -252,7 +272,7 @@ fn decodes(decoded: &Outcome) -> Finding {
 
 /// What ffmpeg said of the file it decoded, less what it says of the scaler and the output behind.
 fn complaints(stderr: &str) -> impl Iterator<Item = &str> {
-    let behind = |line: &str| line.contains("[swscaler @") || line.contains("[rawvideo @");
+    let behind = |line: &str| ["[swscaler @", "[rawvideo @", "[framemd5 @"].iter().any(|part| line.contains(part));
     stderr.lines().filter(move |line| !line.trim().is_empty() && !behind(line))
 }
 
@@ -282,10 +302,32 @@ fn mean_error(a: &[u8], b: &[u8]) -> f64 {
 /// A hash of each decoded frame.
 #[track_caller]
 pub fn picture_hashes(path: &Path, pixel_format: &str) -> Vec<String> {
-    let outcome = decode(path, "error", &[], &["-pix_fmt", pixel_format, "-f", "framemd5", "-"]);
-    let text = String::from_utf8_lossy(&outcome.stdout).into_owned();
-    let hashes = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit(',').next());
-    hashes.map(|hash| hash.trim().to_owned()).collect()
+    hashes(&decode_to_hashes(path, "error", &[], pixel_format))
+}
+
+#[track_caller]
+fn decode_to_hashes(path: &Path, level: &str, global: &[&str], pixel_format: &str) -> Outcome {
+    decode(path, level, global, &["-pix_fmt", pixel_format, "-f", "framemd5", "-"])
+}
+
+fn hashes(decoded: &Outcome) -> Vec<String> {
+    rows(decoded).iter().filter_map(|row| Some(row.last()?.clone())).collect()
+}
+
+/// The columns of what `framemd5` writes of each frame.
+fn rows(decoded: &Outcome) -> Vec<Vec<String>> {
+    let text = String::from_utf8_lossy(&decoded.stdout);
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    rows.map(|row| row.split(',').map(|column| column.trim().to_owned()).collect()).collect()
+}
+
+/// The time of each decoded frame, in milliseconds, and a hash of it.
+#[track_caller]
+pub fn timed_hashes(path: &Path) -> Vec<(i64, String)> {
+    let output = ["-copyts", "-enc_time_base", "1:1000", "-f", "framemd5", "-"];
+    let decoded = decode(path, "error", &[], &output);
+    let timed = |row: &Vec<String>| Some((row.get(2)?.parse().ok()?, row.last()?.clone()));
+    rows(&decoded).iter().filter_map(timed).collect()
 }
 
 #[track_caller]
