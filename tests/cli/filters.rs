@@ -4,49 +4,68 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use divien_testbed::fidelity::picture_hashes;
+use divien_testbed::fidelity::timed_hashes;
 use divien_testbed::{Clip, divien, media, place, probe, run};
 
 use crate::encode;
 
-const LOSSLESS: [&str; 8] = ["-c:v", "ffv1", "-an", "-sn", "-bsize", "17", "-cut", "fixed"];
+/// In one process, which takes less time: where a chunk is encoded has tests of its own.
+const LOSSLESS: [&str; 10] = ["-c:v", "ffv1", "-an", "-sn", "-bsize", "17", "-cut", "fixed", "-isolate", "none"];
+
+/// A file's pictures, decoded once.
+#[derive(Debug)]
+struct Seen {
+    file: PathBuf,
+    /// In milliseconds.
+    times: Vec<i64>,
+    hashes: Vec<String>,
+}
+
+impl Seen {
+    #[track_caller]
+    fn of(file: PathBuf) -> Self {
+        let (times, hashes) = timed_hashes(&file).into_iter().unzip();
+        Self { file, times, hashes }
+    }
+
+    fn form(&self) -> [String; 4] {
+        form(&self.file)
+    }
+}
 
 /// What ffmpeg makes of it.
 #[track_caller]
-fn by_ffmpeg(input: &Path, options: &[&str], folder: &Path) -> PathBuf {
+fn by_ffmpeg(input: &Path, options: &[&str], folder: &Path) -> Seen {
     let output = folder.join("ffmpeg.mkv");
     let mut make = Command::new("ffmpeg");
     // Its yadif of deep samples gives other pictures each time where several threads share a frame.
     make.args(["-nostdin", "-v", "error", "-y", "-filter_threads", "1", "-i"]).arg(input).args(options);
     run(make.args(["-c:v", "ffv1", "-an", "-sn", "-fps_mode", "passthrough"]).arg(&output)).success();
-    output
+    Seen::of(output)
 }
 
 /// The same, once with a decoder for each chunk and once with one for all. Both give the same file.
 #[track_caller]
-fn by_divien(input: &Path, options: &[&str], folder: &Path) -> PathBuf {
+fn by_divien(input: &Path, options: &[&str], folder: &Path) -> Seen {
     let options = [&LOSSLESS, options].concat();
-    let apart = encode(input, &options, folder, "apart.mkv");
+    let apart = Seen::of(encode(input, &options, folder, "apart.mkv"));
     let ordered = folder.join("ordered.mkv");
     let mut command = divien!("-y", "-i", "-");
     run(command.args(&options).arg(&ordered).stdin(File::open(input).unwrap())).success();
-    let of = |file: &Path| (hashes(file), times(file));
-    assert!(of(&apart) == of(&ordered), "{options:?}: cut before it is decoded the input gives other pictures");
+    let ordered = Seen::of(ordered);
+    let is_same = (&apart.times, &apart.hashes) == (&ordered.times, &ordered.hashes);
+    assert!(
+        is_same && !apart.hashes.is_empty(),
+        "{options:?}: cut before it is decoded the input gives other pictures"
+    );
     apart
-}
-
-fn hashes(file: &Path) -> Vec<String> {
-    picture_hashes(file, &probe::video(file, "pix_fmt"))
-}
-
-/// In milliseconds, from the first frame on.
-fn times(file: &Path) -> Vec<i64> {
-    probe::frame_times(file).iter().map(|time| (time * 1e3).round() as i64).collect()
 }
 
 /// Size, form of a pixel, format.
 fn form(file: &Path) -> [String; 4] {
-    ["width", "height", "sample_aspect_ratio", "pix_fmt"].map(|key| probe::video(file, key))
+    const KEYS: [&str; 4] = ["width", "height", "sample_aspect_ratio", "pix_fmt"];
+    let streams = probe::rows(file, "stream", Some("v:0"), &KEYS.join(","));
+    KEYS.map(|key| streams[0].text(key).unwrap_or_default().to_owned())
 }
 
 fn film(folder: &Path, name: &str, source: &str, options: &[&str]) -> PathBuf {
@@ -84,10 +103,10 @@ fn pictures_are_cut_framed_turned_and_mirrored_as_ffmpeg_does_it() {
     ] {
         let (ours, theirs) =
             (by_divien(&input, &["-vf", chain], folder.path()), by_ffmpeg(&input, &["-vf", chain], folder.path()));
-        assert_eq!(form(&ours), form(&theirs), "{chain}");
-        assert_eq!(times(&ours), times(&theirs), "{chain}");
+        assert_eq!(ours.form(), theirs.form(), "{chain}");
+        assert_eq!(ours.times, theirs.times, "{chain}");
         // To other chroma each has ways of its own.
-        assert!(chain.starts_with("format") || hashes(&ours) == hashes(&theirs), "{chain}");
+        assert!(chain.starts_with("format") || ours.hashes == theirs.hashes, "{chain}");
     }
 }
 
@@ -101,8 +120,8 @@ fn pictures_with_finer_chroma_are_mirrored_as_ffmpeg_does_it() {
             let options = ["-vf", chain];
             let (ours, theirs) =
                 (by_divien(&input, &options, folder.path()), by_ffmpeg(&input, &options, folder.path()));
-            assert_eq!(form(&ours), form(&theirs), "{chain} of {format}");
-            assert!(hashes(&ours) == hashes(&theirs), "{chain} of {format}");
+            assert_eq!(ours.form(), theirs.form(), "{chain} of {format}");
+            assert!(ours.hashes == theirs.hashes, "{chain} of {format}");
         }
     }
 }
@@ -155,9 +174,9 @@ fn pictures_are_scaled_as_ffmpeg_does_it() {
     ] {
         let options = ["-t", "0.5", "-vf", chain];
         let (ours, theirs) = (by_divien(&input, &options, folder.path()), by_ffmpeg(&input, &options, folder.path()));
-        assert_eq!(form(&ours), form(&theirs), "{chain}");
-        assert_eq!(times(&ours), times(&theirs), "{chain}");
-        let found = psnr(&ours, &theirs);
+        assert_eq!(ours.form(), theirs.form(), "{chain}");
+        assert_eq!(ours.times, theirs.times, "{chain}");
+        let found = psnr(&ours.file, &theirs.file);
         println!("{chain}: {found:.2} dB");
         assert!(found >= least, "{chain}: {found} dB");
     }
@@ -178,11 +197,8 @@ fn a_constant_rate_has_the_pictures_and_times_that_ffmpeg_gives_it() {
             let chain = format!("fps={rate}");
             let options = ["-vf", chain.as_str()];
             let (ours, theirs) = (by_divien(input, &options, folder.path()), by_ffmpeg(input, &options, folder.path()));
-            assert_eq!(hashes(&ours), hashes(&theirs), "{chain} of {}", input.display());
-            let from_first = |file: &Path| -> Vec<i64> {
-                let times = times(file);
-                times.iter().map(|time| time - times[0]).collect()
-            };
+            assert_eq!(ours.hashes, theirs.hashes, "{chain} of {}", input.display());
+            let from_first = |seen: &Seen| seen.times.iter().map(|time| time - seen.times[0]).collect::<Vec<_>>();
             let (ours, theirs) = (from_first(&ours), from_first(&theirs));
             assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() <= 1), "{chain}: {ours:?} {theirs:?}");
         }
@@ -191,11 +207,11 @@ fn a_constant_rate_has_the_pictures_and_times_that_ffmpeg_gives_it() {
         let chain = format!("fps={rate}");
         let options = ["-vf", chain.as_str(), "-t", length];
         let (ours, theirs) = (by_divien(&thirty, &options, folder.path()), by_ffmpeg(&thirty, &options, folder.path()));
-        assert_eq!(times(&ours), times(&theirs), "{length} s of {chain}");
+        assert_eq!(ours.times, theirs.times, "{length} s of {chain}");
     }
     let sized = by_divien(&thirty, &["-r", "10", "-ss", "1"], folder.path());
-    assert_eq!(times(&sized), (0..20).map(|n| n * 100).collect::<Vec<i64>>());
-    assert_eq!(probe::video(&sized, "avg_frame_rate"), "10/1");
+    assert_eq!(sized.times, (0..20).map(|n| n * 100).collect::<Vec<i64>>());
+    assert_eq!(probe::video(&sized.file, "avg_frame_rate"), "10/1");
 }
 
 /// Interlaced clips, each field of its own moment.
@@ -225,11 +241,11 @@ fn interlaced_frames_become_whole_pictures_as_ffmpeg_makes_them() {
             let options = ["-vf", chain];
             let (ours, theirs) =
                 (by_divien(&input, &options, folder.path()), by_ffmpeg(&input, &options, folder.path()));
-            assert!(hashes(&ours) == hashes(&theirs), "{chain} of {}", input.display());
-            assert_eq!(probe::video(&ours, "field_order"), "progressive");
+            assert!(ours.hashes == theirs.hashes, "{chain} of {}", input.display());
+            assert_eq!(probe::video(&ours.file, "field_order"), "progressive");
         }
         let part = by_divien(&input, &["-ss", "0.7", "-t", "1", "-vf", "yadif,fps=50"], folder.path());
-        assert_eq!(times(&part), (0..50).map(|n| n * 20).collect::<Vec<i64>>());
+        assert_eq!(part.times, (0..50).map(|n| n * 20).collect::<Vec<i64>>());
     }
 }
 
@@ -247,7 +263,7 @@ fn chunks_of_every_length_have_the_pictures_that_one_run_has() {
     for input in real.into_iter().chain(interlaced(folder.path()).into_iter().take(2)) {
         let made = |size: &str, pipe: bool| {
             let output = folder.path().join("out.mkv");
-            let options = ["-c:v", "ffv1", "-an", "-vf", "yadif", "-bsize", size, "-cut", "fixed"];
+            let options = ["-c:v", "ffv1", "-an", "-vf", "yadif", "-bsize", size, "-cut", "fixed", "-isolate", "none"];
             let mut command = divien!("-y", "-i");
             if pipe {
                 command.arg("-").stdin(File::open(&input).unwrap());
@@ -255,14 +271,14 @@ fn chunks_of_every_length_have_the_pictures_that_one_run_has() {
                 command.arg(&input);
             }
             run(command.args(options).arg(&output)).success();
-            hashes(&output)
+            Seen::of(output).hashes
         };
         let whole = made("250", true);
         for size in ["1", "7", "40", "250"] {
             assert!(made(size, false) == whole, "{} in chunks of {size}", input.display());
         }
-        let theirs = hashes(&by_ffmpeg(&input, &["-vf", "yadif"], folder.path()));
-        assert!(theirs == whole, "{}", input.display());
+        let theirs = by_ffmpeg(&input, &["-vf", "yadif"], folder.path());
+        assert!(theirs.hashes == whole, "{}", input.display());
     }
 }
 
@@ -276,7 +292,7 @@ fn what_stands_upright_is_filtered_upright() {
     run(make.arg(&turned)).success();
     let options = ["-vf", "crop=60:100:0:0"];
     let (ours, theirs) = (by_divien(&turned, &options, folder.path()), by_ffmpeg(&turned, &options, folder.path()));
-    assert!(form(&ours) == form(&theirs) && hashes(&ours) == hashes(&theirs));
+    assert!(ours.form() == theirs.form() && ours.hashes == theirs.hashes);
     // A container that could note it must not.
     let noted = encode(&turned, &["-preset", "ultrafast", "-vf", "crop=60:100:0:0"], folder.path(), "noted.mp4");
     assert_eq!(form(&noted)[..2], ["60", "100"]);
