@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use divien_testbed::interrupted::Encode;
@@ -12,15 +13,30 @@ use tempfile::TempDir;
 use crate::made_film;
 
 /// Runs that are killed, of each kind of input.
-const KILLED: u32 = 5;
+const KILLED: u32 = 4;
 
 const OPTIONS: &[&str] = &["-preset", "slow", "-bsize", "25", "-w", "2"];
 
-/// A clip that takes some seconds to encode, with a key frame each second.
+/// A clip that takes some seconds to encode, with a key frame each second; made once for all tests.
 fn film(folder: &Path) -> PathBuf {
+    static FILM: OnceLock<Vec<u8>> = OnceLock::new();
     let input = folder.join("in.mkv");
-    made_film("640x360", 10, &["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "flac"], &input);
+    let bytes = FILM.get_or_init(|| {
+        let options = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "flac"];
+        made_film("480x270", 10, &options, &input);
+        fs::read(&input).unwrap()
+    });
+    fs::write(&input, bytes).unwrap();
     input
+}
+
+/// What becomes of it with [`OPTIONS`] when nobody stops the run, and how long that takes; done once for all tests.
+fn whole() -> &'static (Vec<u8>, Duration) {
+    static WHOLE: OnceLock<(Vec<u8>, Duration)> = OnceLock::new();
+    WHOLE.get_or_init(|| {
+        let folder = place::temporary();
+        encode(&film(folder.path()), OPTIONS).whole(folder.path()).unwrap()
+    })
 }
 
 fn program() -> &'static Path {
@@ -54,7 +70,7 @@ fn whenever_a_run_is_killed_the_next_goes_on_and_no_byte_is_another() {
         let input = if more.is_empty() { film.clone() } else { in_order(folder.path(), &film) };
         let encode = encode(&input, &options);
         let place = place::temporary();
-        let (whole, took) = encode.whole(place.path()).unwrap();
+        let (whole, took) = if more.is_empty() { whole().clone() } else { encode.whole(place.path()).unwrap() };
         let mut before = Vec::new();
         for n in 0..KILLED {
             let place = place::temporary();
@@ -104,7 +120,7 @@ fn every_signal_leaves_what_is_finished_and_the_command_that_goes_on() {
     let folder = place::temporary();
     let input = film(folder.path());
     let encode = encode(&input, OPTIONS);
-    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let (whole, _) = whole();
     for (signal, times) in [(Signal::INT, 1), (Signal::INT, 2), (Signal::TERM, 1), (Signal::HUP, 1)] {
         let (place, outcome) = told_to_end(&encode, (signal, times));
         assert_eq!(outcome.status.code(), Some(255), "{outcome}");
@@ -114,7 +130,7 @@ fn every_signal_leaves_what_is_finished_and_the_command_that_goes_on() {
         let told = format!("{finished} finished chunks");
         let outcome = outcome.says(&[&told]);
         run(std::process::Command::new("sh").args(["-c", &said(&outcome)])).success().says(&["done already"]);
-        assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
+        assert!(fs::read(place.path().join("out.mp4")).unwrap() == *whole);
         // The folder is gone with its use.
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
@@ -125,7 +141,7 @@ fn what_is_kept_is_told_and_neither_mixed_nor_lost() {
     let folder = place::temporary();
     let input = film(folder.path());
     let encode = encode(&input, OPTIONS);
-    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let (whole, _) = whole();
     let place = place::temporary();
     let at = |name: &str| place.path().join(name);
     let finished = stopped(&encode, place.path());
@@ -179,7 +195,7 @@ fn what_is_kept_is_told_and_neither_mixed_nor_lost() {
 
     // It is still there for the run that it is of.
     run(&mut encode.command(place.path(), &["-resume"])).success();
-    assert!(fs::read(at("out.mp4")).unwrap() == whole);
+    assert!(fs::read(at("out.mp4")).unwrap() == *whole);
 }
 
 #[test]
@@ -210,7 +226,7 @@ fn what_is_damaged_is_done_again_and_nothing_else() {
     let folder = place::temporary();
     let input = film(folder.path());
     let encode = encode(&input, OPTIONS);
-    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let (whole, _) = whole();
     let place = place::temporary();
     let finished = stopped(&encode, place.path());
     let kept = encode.kept(place.path());
@@ -224,7 +240,7 @@ fn what_is_damaged_is_done_again_and_nothing_else() {
     let outcome = run(&mut encode.command(place.path(), &["-resume", "-keep"])).success();
     let told = format!("{} chunks", finished - 1);
     outcome.says(&[&told, "chunk 1", "encoded again"]);
-    assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
+    assert!(fs::read(place.path().join("out.mp4")).unwrap() == *whole);
     let again: usize = encode.finished(place.path()).values().map(|times| times - 1).sum();
     assert_eq!(again, 1);
 
@@ -233,7 +249,7 @@ fn what_is_damaged_is_done_again_and_nothing_else() {
     let outcome = run(other.args(OPTIONS).args(["-crf", "9"]).arg(place.path().join("out.mp4"))).failure();
     outcome.says(&["another job", "-crf was not given and is '9'"]);
     run(&mut encode.command(place.path(), &["-resume"])).success().says(&["was complete already"]);
-    assert!(!kept.exists() && fs::read(place.path().join("out.mp4")).unwrap() == whole);
+    assert!(!kept.exists() && fs::read(place.path().join("out.mp4")).unwrap() == *whole);
 }
 
 #[test]
@@ -276,9 +292,9 @@ fn a_folder_elsewhere_and_what_cannot_be_resumed() {
     let input = film(folder.path());
     let (place, elsewhere) = (place::temporary(), place::temporary());
     let other = elsewhere.path().to_str().unwrap();
-    let options = [OPTIONS, &["-workdir", other]].concat();
+    let options = ["-preset", "ultrafast", "-bsize", "25", "-workdir", other];
     let mut command = divien!("-i", &input);
-    command.args(&options).args(["-keep"]).arg(place.path().join("out.mp4"));
+    command.args(options).args(["-keep"]).arg(place.path().join("out.mp4"));
     run(&mut command).success();
     let mut kept = fs::read_dir(elsewhere.path()).unwrap().map(|entry| entry.unwrap().path());
     assert!(kept.next().unwrap().join("journal").exists() && kept.next().is_none());
@@ -333,11 +349,11 @@ fn chunks_that_are_begun_can_be_finished_first() {
     let folder = place::temporary();
     let film = film(folder.path());
     // Where pictures come from one decoder the last chunk may lack some of its own, for which its encoder waits.
-    let slow = &["-vf", "scale=2560:-2,scale=320:-2", "-preset", "ultrafast", "-bsize", "25", "-w", "2"];
+    let slow = &["-vf", "scale=1600:-2,scale=320:-2", "-preset", "ultrafast", "-bsize", "25", "-w", "2"];
     let ordered = in_order(folder.path(), &film);
     for (input, options, has_begun) in [(&film, OPTIONS, true), (&ordered, OPTIONS, false), (&ordered, slow, false)] {
         let encode = encode(input, options);
-        let (whole, _) = encode.whole(folder.path()).unwrap();
+        let whole = if has_begun { whole().0.clone() } else { encode.whole(folder.path()).unwrap().0 };
         let place = place::temporary();
         let running = Running::start(&mut encode.command(place.path(), &["-finish-chunks"]));
         while encode.finished(place.path()).len() < 2 {
