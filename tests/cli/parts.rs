@@ -49,8 +49,8 @@ fn a_late_part_has_the_packets_that_reading_from_the_start_gives() {
     ];
     let parts: [&[&str]; 3] = [
         &["-ss", "17.3", "-t", "1.5", "-bsize", "20"],
-        &["-ss", "36.02", "-bsize", "60"],
-        &["-ss", "23", "-frames:v", "30", "-bsize", "5"],
+        &["-ss", "36.02", "-bsize", "60", "-isolate", "none"],
+        &["-ss", "23", "-frames:v", "30", "-bsize", "5", "-isolate", "none"],
     ];
     for (name, options) in films {
         let input = film(folder.path(), name, options);
