@@ -193,7 +193,7 @@ mod tests {
         let machine = |name: &str, slots, times_lost| Machine {
             name: name.into(),
             slots,
-            at_work: 2,
+            at_work: if slots > 0 { 2 } else { 0 },
             frames: 50,
             chunks: 1,
             time: Duration::from_secs(2),
@@ -207,6 +207,14 @@ mod tests {
             "worker cow: 50 frames, 25.0 fps, 1 chunk, 1 of 1 at work, was lost 2 times",
         ];
         assert_eq!(rows, told);
+        let leaving = Machine { at_work: 1, ..machine("dog", 0, 0) };
+        let left = [leaving, machine("dog", 0, 0)];
+        assert!(
+            machines(&left, 2)
+                .map(|row| row.rsplit_once(", ").map(|(_, state)| state.to_owned()))
+                .eq([Some("takes no more".to_owned()), Some("has left".to_owned()),])
+        );
+        assert_eq!(left.map(|machine| is_gone(&machine)), [false, true]);
         let rows: Vec<_> = machines(&all, 2).collect();
         assert_eq!(rows[1..], ["2 more, 1 there: 100 frames, 2 chunks"]);
         assert_eq!(share(&all[2]), "worker cow: 50 frames, 25.0 fps, 1 chunk, lost 2 times");
