@@ -17,6 +17,8 @@ use crate::sync::lock;
 
 /// How long a run that was told to end gets to do so in order.
 const GRACE: Duration = Duration::from_millis(1500);
+/// How long it may take to say what is left of it.
+const SAYING: Duration = Duration::from_millis(300);
 
 /// SIGXFSZ, on Linux.
 const FILE_SIZE: i32 = 25;
@@ -79,23 +81,38 @@ impl Signals {
             }
         }
         self.shared.ends.store(true, Ordering::Release);
-        // Held to the end of the process, so that no file is made behind it.
+        let words = self.last_words();
+        if !quiet {
+            let (saying, said) = tokio::sync::oneshot::channel::<()>();
+            // Nobody may read what is said.
+            std::thread::spawn(move || {
+                words.iter().for_each(tell);
+                drop(saying);
+            });
+            tokio::select! {
+                _ = said => {}
+                () = ends.next() => {}
+                () = tokio::time::sleep(SAYING) => {}
+            }
+        }
+        std::process::exit(EXIT_INTERRUPTED.into());
+    }
+
+    /// What is left of the run, now that nothing more is made of it.
+    fn last_words(&self) -> Vec<String> {
         let guarded = self.guarded();
         if let Some(part) = &guarded.part {
             // What is no longer there has its name already, or was removed by the run itself.
             let _ = std::fs::remove_file(part);
         }
-        let kept = guarded.kept.as_ref().and_then(Opening::left);
-        if !quiet {
-            if let Some(kept) = kept {
-                tell(kept);
-            }
-            match &guarded.left {
-                Some(left) => tell(format_args!("divien: interrupted; {left}")),
-                None => tell("divien: interrupted"),
-            }
-        }
-        std::process::exit(EXIT_INTERRUPTED.into());
+        let mut words: Vec<String> = guarded.kept.as_ref().and_then(Opening::left).into_iter().collect();
+        words.push(match &guarded.left {
+            Some(left) => format!("divien: interrupted; {left}"),
+            None => "divien: interrupted".into(),
+        });
+        // Held to the end of the process, so that no file is made behind it.
+        std::mem::forget(guarded);
+        words
     }
 
     fn guarded(&self) -> MutexGuard<'_, Guarded> {

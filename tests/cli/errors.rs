@@ -629,3 +629,43 @@ fn a_format_that_gstreamer_does_not_know_is_not_called_a_package_that_is_missing
         assert!(!outcome.stderr.contains("apt install"), "{outcome}");
     }
 }
+
+#[test]
+fn a_run_whose_words_nobody_reads_still_ends_when_it_is_told_to() {
+    use std::io::{ErrorKind, Write as _};
+    let film = Clip::film(30).path();
+    for (signal, times) in [(Signal::INT, 1), (Signal::INT, 2), (Signal::TERM, 1)] {
+        let folder = place::temporary();
+        let (_unread, mut full) = std::io::pipe().unwrap();
+        let flags = rustix::fs::fcntl_getfl(&full).unwrap();
+        rustix::fs::fcntl_setfl(&full, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+        for piece in [&[b'.'; 4096][..], b"."] {
+            let full_at = loop {
+                if let Err(error) = full.write(piece) {
+                    break error.kind();
+                }
+            };
+            assert_eq!(full_at, ErrorKind::WouldBlock);
+        }
+        rustix::fs::fcntl_setfl(&full, flags).unwrap();
+        let mut command = divien!("-y", "-i", &film, "-preset", "veryslow", folder.path().join("out.mp4"));
+        let mut running = command.stderr(full).spawn().unwrap();
+        drop(command);
+        // It listens by then.
+        while !folder.path().join("out.mp4.divien").exists() {
+            assert!(running.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for _ in 0..times {
+            run::signal(&running, signal);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let until = Instant::now() + run::LIMIT;
+        while running.try_wait().unwrap().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // It may have ended.
+        let _ = running.kill();
+        assert_eq!(running.wait().unwrap().code(), Some(255), "{signal:?}");
+    }
+}
