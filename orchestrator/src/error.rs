@@ -332,7 +332,7 @@ impl Error {
                 JobError::Io(_) => "choose a folder that you may write to, with -workdir".into(),
                 JobError::Changed(_) => "go on with -resume, which takes what is on the disk; it may be time for a test of the memory".into(),
                 JobError::Held(_) => "wait until it has ended, or write to another name".into(),
-                JobError::Strange(_) => "give the folder another name, or choose another one with -workdir".into(),
+                JobError::Strange(_) | JobError::Others { .. } => "give the folder another name, or choose another one with -workdir".into(),
                 JobError::Unreadable(_) | JobError::Differs(_) | JobError::Encoder(_) | JobError::Input(_) => {
                     "run it as it was to go on with it, or with -y and without -resume to start over".into()
                 }

@@ -12,6 +12,7 @@ use gstdivien::journal::{Facts, FileId, Held, Job as Folder, JobError, Shelf};
 
 use crate::cli::{AudioCodec, Input, Job, Output, Overwrite, Resume};
 use crate::error::Error;
+use crate::mux::followed;
 use crate::plan::Plan;
 use crate::probe::{Cutting, Facts as Found};
 use crate::report::{counted, size};
@@ -72,7 +73,8 @@ impl Opening {
             };
         };
         let path = beside(output, folder.as_deref())?;
-        let locked = match Folder::lock(&path, &who()) {
+        let real = followed(output).map_err(|source| Error::Create { path: output.clone(), source })?;
+        let locked = match Folder::lock(&path, &real) {
             Ok(locked) => locked,
             Err(JobError::Io(error)) if cannot_hold_any(&error) && asked(&job.resume).is_none() => {
                 return Ok(Self::Without(format!("{} cannot be held: {error}", path.display())));
@@ -89,11 +91,14 @@ impl Opening {
             Err(JobError::Unreadable(_)) if !resumes && job.overwrite == Overwrite::Always => None,
             held => held.map_err(failed)?,
         };
-        let is_complete = *resumes && held.as_ref().is_some_and(|held| held.came_to(output));
+        let is_complete = *resumes && held.as_ref().is_some_and(|held| held.came_to(&real));
         let before @ (chunks, frames) = held.as_ref().map_or((0, 0), Held::finished);
         if !resumes && job.overwrite != Overwrite::Always && chunks > 0 {
             return Err(Error::Unfinished { path, chunks, frames, resume: again() });
         }
+        locked.sign(&who()).map_err(|error| failed(error.into()))?;
+        // What is replaced is nobody's concern any more.
+        let before = if *resumes { before } else { (0, 0) };
         let (held, shelf, frames) = (Mutex::new(held.filter(|_| *resumes)), Mutex::default(), Mutex::default());
         let kept =
             Kept(Arc::new(Inner { folder: locked, path, held, before, is_complete, shelf, frames, stays: *stays }));

@@ -442,3 +442,49 @@ pub(crate) fn namespaced(script: &str, folder: &Path) -> std::process::Command {
     command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]).arg(folder);
     command
 }
+
+#[test]
+fn what_is_no_file_in_the_place_of_a_chunk_costs_that_chunk() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let encode = encode(&input, OPTIONS);
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let place = place::temporary();
+    stopped(&encode, place.path());
+    let chunk = |number: u32| encode.kept(place.path()).join(format!("{number:08}.chunk"));
+    (0..3).for_each(|number| fs::remove_file(chunk(number)).unwrap());
+    fs::create_dir(chunk(0)).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, chunk(1), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", chunk(2)).unwrap();
+    let outcome = run(&mut encode.command(place.path(), &["-resume", "-keep"])).success();
+    outcome.says(&["chunk 0 is encoded again", "chunk 1 is encoded again", "chunk 2 is encoded again"]);
+    assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
+
+    fs::remove_file(chunk(1)).unwrap();
+    fs::create_dir_all(chunk(1).join("within")).unwrap();
+    run(&mut encode.command(place.path(), &["-y"])).failure().says(&["out.mp4.divien", "00000001.chunk"]);
+    fs::remove_dir(chunk(1).join("within")).unwrap();
+    run(&mut encode.command(place.path(), &["-y"])).success();
+    assert!(!encode.kept(place.path()).exists());
+}
+
+#[test]
+fn a_run_that_starts_over_tells_nothing_of_what_it_replaces() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let encode = encode(&input, OPTIONS);
+    let place = place::temporary();
+    stopped(&encode, place.path());
+    let lock = encode.kept(place.path()).join("lock");
+    let before = fs::read_to_string(&lock).unwrap();
+    run(&mut encode.command(place.path(), &[])).failure().says(&["-y starts over"]);
+    assert_eq!(fs::read_to_string(&lock).unwrap(), before, "one that does not go on leaves it");
+    let running = Running::start(&mut encode.command(place.path(), &["-y"]));
+    let own = format!("process {} ", running.id());
+    while !fs::read_to_string(&lock).is_ok_and(|who| who.starts_with(&own)) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.signal(Signal::INT);
+    let outcome = running.wait(LIMIT).failure();
+    assert!(!outcome.says(&["interrupted"]).stderr.contains("to go on"));
+}

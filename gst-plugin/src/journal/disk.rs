@@ -3,7 +3,11 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::io::Errno;
 
 /// A folder with files in it, and no other folders.
 ///
@@ -54,7 +58,8 @@ impl Folder {
     /// # Errors
     /// It is not there, or is no folder.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { folder: File::open(path)?, path: path.to_owned() })
+        let folder = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path)?;
+        Ok(Self { folder, path: path.to_owned() })
     }
 
     /// Where it is.
@@ -62,20 +67,45 @@ impl Folder {
         &self.path
     }
 
-    fn at(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+    /// What the system knows of it.
+    pub(super) fn about(&self) -> io::Result<fs::Metadata> {
+        self.folder.metadata()
     }
+
+    /// Opens a plain file. What a link leads to is not, and a pipe is not waited for.
+    pub(super) fn plain(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o666);
+        let file = File::from(openat(&self.folder, name, flags, mode).map_err(|error| named(name, error))?);
+        let about = file.metadata()?;
+        // What has another name as well is not written to: that may be somebody else's.
+        let is_shared = about.nlink() > 1 && flags.intersects(OFlags::WRONLY | OFlags::RDWR);
+        if !about.is_file() || is_shared {
+            let why = if is_shared { "has another name as well" } else { "is no file" };
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} {why}")));
+        }
+        Ok(file)
+    }
+}
+
+fn named(name: &str, error: Errno) -> io::Error {
+    let error = io::Error::from(error);
+    io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
 impl Disk for Folder {
     type File = File;
 
     fn create(&self, name: &str) -> io::Result<File> {
-        File::create(self.at(name))
+        match self.remove(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.plain(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)
     }
 
     fn append(&self, name: &str) -> io::Result<File> {
-        File::options().append(true).open(self.at(name))
+        self.plain(name, OFlags::WRONLY | OFlags::APPEND)
     }
 
     fn cut(&self, file: &mut File, length: u64) -> io::Result<()> {
@@ -87,11 +117,25 @@ impl Disk for Folder {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.at(from), self.at(to))
+        let rename = || renameat(&self.folder, from, &self.folder, to);
+        match rename() {
+            // Only another file makes way by itself.
+            Err(Errno::ISDIR) => {
+                self.remove(to)?;
+                rename()
+            }
+            renamed => renamed,
+        }
+        .map_err(|error| named(to, error))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.at(name))
+        match unlinkat(&self.folder, name, AtFlags::empty()) {
+            // An empty folder holds nothing of anybody's.
+            Err(Errno::ISDIR) => unlinkat(&self.folder, name, AtFlags::REMOVEDIR),
+            removed => removed,
+        }
+        .map_err(|error| named(name, error))
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -103,7 +147,7 @@ impl Disk for Folder {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn io::Read>> {
-        Ok(Box::new(File::open(self.at(name))?))
+        Ok(Box::new(self.plain(name, OFlags::RDONLY)?))
     }
 
     fn names(&self) -> io::Result<Vec<String>> {

@@ -4,13 +4,17 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+use super::JobError;
 use super::disk::{Disk as _, Folder};
 use super::records::{self, Facts, FileId, Journal, Record};
-use super::shelf::{Shelf, is_ours};
-use super::{JobError, Unreadable};
+use super::shelf::{Shelf, is_on_its_way_out, is_ours};
 
 /// The file that is locked.
 const LOCK: &str = "lock";
@@ -18,12 +22,21 @@ const LOCK: &str = "lock";
 const DYING: Duration = Duration::from_secs(1);
 /// The most that is read of who holds it.
 const MOST_NAME: u64 = 200;
+/// The most of an output's name that is part of its partial files' names.
+const MOST_STEM: usize = 40;
+
+/// What the names of the files begin and end with that are to become this output, all of them beside it.
+pub fn part_of(output: &Path) -> (String, &'static str) {
+    let stem = output.file_name().unwrap_or_default().to_string_lossy();
+    (format!(".{}.", stem.chars().take(MOST_STEM).collect::<String>()), ".part")
+}
 
 /// A job's folder, which nobody else works on as long as this is there.
 #[derive(Debug)]
 pub struct Job {
     path: PathBuf,
-    _lock: File,
+    output: PathBuf,
+    lock: Mutex<Option<File>>,
 }
 
 /// What a folder holds of a job.
@@ -35,20 +48,25 @@ pub struct Held {
 }
 
 impl Job {
-    /// Takes the folder, which is made if it is not there. `who` is told to others who want it meanwhile.
+    /// Takes the folder of what is to become this output. It is made if it is not there.
     ///
     /// # Errors
-    /// Another run has it; it cannot be made; something else is in it.
-    pub fn lock(path: &Path, who: &str) -> Result<Self, JobError> {
+    /// Another run has it; it cannot be made; it is somebody else's, or something else is in it.
+    pub fn lock(path: &Path, output: &Path) -> Result<Self, JobError> {
         let until = Instant::now() + DYING;
         loop {
             match fs::create_dir(path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
                 _ => {}
             }
-            refuse_strange(&Folder::open(path)?)?;
-            let at = path.join(LOCK);
-            let lock = File::options().create(true).truncate(false).read(true).write(true).open(&at)?;
+            let lock = match open_lock(path) {
+                // Whoever had it has removed it in between.
+                Err(JobError::Io(error)) if error.kind() == io::ErrorKind::NotFound && Instant::now() < until => {
+                    thread::sleep(DYING / 20);
+                    continue;
+                }
+                opened => opened?,
+            };
             match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {
@@ -63,20 +81,26 @@ impl Job {
                 }
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }
-            // Whoever had it may have removed the folder in between.
-            let (own, there) = (lock.metadata()?, fs::metadata(&at));
+            let (own, there) = (lock.metadata()?, fs::symlink_metadata(path.join(LOCK)));
             if !there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
                 continue;
             }
             // Its name is as safe as what is in it.
             sync_parent(path);
-            let job = Self { path: path.to_owned(), _lock: lock };
-            let mut lock = &job._lock;
-            lock.set_len(0)?;
-            lock.rewind()?;
-            lock.write_all(who.as_bytes())?;
-            return Ok(job);
+            let lock = Mutex::new(Some(lock));
+            return Ok(Self { path: path.to_owned(), output: output.to_owned(), lock });
         }
+    }
+
+    /// Has others who want it meanwhile told this.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub fn sign(&self, who: &str) -> io::Result<()> {
+        let Some(lock) = &mut *self.locked() else { return Ok(()) };
+        lock.set_len(0)?;
+        lock.rewind()?;
+        lock.write_all(who.as_bytes())
     }
 
     /// Where it is.
@@ -98,7 +122,7 @@ impl Job {
     /// # Errors
     /// The folder cannot be written to.
     pub fn begin(&self, facts: Facts) -> Result<Shelf, JobError> {
-        self.clear()?;
+        self.clear(false)?;
         Ok(Shelf::new(self.folder()?, facts)?)
     }
 
@@ -108,7 +132,7 @@ impl Job {
     /// It is about something else, or its folder cannot be written to.
     pub fn go_on(&self, held: Held, facts: &Facts) -> Result<Shelf, JobError> {
         held.is_of(facts)?;
-        held.remove_parts();
+        held.remove_parts(&self.output);
         Ok(Shelf::again(self.folder()?, (held.records, held.end))?)
     }
 
@@ -117,7 +141,7 @@ impl Job {
     /// # Errors
     /// The folder cannot be read.
     pub fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.folder()?.names()?.iter().all(|name| name == LOCK))
+        Ok(self.folder()?.names()?.iter().all(|name| name == LOCK || is_on_its_way_out(name)))
     }
 
     /// Removes the folder.
@@ -125,32 +149,50 @@ impl Job {
     /// # Errors
     /// It, or something in it, cannot be removed.
     pub fn remove(&self) -> io::Result<()> {
-        self.clear().map_err(io::Error::other)?;
-        fs::remove_file(self.path.join(LOCK))?;
-        fs::remove_dir(&self.path)?;
+        self.clear(true)?;
+        self.folder()?.remove(LOCK)?;
+        if fs::remove_dir(&self.path).is_err() {
+            // A file that is open is not quite gone on every file system.
+            *self.locked() = None;
+            fs::remove_dir(&self.path)?;
+        }
         sync_parent(&self.path);
         Ok(())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<File>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn folder(&self) -> io::Result<Folder> {
         Folder::open(&self.path)
     }
 
-    /// Removes all that is there of a job. Without a journal the rest is nothing.
-    fn clear(&self) -> Result<(), JobError> {
+    /// Removes all that is there of a job. Without a journal the rest is nothing, but that of a job whose output is whole goes last:
+    /// it tells that nothing is missing.
+    fn clear(&self, is_over: bool) -> io::Result<()> {
         let folder = self.folder()?;
-        match Journal::read(&folder) {
-            Ok(Some((facts, records, end))) => Held { facts, records, end }.remove_parts(),
-            Ok(None) | Err(Unreadable::Start | Unreadable::Version(_)) => {}
-            Err(Unreadable::Io(error)) => return Err(error.into()),
+        let mut is_whole = false;
+        if let Ok(Some((facts, records, end))) = Journal::read(&folder) {
+            is_whole = is_over && records.iter().any(|record| matches!(record, Record::Output(_)));
+            Held { facts, records, end }.remove_parts(&self.output);
         }
-        let mut names: Vec<String> = folder.names()?.into_iter().filter(|name| is_ours(name)).collect();
-        names.sort_by_key(|name| name != records::NAME);
-        for (n, name) in names.iter().enumerate() {
-            folder.remove(name)?;
-            if n == 0 {
+        let all = folder.names()?;
+        let (journal, mut names): (Vec<_>, Vec<_>) =
+            all.iter().filter(|name| is_ours(name)).partition(|name| *name == records::NAME);
+        names.splice(if is_whole { names.len()..names.len() } else { 0..0 }, journal);
+        for name in names {
+            if name == records::NAME && is_whole {
                 folder.sync_names()?;
             }
+            folder.remove(name)?;
+            if name == records::NAME && !is_whole {
+                folder.sync_names()?;
+            }
+        }
+        for name in all.iter().filter(|name| is_on_its_way_out(name)) {
+            // It may be in use yet.
+            let _ = folder.remove(name);
         }
         Ok(())
     }
@@ -186,12 +228,17 @@ impl Held {
         last.is_some_and(|id| FileId::of(output).is_ok_and(|there| FileId { path: id.path.clone(), ..there } == *id))
     }
 
-    /// Removes what stopped runs have left of their output.
-    fn remove_parts(&self) {
+    /// Removes what stopped runs have left of this output.
+    fn remove_parts(&self, output: &Path) {
+        let (begin, end) = part_of(output);
         for record in &self.records {
             let Record::Part(part) = record else { continue };
-            let path = Path::new(&part.path);
-            if FileId::of(path).is_ok_and(|there| there.inode == part.inode) {
+            let Some(name) = part.path.file_name() else { continue };
+            let text = name.to_string_lossy();
+            // Nothing else is removed, and nothing elsewhere, whatever a journal says.
+            let path = output.with_file_name(name);
+            let is_there = || FileId::of(&path).is_ok_and(|there| there.inode == part.inode);
+            if text.starts_with(&begin) && text.ends_with(end) && is_there() {
                 // It takes room, and nothing else.
                 let _ = fs::remove_file(path);
             }
@@ -205,16 +252,28 @@ impl FileId {
     /// # Errors
     /// There is none.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let about = fs::metadata(path)?;
-        // A name that is no text is not found again, and does no harm.
-        let path = path.to_string_lossy().into_owned();
+        let about = fs::symlink_metadata(path)?;
+        let path = path.to_owned();
         Ok(Self { path, inode: about.ino(), size: about.len(), time: (about.mtime(), about.mtime_nsec()) })
     }
 }
 
+fn open_lock(path: &Path) -> Result<File, JobError> {
+    let folder = Folder::open(path)?;
+    refuse_strange(&folder)?;
+    Ok(folder.plain(LOCK, OFlags::RDWR | OFlags::CREATE)?)
+}
+
 /// What is not of a job is somebody's own.
 fn refuse_strange(folder: &Folder) -> Result<(), JobError> {
-    let strange = folder.names()?.into_iter().find(|name| name != LOCK && !is_ours(name));
+    let (own, there) = (geteuid().as_raw(), folder.about()?.uid());
+    // Where a file system gives all files to one user, a new one is that user's.
+    let is_given = || tempfile::tempfile_in(folder.path()).and_then(|new| new.metadata());
+    if own != there && !is_given().is_ok_and(|new| new.uid() == there) {
+        return Err(JobError::Others { own, there });
+    }
+    let is_known = |name: &str| name == LOCK || is_ours(name) || is_on_its_way_out(name);
+    let strange = folder.names()?.into_iter().find(|name| !is_known(name));
     strange.map_or(Ok(()), |name| Err(JobError::Strange(name)))
 }
 

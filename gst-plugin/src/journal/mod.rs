@@ -27,7 +27,7 @@ use thiserror::Error;
 use crate::chunk::ChunkId;
 
 pub use disk::{Disk, Folder};
-pub use folder::{Held, Job};
+pub use folder::{Held, Job, part_of};
 pub use hex::Hash;
 pub use records::{Facts, FileId, Unreadable};
 pub use shelf::Shelf;
@@ -62,6 +62,14 @@ pub enum JobError {
     /// There is something in its folder that is not its own.
     #[error("there is something else in it: {0}")]
     Strange(String),
+    /// Its folder is somebody else's.
+    #[error("it belongs to user {there}, and this run is that of user {own}")]
+    Others {
+        /// The user of this run.
+        own: u32,
+        /// The user of the folder.
+        there: u32,
+    },
 }
 
 impl JobError {

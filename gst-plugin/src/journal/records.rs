@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -84,13 +85,44 @@ pub(super) struct Finished {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileId {
     /// Where it is.
-    pub path: String,
+    #[serde(with = "as_text")]
+    pub path: PathBuf,
     /// Its number on its device, which may have another number itself after a restart.
     pub inode: u64,
     /// Bytes in it, where it is whole.
     pub size: u64,
     /// When it was written to last: seconds since 1970, and nanoseconds.
     pub time: (i64, i64),
+}
+
+/// A path as a text, and as its bytes where it is none.
+mod as_text {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, out: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => text.serialize(out),
+            None => path.as_os_str().as_bytes().serialize(out),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(written: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(written)? {
+            Written::Text(text) => text.into(),
+            Written::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        })
+    }
 }
 
 /// Why a journal is of no use.

@@ -31,8 +31,23 @@ pub(super) fn write(encoded: &Encoded, frames: u64, out: &mut impl Write) -> io:
     end_to_wire(encoded, frames, &tally).try_for_each(|message| put(&message).map(drop))
 }
 
+/// Why a result is not there.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// Its file is gone, damaged or cannot be read.
+    File(io::Error),
+    /// There is no place for it to wait.
+    Store(io::Error),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
 /// Reads it; the units wait in `store`.
-pub(super) fn read(mut file: impl Read, store: &Arc<Store>) -> io::Result<Encoded> {
+pub(super) fn read(mut file: impl Read, store: &Arc<Store>) -> Result<Encoded, Unread> {
     let mut results = Results::default();
     let mut encoded = Encoded::empty();
     loop {
@@ -42,7 +57,7 @@ pub(super) fn read(mut file: impl Read, store: &Arc<Store>) -> io::Result<Encode
             }
             Some(Output::Unit(unit, media)) => {
                 let unit = from_wire(unit, media, None).map_err(invalid)?;
-                encoded.units.push(store.keep(unit)?);
+                encoded.units.push(store.keep(unit).map_err(Unread::Store)?);
             }
             Some(Output::Complaints(complaints)) => encoded.complaints = complaints.into(),
             Some(Output::Done(done)) => {
@@ -50,12 +65,12 @@ pub(super) fn read(mut file: impl Read, store: &Arc<Store>) -> io::Result<Encode
                 (encoded.tags, encoded.lost) = (done.tags.map(read).transpose()?, done.lost.into());
                 return Ok(encoded);
             }
-            Some(Output::Progress(_) | Output::Failed(_)) => return Err(invalid("it holds no result")),
+            Some(Output::Progress(_) | Output::Failed(_)) => return Err(invalid("it holds no result").into()),
             None => {
                 let mut piece = BytesMut::zeroed(PIECE);
                 let length = file.read(&mut piece)?;
                 if length == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                 }
                 piece.truncate(length);
                 results.push(piece.freeze());

@@ -5,10 +5,11 @@ use std::io::{self, BufWriter, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
+use super::JobError;
 use super::disk::{Disk, Folder};
 use super::hex::Hash;
 use super::records::{self, Encoder, Facts, FileId, Finished, Journal, Record};
-use super::{JobError, result};
+use super::result::{self, Unread};
 use crate::chunk::ChunkId;
 use crate::isolate::Isolation;
 use crate::lane::{Encoded, Format};
@@ -28,7 +29,7 @@ const UNFINISHED: &str = ".new";
 pub struct Shelf<D: Disk = Folder> {
     disk: D,
     /// Held while it is written to. Before `state`, never within.
-    journal: Mutex<Journal<D>>,
+    journal: Mutex<Option<Journal<D>>>,
     state: Mutex<State>,
     /// One that was busy is not any more.
     idle: Condvar,
@@ -63,7 +64,7 @@ pub(crate) enum Found<T> {
     Spoilt(String),
     /// The result of other frames than these, or of another encoder.
     Another,
-    /// It cannot be read, which says nothing of it.
+    /// There is no place for it to wait, which says nothing of it.
     Failed(io::Error),
     /// Its result.
     There(T),
@@ -102,7 +103,7 @@ impl<D: Disk> Shelf<D> {
         }
         let (stamps, busy) = (BTreeMap::new(), BTreeSet::new());
         let state = State { chunks, encoders, stamps, busy, taken: 0, is_closed: false, failure: None };
-        Self { disk, journal: Mutex::new(journal), state: Mutex::new(state), idle: Condvar::new() }
+        Self { disk, journal: Mutex::new(Some(journal)), state: Mutex::new(state), idle: Condvar::new() }
     }
 
     /// How many chunks are finished, and the frames in them.
@@ -113,9 +114,16 @@ impl<D: Disk> Shelf<D> {
 
     /// Nothing is put there from now on. True where nothing is on its way any more.
     pub fn close(&self) -> bool {
-        let mut state = self.state();
-        state.is_closed = true;
-        state.busy.is_empty()
+        let is_still = {
+            let mut state = self.state();
+            state.is_closed = true;
+            state.busy.is_empty()
+        };
+        if is_still {
+            // A file that is open is not quite gone on every file system when it is removed.
+            *self.journal() = None;
+        }
+        is_still
     }
 
     /// How many chunks this run has taken from here.
@@ -214,7 +222,7 @@ impl<D: Disk> Shelf<D> {
     /// What there is of a chunk, before its frames are known. It is read once to see whether it is whole.
     pub(crate) fn has(&self, number: ChunkId) -> Found<()> {
         let Some(finished) = self.state().chunks.get(&number.0).copied() else { return Found::Nothing };
-        self.found(number, self.check(&finished))
+        self.found(number, self.check(&finished).map_err(Unread::File))
     }
 
     /// Takes the result of a chunk with this key; its units wait in `store`.
@@ -223,27 +231,28 @@ impl<D: Disk> Shelf<D> {
         if finished.key != *key {
             return Found::Another;
         }
-        let read = self.disk.open(&name(number, WHOLE)).and_then(|file| {
-            let mut file = Counted::new(file);
+        let read = || {
+            let mut file = Counted::new(self.disk.open(&name(number, WHOLE))?);
             let encoded = result::read(&mut file, store)?;
             file.check_whole(&finished)?;
             Ok(encoded)
-        });
+        };
+        let read = read();
         if read.is_ok() {
             self.state().taken += 1;
         }
         self.found(number, read)
     }
 
-    fn found<T>(&self, number: ChunkId, read: io::Result<T>) -> Found<T> {
-        use io::ErrorKind as K;
+    fn found<T>(&self, number: ChunkId, read: Result<T, Unread>) -> Found<T> {
         match read {
             Ok(there) => Found::There(there),
-            Err(error) if matches!(error.kind(), K::NotFound | K::InvalidData | K::UnexpectedEof) => {
+            // Whatever is wrong with its file, the chunk can be made once more.
+            Err(Unread::File(error)) => {
                 self.state().chunks.remove(&number.0);
                 Found::Spoilt(error.to_string())
             }
-            Err(error) => Found::Failed(error),
+            Err(Unread::Store(error)) => Found::Failed(error),
         }
     }
 
@@ -285,7 +294,14 @@ impl<D: Disk> Shelf<D> {
     }
 
     fn add(&self, record: &Record) -> io::Result<()> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner).add(&self.disk, record)
+        match &mut *self.journal() {
+            Some(journal) => journal.add(&self.disk, record),
+            None => Err(io::Error::other("the run is over")),
+        }
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Option<Journal<D>>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, label: Label, encoded: &Encoded) -> io::Result<Finished> {
@@ -342,6 +358,11 @@ impl std::fmt::Debug for Stamp {
 
 fn spoilt(why: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// What file systems of other machines call a file that was removed while it was open.
+pub(super) fn is_on_its_way_out(name: &str) -> bool {
+    name.starts_with(".nfs")
 }
 
 /// Names of the files that a shelf may leave.

@@ -248,14 +248,16 @@ fn a_disk_without_room_leaves_no_part_of_a_line_behind() {
 fn one_run_at_a_time_has_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.mp4.divien");
-    let first = Job::lock(&path, "process 1").unwrap();
-    assert!(matches!(Job::lock(&path, "process 2"), Err(JobError::Held(who)) if who == "process 1"));
+    let output = folder.path().join("out.mp4");
+    let first = Job::lock(&path, &output).unwrap();
+    first.sign("process 1").unwrap();
+    assert!(matches!(Job::lock(&path, &output), Err(JobError::Held(who)) if who == "process 1"));
     assert!(first.held().unwrap().is_none());
     let shelf = first.begin(facts()).unwrap();
     drop(shelf);
     assert_eq!(first.held().unwrap().unwrap().finished(), (0, 0));
     drop(first);
-    let second = Job::lock(&path, "process 2").unwrap();
+    let second = Job::lock(&path, &output).unwrap();
     let other = Facts::from([("-crf".into(), "24".into()), ("-preset".into(), "slow".into())]);
     let refused = second.go_on(second.held().unwrap().unwrap(), &other).unwrap_err();
     let JobError::Differs(what) = refused else { panic!("{refused}") };
@@ -272,9 +274,9 @@ fn what_stopped_runs_left_is_removed_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let path = at("out.mp4.divien");
-    let job = Job::lock(&path, "me").unwrap();
+    let job = Job::lock(&path, &at("out.mp4")).unwrap();
     let shelf = job.begin(facts()).unwrap();
-    for name in ["left.part", "other.part"] {
+    for name in [".out.mp4.left.part", ".out.mp4.other.part"] {
         std::fs::write(at(name), "part").unwrap();
         shelf.writes_to(FileId::of(&at(name)).unwrap()).unwrap();
     }
@@ -282,20 +284,20 @@ fn what_stopped_runs_left_is_removed_and_nothing_else() {
     shelf.completes(FileId::of(&at("whole")).unwrap()).unwrap();
     // Another file has its name by now.
     std::fs::write(at("new"), "new").unwrap();
-    std::fs::rename(at("new"), at("other.part")).unwrap();
+    std::fs::rename(at("new"), at(".out.mp4.other.part")).unwrap();
     drop(shelf);
     std::fs::rename(at("whole"), at("out.mp4")).unwrap();
     let held = job.held().unwrap().unwrap();
-    assert!(held.came_to(&at("out.mp4")) && !held.came_to(&at("other.part")) && !held.came_to(&at("none")));
+    assert!(held.came_to(&at("out.mp4")) && !held.came_to(&at(".out.mp4.other.part")) && !held.came_to(&at("none")));
     let shelf = job.go_on(held, &facts()).unwrap();
-    assert!(!at("left.part").exists() && at("other.part").exists());
+    assert!(!at(".out.mp4.left.part").exists() && at(".out.mp4.other.part").exists());
     drop(shelf);
     job.remove().unwrap();
     assert!(!path.exists() && at("out.mp4").exists());
 
     std::fs::create_dir(&path).unwrap();
     std::fs::write(path.join("letter.txt"), "mine").unwrap();
-    assert!(matches!(Job::lock(&path, "me"), Err(JobError::Strange(name)) if name == "letter.txt"));
+    assert!(matches!(Job::lock(&path, &at("out.mp4")), Err(JobError::Strange(name)) if name == "letter.txt"));
     let names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["letter.txt"]);
 }
@@ -317,4 +319,154 @@ fn a_folder_is_a_disk_as_the_model_is() {
     let mut names = open().names().unwrap();
     names.sort();
     assert_eq!(names, ["00000001.chunk", NAME]);
+}
+
+/// A job in this folder whose first three chunks are finished, and the shelf of the run that goes on with it.
+fn kept_in(folder: &std::path::Path) -> (Job, Shelf) {
+    gst::init().unwrap();
+    let job = Job::lock(&folder.join("out.mp4.divien"), &folder.join("out.mp4")).unwrap();
+    let shelf = job.begin(facts()).unwrap();
+    (0..3).for_each(|chunk| assert!(shelf.keep(label(chunk), &encoded(chunk)).unwrap()));
+    (job, shelf)
+}
+
+#[test]
+fn whatever_is_in_the_place_of_a_chunk_costs_that_chunk() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let (job, shelf) = kept_in(folder.path());
+    let at = |chunk: u64| job.path().join(format!("{chunk:08}.chunk"));
+    (0..3).for_each(|chunk| std::fs::remove_file(at(chunk)).unwrap());
+    std::fs::create_dir(at(0)).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, at(1), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    symlink("/dev/zero", at(2)).unwrap();
+    for chunk in 0..3 {
+        assert!(matches!(taken(&shelf, chunk), Found::Spoilt(_)), "{chunk}");
+        assert!(shelf.keep(label(chunk), &encoded(chunk)).unwrap());
+        assert!(matches!(taken(&shelf, chunk), Found::There(back) if is_same(&back, &encoded(chunk))), "{chunk}");
+    }
+    // What is written to goes behind no link either.
+    std::fs::write(folder.path().join("letter.txt"), "mine").unwrap();
+    symlink("../letter.txt", job.path().join("00000003.new")).unwrap();
+    assert!(shelf.keep(label(3), &encoded(3)).unwrap());
+    assert_eq!(std::fs::read(folder.path().join("letter.txt")).unwrap(), b"mine");
+
+    // Somebody's own things stay, and are named.
+    drop(shelf);
+    std::fs::remove_file(at(1)).unwrap();
+    std::fs::create_dir_all(at(1).join("within")).unwrap();
+    assert!(job.begin(facts()).unwrap_err().to_string().contains("00000001.chunk: "));
+    std::fs::remove_dir(at(1).join("within")).unwrap();
+    drop(job.begin(facts()).unwrap());
+    job.remove().unwrap();
+}
+
+#[test]
+fn what_others_put_into_a_folder_is_neither_followed_nor_written_to() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, output) = (folder.path().join("out.mp4.divien"), folder.path().join("out.mp4"));
+    let letter = folder.path().join("letter.txt");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(&letter, "mine").unwrap();
+    for name in ["lock", "journal"] {
+        for is_link in [true, false] {
+            let link = if is_link { symlink::<_, &std::path::Path> } else { std::fs::hard_link };
+            link(&letter, &path.join(name)).unwrap();
+            let begun = Job::lock(&path, &output).and_then(|job| {
+                job.sign("process 1")?;
+                job.held().map(drop)
+            });
+            assert!(
+                begun.is_err_and(|error| error.to_string().contains("journal")) || name == "lock",
+                "{name} {is_link}"
+            );
+            assert_eq!(std::fs::read(&letter).unwrap(), b"mine", "{name} {is_link}");
+            std::fs::remove_file(path.join(name)).unwrap();
+        }
+    }
+
+    // A journal may say what it likes.
+    let job = Job::lock(&path, &output).unwrap();
+    let shelf = job.begin(facts()).unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    for other in [letter.clone(), elsewhere.join(".out.mp4.abc.part"), folder.path().join(".in.mp4.abc.part")] {
+        std::fs::write(&other, "mine").unwrap();
+        shelf.writes_to(FileId::of(&other).unwrap()).unwrap();
+        drop(job.go_on(job.held().unwrap().unwrap(), &facts()).unwrap());
+        assert!(other.exists(), "{other:?}");
+    }
+    drop(shelf);
+    job.remove().unwrap();
+
+    // Only root can make a folder somebody else's.
+    std::fs::create_dir(&path).unwrap();
+    if std::os::unix::fs::chown(&path, Some(4711), None).is_ok() {
+        let own = rustix::process::geteuid().as_raw();
+        let refused = Job::lock(&path, &output).unwrap_err();
+        assert!(matches!(refused, JobError::Others { own: told, there: 4711 } if told == own), "{refused}");
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_job_that_is_over_has_its_journal_to_the_last_and_one_that_starts_over_has_not() {
+    for is_whole in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (job, shelf) = kept_in(folder.path());
+        let output = folder.path().join("out.mp4");
+        std::fs::write(&output, "whole").unwrap();
+        if is_whole {
+            shelf.completes(FileId::of(&output).unwrap()).unwrap();
+        }
+        // It comes no further than this.
+        let last = job.path().join("00000003.chunk");
+        std::fs::create_dir_all(last.join("within")).unwrap();
+        job.remove().unwrap_err();
+        assert!(!job.path().join("00000000.chunk").exists() || !is_whole);
+        let held = job.held().unwrap();
+        assert_eq!(held.is_some_and(|held| held.came_to(&output)), is_whole);
+        std::fs::remove_dir(last.join("within")).unwrap();
+        job.remove().unwrap();
+        assert!(!job.path().exists());
+    }
+}
+
+#[test]
+fn nothing_is_open_that_is_removed_and_what_is_not_quite_gone_is_not_strange() {
+    let folder = tempfile::tempdir().unwrap();
+    let (job, shelf) = kept_in(folder.path());
+    let open = || {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap();
+        let all = all.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        all.filter(|to| to.starts_with(job.path()) && to.extension().is_none()).count()
+    };
+    assert_eq!(open(), 2, "its journal and its lock");
+    assert!(shelf.close());
+    assert_eq!(open(), 1);
+    assert!(shelf.completes(FileId::of(folder.path()).unwrap()).is_err());
+    std::fs::write(job.path().join(".nfs0000000000d3c5"), "").unwrap();
+    let path = job.path().to_owned();
+    drop(job);
+    let job = Job::lock(&path, &folder.path().join("out.mp4")).unwrap();
+    assert_eq!(job.held().unwrap().unwrap().finished(), (3, 9));
+    job.remove().unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_path_that_is_no_text_is_written_down_whole_and_any_other_as_it_reads() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let disk = Model::default();
+    let mut journal = Journal::create(&disk, facts()).unwrap();
+    let part = |path: &[u8]| {
+        Record::Part(FileId { path: std::ffi::OsStr::from_bytes(path).into(), inode: 1, size: 0, time: (0, 0) })
+    };
+    let parts = [part(b"/films/\xc3\xa9t\xc3\xa9.mp4"), part(b"/films/\xff.mp4")];
+    parts.iter().for_each(|part| journal.add(&disk, part).unwrap());
+    let (_, records, _) = Journal::read(&disk).unwrap().unwrap();
+    assert_eq!(records, parts);
+    let text = disk.with(NAME, |bytes| String::from_utf8(bytes.clone()).unwrap());
+    assert!(text.contains("\"path\":\"/films/été.mp4\"") && !text.contains('\u{fffd}'), "{text}");
 }

@@ -26,6 +26,7 @@ pub use codec::{Codec, Kind};
 pub use container::Container;
 pub use merge::Merge;
 pub(crate) use mkv::xiph_lace;
+pub(crate) use output::followed;
 pub use output::{Output, Sink};
 pub use session::{Session, Written};
 pub use shown::Shown;

@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::Access;
+use gstdivien::journal::part_of;
+use rustix::fs::{Access, CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::forward::{self, Forward};
 use crate::error::Error;
@@ -54,14 +56,15 @@ impl Output {
             None => {}
         }
         let names_none = || failed(io::Error::new(io::ErrorKind::InvalidInput, "names no file"));
-        let stem: String = path.file_name().ok_or_else(names_none)?.to_string_lossy().chars().take(40).collect();
+        path.file_name().ok_or_else(names_none)?;
+        let (begin, end) = part_of(&path);
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         // Told here it is told without the partial file's name, which nobody typed.
         rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| failed(e.into()))?;
         let mode = existing.as_ref().map_or(0o666, |m| m.permissions().mode() & 0o777);
         let part = tempfile::Builder::new()
-            .prefix(&format!(".{stem}."))
-            .suffix(".part")
+            .prefix(&begin)
+            .suffix(end)
             .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(&folder)
             .map_err(failed)?;
@@ -155,7 +158,7 @@ impl Drop for Output {
 const MOST_LINKS: usize = 40;
 
 /// Where the links lead, to a file that is yet to be made as well: [`Path::canonicalize`] knows only what is there.
-fn followed(typed: &Path) -> io::Result<PathBuf> {
+pub(crate) fn followed(typed: &Path) -> io::Result<PathBuf> {
     let mut path = typed.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::metadata(&path) {

@@ -9,7 +9,7 @@ use crate::dispatch::{Event, LaneId};
 use crate::divienenc::chunks::State;
 use crate::divienenc::model::{CodedChunk, Notice, Section};
 use crate::journal::{Found, Hash, JobError, Key, Label, Pictures};
-use crate::lane::Encoded;
+use crate::lane::{Encoded, LaneError};
 
 impl Shared {
     /// What a frame's picture is, where that is of use.
@@ -56,7 +56,13 @@ impl Shared {
                 Ok(None)
             }
             Found::Another => Err(self.end_job(JobError::Input(id))),
-            Found::Failed(error) => Err(self.end_job(error.into())),
+            Found::Failed(error) => {
+                let error = LaneError::Unkept { error: error.to_string() };
+                let (first_frame, frames, lane) = (0, 0, LaneId(u32::MAX));
+                (self.notify)(Notice::Failed { id, first_frame, frames, lane, times: 1, error });
+                self.stop(gst::FlowError::Error);
+                Err(gst::FlowError::Error)
+            }
         }
     }
 
@@ -121,10 +127,12 @@ impl Shared {
 
     /// The job cannot go on.
     pub(super) fn end_job(&self, error: JobError) -> gst::FlowError {
-        (self.notify)(Notice::Job { why: error.to_string() });
+        let why = error.to_string();
+        // Whoever hears of it looks there for the cause.
         if let Some(shelf) = &self.shelf {
             shelf.fail(error);
         }
+        (self.notify)(Notice::Job { why });
         self.stop(gst::FlowError::Error);
         gst::FlowError::Error
     }
