@@ -116,6 +116,14 @@ pub enum Error {
         /// `-n` was given.
         kept: bool,
     },
+    /// The output was not there when the run began, and is there now.
+    #[error("{path}: something else has got this name during the run, and was kept", path = path.display())]
+    Appeared {
+        /// The output.
+        path: PathBuf,
+        /// Where what was encoded is, if no later run can go on with it.
+        part: Option<PathBuf>,
+    },
     /// An earlier run has finished a part of the output.
     #[error("{path}: an earlier run has finished {} of this output ({})", counted(*.chunks, "chunk"), counted(*.frames, "frame"), path = path.display())]
     Unfinished {
@@ -277,7 +285,9 @@ impl Error {
             Self::NoDecoder { .. } | Self::NoElement { .. } => EXIT_NOT_INSTALLED,
             Self::Codec(crate::codec::Error::NotInstalled { .. }) => EXIT_NOT_INSTALLED,
             Self::Plan { .. } | Self::Codec(_) => EXIT_USAGE,
-            Self::Exists { .. } | Self::Create { .. } | Self::Unfinished { .. } => EXIT_CANNOT_CREATE,
+            Self::Exists { .. } | Self::Appeared { .. } | Self::Create { .. } | Self::Unfinished { .. } => {
+                EXIT_CANNOT_CREATE
+            }
             Self::Job { error: JobError::Io(_) | JobError::Changed(_), .. } => EXIT_WRITE,
             Self::Job { .. } => EXIT_CANNOT_CREATE,
             Self::Write { .. } => EXIT_WRITE,
@@ -324,6 +334,10 @@ impl Error {
             Self::Plan { hint, .. } => hint.clone(),
             Self::Exists { kept: true, .. } => "-n keeps it; -y in its place replaces it".into(),
             Self::Exists { .. } => "-y replaces it".into(),
+            Self::Appeared { part: Some(part), .. } => format!("what was encoded is in {}", part.display()),
+            Self::Appeared { part: None, .. } => {
+                "move it and go on with -resume, or replace it with -resume and -y: nothing is encoded twice".into()
+            }
             Self::Unfinished { resume, .. } => format!("{resume} goes on from there; -y starts over"),
             Self::Job { error, .. } => match error {
                 JobError::Io(_) if self.is_for_want_of_room() => {

@@ -266,11 +266,18 @@ fn whole_input(input: &Input) -> Result<(), String> {
     }
 }
 
-/// `OUTPUT.divien`, beside the output or in another folder.
+/// `OUTPUT.divien`, beside the output or in another folder. A link has that of what it leads to.
 fn beside(output: &Path, folder: Option<&Path>) -> Result<PathBuf, Error> {
+    let failed = |source| Error::Create { path: output.to_owned(), source };
+    let real;
+    let output = if output.is_symlink() {
+        real = followed(output).map_err(failed)?;
+        &real
+    } else {
+        output
+    };
     let Some(name) = output.file_name() else {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "names no file");
-        return Err(Error::Create { path: output.to_owned(), source });
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "names no file")));
     };
     let mut name = name.to_owned();
     let Some(folder) = folder else {
@@ -278,7 +285,8 @@ fn beside(output: &Path, folder: Option<&Path>) -> Result<PathBuf, Error> {
         return Ok(output.with_file_name(name));
     };
     // Other outputs may have the same name.
-    let whole = std::path::absolute(output).map_err(|source| Error::Create { path: output.to_owned(), source })?;
+    let own = output.parent().filter(|own| !own.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let whole = own.canonicalize().map_err(failed)?.join(&name);
     let hash = blake3::hash(whole.as_os_str().as_encoded_bytes()).to_hex();
     name.push(format!("-{}.divien", &hash[..8]));
     Ok(folder.join(name))

@@ -54,8 +54,10 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     let isolation = processes(job);
     signals.keeps(opening.clone());
     let may_be_complete = opening.kept().is_some_and(Kept::may_be_complete);
-    let replaces = if may_be_complete { Ok(()) } else { may_replace(job) };
-    match replaces.and_then(|()| encode(job, (choice, opening.kept(), isolation), &signals, &mut report)) {
+    let replaces = if may_be_complete { Ok(false) } else { may_replace(job) };
+    let encoded =
+        replaces.and_then(|replaces| encode(job, (choice, opening.kept(), isolation, replaces), &signals, &mut report));
+    match encoded {
         Ok(summary) => Ok(summary),
         // The output is there.
         Err(error @ Error::Incomplete { .. }) => Err(error),
@@ -77,7 +79,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
 
 fn encode(
     job: &Job,
-    (choice, kept, isolation): (codec::Choice, Option<&Kept>, Option<Arc<Isolation>>),
+    (choice, kept, isolation, replaces): (codec::Choice, Option<&Kept>, Option<Arc<Isolation>>, bool),
     signals: &Signals,
     report: &mut Report,
 ) -> Result<Option<Summary>, Error> {
@@ -105,7 +107,13 @@ fn encode(
         report.note(&format!("done already: {} ({})", counted(before.0, "chunk"), counted(before.1, "frame")));
     }
     let (output, sink) = signals
-        .make_output(|| Output::create(plan.output.as_deref(), plan.container.flows()))
+        .make_output(|| {
+            let (mut output, sink) = Output::create(plan.output.as_deref(), plan.container.flows())?;
+            if !replaces {
+                output.replaces_nothing()?;
+            }
+            Ok((output, sink))
+        })
         .inspect_err(|_| probe::close(&source.pipeline))?;
     let noted = kept.zip(output.part()).map_or(Ok(()), |(kept, part)| kept.writes_to(part));
     let means = Means { shelf: kept.and_then(Kept::shelf), isolation, verifies: job.verifies };
@@ -299,15 +307,18 @@ fn is_another_file(job: &Job) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the output may be made, asked before the input is opened.
-fn may_replace(job: &Job) -> Result<(), Error> {
-    let Target::File(path) = &job.output else { return Ok(()) };
-    if !path.exists() || job.overwrite == Overwrite::Always {
-        return Ok(());
+/// Whether the output may replace a file; it must not be made where that is not wanted. Asked before the input is opened.
+fn may_replace(job: &Job) -> Result<bool, Error> {
+    let Target::File(path) = &job.output else { return Ok(true) };
+    if job.overwrite == Overwrite::Always {
+        return Ok(true);
+    }
+    if !path.exists() {
+        return Ok(false);
     }
     let asks = job.overwrite == Overwrite::Ask && io::stdin().is_terminal() && io::stderr().is_terminal();
     if asks && confirmed(path) {
-        return Ok(());
+        return Ok(true);
     }
     Err(Error::Exists { path: path.clone(), kept: job.overwrite == Overwrite::Never })
 }

@@ -147,7 +147,13 @@ impl Signals {
         output.part().map_or(Ok(()), note)?;
         {
             let mut guarded = self.guarded();
-            output.rename()?;
+            output.rename().map_err(|error| match error {
+                // Without a folder there is nothing else of it.
+                Error::Appeared { path, .. } if guarded.kept.as_ref().and_then(Opening::kept).is_none() => {
+                    Error::Appeared { path, part: output.keep_part() }
+                }
+                error => error,
+            })?;
             *guarded = Guarded::default();
         }
         output.sync_folder();

@@ -444,6 +444,78 @@ pub(crate) fn namespaced(script: &str, folder: &Path) -> std::process::Command {
 }
 
 #[test]
+fn an_output_that_appears_meanwhile_is_kept_and_what_was_encoded_as_well() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let encode = encode(&input, OPTIONS);
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let place = place::temporary();
+    let output = place.path().join(encode.name);
+    let running = Running::start(&mut encode.command(place.path(), &[]));
+    while encode.finished(place.path()).is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::File::create_new(&output).unwrap();
+    let outcome = running.wait(LIMIT).failure().says(&["out.mp4: something else has got this name", "-resume and -y"]);
+    assert_eq!(outcome.status.code(), Some(73), "{outcome}");
+    assert_eq!(fs::metadata(&output).unwrap().len(), 0);
+    let command = said(&outcome);
+    run(std::process::Command::new("sh").args(["-c", &command])).failure().says(&["exists already"]);
+    run(std::process::Command::new("sh").args(["-c", &format!("{command} -y")])).success().says(&["done already: 10"]);
+    assert!(fs::read(&output).unwrap() == whole);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+
+    // Without a folder there is the file itself.
+    let mut command = divien!("-i", "-", "-an", "-f", "matroska");
+    command.args(["-c:v", "mjpeg"]).arg(place.path().join("piped.mkv")).stdin(std::process::Stdio::piped());
+    let (reads, mut writes) = std::io::pipe().unwrap();
+    let running = Running::start(command.stdin(reads));
+    let part = || {
+        let mut names = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path());
+        names.find(|path| path.extension().is_some_and(|end| end == "part"))
+    };
+    drop(command);
+    let bytes = fs::read(&input).unwrap();
+    let (first, rest) = bytes.split_at(bytes.len() - 1000);
+    std::io::Write::write_all(&mut writes, first).unwrap();
+    while part().is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::File::create_new(place.path().join("piped.mkv")).unwrap();
+    std::io::Write::write_all(&mut writes, rest).unwrap();
+    drop(writes);
+    let outcome = running.wait(LIMIT).failure();
+    let part = part().unwrap_or_else(|| panic!("{outcome}"));
+    outcome.says(&["something else has got this name", "what was encoded is in", part.to_str().unwrap()]);
+    assert!(fs::metadata(&part).unwrap().len() > 1 << 20);
+    assert_eq!(fs::metadata(place.path().join("piped.mkv")).unwrap().len(), 0);
+}
+
+#[test]
+fn a_link_and_what_it_leads_to_are_one_output() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink("real.mp4", folder.path().join("link.mp4")).unwrap();
+    for more in [&[][..], &["-workdir", elsewhere.to_str().unwrap()]] {
+        let options = [OPTIONS, more, &["-keep", "-t", "2"]].concat();
+        let run = |name: &str, first: &str| {
+            let mut command = divien!(first, "-i", &input);
+            run(command.args(&options).arg(folder.path().join(name)))
+        };
+        run("link.mp4", "-y").success();
+        run("real.mp4", "-resume").success().says(&["was complete already"]);
+        run("link.mp4", "-resume").success().says(&["was complete already"]);
+        let kept = if more.is_empty() { folder.path() } else { elsewhere.as_path() };
+        let kept = fs::read_dir(kept)
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "divien"));
+        assert_eq!(kept.count(), 1);
+    }
+}
+
+#[test]
 fn what_is_no_file_in_the_place_of_a_chunk_costs_that_chunk() {
     let folder = place::temporary();
     let input = film(folder.path());

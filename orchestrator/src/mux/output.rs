@@ -19,6 +19,8 @@ use crate::error::Error;
 pub struct Output {
     name: String,
     target: Target,
+    /// Whatever has its name by the end may go.
+    may_replace: bool,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Output {
             let forward = Forward::start(file.try_clone().map_err(failed)?, path).map_err(failed)?;
             let forwarded = flows.then(|| forward.shared());
             let sink = Sink { forward: forwarded, is_spool: true, ..Sink::new(file, folder.clone()) };
-            Ok((Self { name, target: Target::Forward(forward) }, sink))
+            Ok((Self { name, target: Target::Forward(forward), may_replace: true }, sink))
         };
         let Some(typed) = target else { return unnamed(None) };
         let failed = |source| Error::Create { path: typed.to_owned(), source };
@@ -70,7 +72,8 @@ impl Output {
             .map_err(failed)?;
         let (file, part) = part.keep().map_err(|e| failed(e.error))?;
         let name = typed.display().to_string();
-        let output = Self { name, target: Target::File { path, part: Some(part), replaces: existing.is_some() } };
+        let target = Target::File { path, part: Some(part), replaces: existing.is_some() };
+        let output = Self { name, target, may_replace: true };
         if let Some(existing) = existing {
             // Only root may give files away; anybody else's stays their own, as a new file would be.
             let _ = fchown(&file, Some(existing.uid()), Some(existing.gid()));
@@ -78,6 +81,15 @@ impl Output {
             file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
         }
         Ok((output, Sink::new(file, folder)))
+    }
+
+    /// Has it keep what has got its name since the run began, of which nobody was asked whether it may go.
+    pub fn replaces_nothing(&mut self) -> Result<(), Error> {
+        self.may_replace = false;
+        match &self.target {
+            Target::File { path, replaces: true, .. } => Err(Error::Exists { path: path.clone(), kept: false }),
+            _ => Ok(()),
+        }
     }
 
     /// The name for messages.
@@ -107,7 +119,7 @@ impl Output {
 
     /// Has the complete file safely on the disk, or sent on; it still lacks its name.
     pub fn complete(&mut self, sink: Sink) -> Result<u64, Error> {
-        let Self { name, target } = self;
+        let Self { name, target, .. } = self;
         let failed = |source| Error::Write { path: PathBuf::from(&*name), source };
         let file = sink.into_file().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
@@ -123,9 +135,21 @@ impl Output {
     pub fn rename(&mut self) -> Result<(), Error> {
         let Target::File { path, part, .. } = &mut self.target else { return Ok(()) };
         let Some(from) = part.as_ref() else { return Ok(()) };
-        fs::rename(from, &*path).map_err(|source| Error::Write { path: path.clone(), source })?;
+        let renamed = if self.may_replace { fs::rename(from, &*path) } else { rename_to_new(from, path) };
+        renamed.map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => Error::Appeared { path: path.clone(), part: None },
+            _ => Error::Write { path: path.clone(), source },
+        })?;
         *part = None;
         Ok(())
+    }
+
+    /// Leaves the partial file to the user, and tells where it is.
+    pub fn keep_part(&mut self) -> Option<PathBuf> {
+        match &mut self.target {
+            Target::Forward(_) => None,
+            Target::File { part, .. } => part.take(),
+        }
     }
 
     #[cfg(test)]
@@ -152,6 +176,27 @@ impl Drop for Output {
             let _ = fs::remove_file(part);
         }
     }
+}
+
+/// Gives a file a name that nothing has yet.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {}
+        renamed => return Ok(renamed?),
+    }
+    // Some file systems, NFS among them, cannot do that, and others have no links.
+    match fs::hard_link(from, to) {
+        Ok(()) => {
+            // It has its name; another one takes no room.
+            let _ = fs::remove_file(from);
+            return Ok(());
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        Err(_) => {}
+    }
+    // Whoever comes later finds the name taken, by an empty file for a moment.
+    File::create_new(to)?;
+    fs::rename(from, to)
 }
 
 /// As many links as Linux itself follows.
@@ -372,7 +417,7 @@ mod tests {
     fn what_flows_reaches_its_reader_before_it_is_complete_and_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         let body: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
         let (output, mut sink) = Output::create(Some(&path), true).unwrap();
         let (early, seen) = std::sync::mpsc::channel();
@@ -391,6 +436,31 @@ mod tests {
         sink.write(rest).unwrap();
         assert_eq!(output.commit(sink), 3_000_000);
         assert!(reader.join().unwrap() == body);
+    }
+
+    #[test]
+    fn what_has_got_the_name_meanwhile_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out");
+        let made = || {
+            let (mut output, mut sink) = Output::create(Some(&target), true).unwrap();
+            output.replaces_nothing().unwrap();
+            sink.write(b"new").unwrap();
+            output.complete(sink).unwrap();
+            output
+        };
+        let (mut late, mut first) = (made(), made());
+        first.rename().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        fs::write(&target, b"precious").unwrap();
+        assert!(matches!(late.rename(), Err(Error::Appeared { path, .. }) if path == target.canonicalize().unwrap()));
+        let part = late.keep_part().unwrap();
+        drop(late);
+        assert_eq!(
+            (fs::read(&target).unwrap().as_slice(), fs::read(part).unwrap().as_slice()),
+            (&b"precious"[..], &b"new"[..])
+        );
+        assert!(Output::create(Some(&target), true).unwrap().0.replaces_nothing().is_err());
     }
 
     #[test]
