@@ -182,6 +182,12 @@ pub enum Error {
         /// What is wrong.
         trouble: Trouble,
     },
+    /// No process can be started for an encoder.
+    #[error("no process can be started for encoders: {why}")]
+    NoProcess {
+        /// The system's answer.
+        why: String,
+    },
     /// The demuxer or the decoder reported an error before anything could be encoded.
     #[error("{input}: {message}")]
     Broken {
@@ -312,6 +318,7 @@ impl Error {
             Self::Net(NetError::Socket { .. }) | Self::Token(_) | Self::Differ { .. } => EXIT_CONFIG,
             Self::Interrupted { .. } => EXIT_INTERRUPTED,
             Self::Mux { .. }
+            | Self::NoProcess { .. }
             | Self::Fault { .. }
             | Self::Unverified { .. }
             | Self::Net(NetError::Key(_) | NetError::Cipher(_)) => EXIT_FAILED,
@@ -369,6 +376,7 @@ impl Error {
                 Trouble::OtherToken => SAME_TOKEN.into(),
                 Trouble::Settings => return None,
             },
+            Self::NoProcess { .. } => "-isolate none needs no processes".into(),
             Self::Unverified { .. } => {
                 "it was not given its name; where it is not the disk or the memory, this is a bug in divien: please tell".into()
             }

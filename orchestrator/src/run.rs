@@ -116,7 +116,7 @@ fn encode(
         })
         .inspect_err(|_| probe::close(&source.pipeline))?;
     let noted = kept.zip(output.part()).map_or(Ok(()), |(kept, part)| kept.writes_to(part));
-    let means = Means { shelf: kept.and_then(Kept::shelf), isolation, verifies: job.verifies };
+    let means = Means { shelf: kept.and_then(Kept::shelf), isolation: isolation.clone(), verifies: job.verifies };
     let running = noted.and_then(|()| pipeline::build(&source, &plan, sink, means));
     let running = running.inspect_err(|_| probe::close(&source.pipeline))?;
     let started = Instant::now();
@@ -152,7 +152,8 @@ fn encode(
         watch.lost = watch.lost.or_else(|| probe::stopped(&source.pipeline));
     }
     probe::close(&source.pipeline);
-    outcome.map_err(|error| kept.and_then(Kept::failure).unwrap_or(error))?;
+    let no_process = || isolation.and_then(|isolation| isolation.failure()).map(|why| Error::NoProcess { why });
+    outcome.map_err(|error| kept.and_then(Kept::failure).or_else(no_process).unwrap_or(error))?;
     signals.follow(false);
     let written = running.written();
     if written.shown.count == 0 {

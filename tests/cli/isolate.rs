@@ -339,3 +339,38 @@ fn an_encoder_that_aborts_takes_no_worker_with_it() {
     worker.says("signal 6");
     assert_eq!(worker.child.try_wait().unwrap(), None);
 }
+
+#[test]
+fn without_proc_an_encoder_has_its_process_all_the_same_and_one_that_does_not_start_is_no_chunks_fault() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let options = ["-preset", "ultrafast", "-bsize", "25"];
+    run(divien!("-i", &film).args(options).arg(folder.path().join("whole.mp4"))).success();
+    let nothing = folder.path().join("nothing");
+    fs::create_dir(&nothing).unwrap();
+    let without = |words: &str| {
+        let mut command = gst::command("unshare");
+        let script = format!("mount --bind \"$1\" /proc && shift && exec {words} \"$@\"");
+        command.args(["--mount", "--map-root-user", "sh", "-c", &script, "sh"]).arg(&nothing);
+        command
+    };
+    if !run(without("true").arg("")).status.success() {
+        eprintln!("not tested: this machine lets nobody mount a file system");
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_divien");
+    let output = folder.path().join("out.mp4");
+    run(without("").arg(program).arg("-i").arg(&film).args(options).arg(&output)).success();
+    assert!(fs::read(&output).unwrap() == fs::read(folder.path().join("whole.mp4")).unwrap());
+
+    // Started from a file that has no name here, it does not know its own.
+    let nameless = "import os, sys; os.execve(os.open(sys.argv[1], os.O_RDONLY), sys.argv[1:], os.environ)";
+    let started = |more: &[&str]| {
+        let mut command = without("python3");
+        command.args(["-c", nameless, program, "-y"]).args(more).arg("-i").arg(&film).args(options).arg(&output);
+        run(&mut command)
+    };
+    let outcome = started(&[]).failure().says(&["no process can be started", "-isolate none needs no processes"]);
+    assert!(outcome.status.code() == Some(1) && !outcome.stderr.contains("3 times"), "{outcome}");
+    started(&["-isolate", "none"]).success();
+}

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::pictures::Slots;
 use crate::lane::{Attempt, Encoded, Lane, LaneError, Next};
@@ -25,51 +25,91 @@ use crate::wire::{Results, Tally};
 /// The processes that lanes share.
 #[derive(Debug)]
 pub struct Isolation {
-    program: Vec<OsString>,
+    /// Or why there is none.
+    program: Result<Vec<OsString>, String>,
     patience: Option<Duration>,
     idle: Mutex<Vec<Process>>,
+    /// Here, and with each process.
+    all: Arc<()>,
+    failure: Mutex<Option<String>>,
 }
 
 impl Isolation {
     /// Processes of this program, with what it is told so that it calls [`serve`](super::serve). An attempt in one may stand
     /// still for so long; none is for ever.
-    fn new(program: Vec<OsString>, patience: Option<Duration>) -> Arc<Self> {
-        Arc::new(Self { program, patience, idle: Mutex::default() })
+    fn new(program: Result<Vec<OsString>, String>, patience: Option<Duration>) -> Arc<Self> {
+        let (idle, all, failure) = (Mutex::default(), Arc::default(), Mutex::default());
+        Arc::new(Self { program, patience, idle, all, failure })
     }
 
     /// Those of this `divien`, which has to be of this version.
-    pub fn of(divien: &str, patience: Option<Duration>) -> Arc<Self> {
-        Self::new([divien, LANE, VERSION].map(Into::into).into(), patience)
+    pub fn of(divien: impl Into<OsString>, patience: Option<Duration>) -> Arc<Self> {
+        Self::new(Ok(vec![divien.into(), LANE.into(), VERSION.into()]), patience)
+    }
+
+    /// No process can be started, for this reason.
+    pub fn without(why: String) -> Arc<Self> {
+        Self::new(Err(why), None)
+    }
+
+    /// Why no process could be started, if that is why a run has ended.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Starts so many that will be wanted soon.
     pub fn prepare(&self, processes: usize) {
         // Whoever wants one that does not start is told why.
-        self.idle().extend((0..processes).map_while(|_| Process::start(&self.program).ok()));
+        self.idle().extend((0..processes).map_while(|_| self.start().ok()));
     }
 
     /// Makes an attempt in a process that nobody else has before or after.
     pub(crate) fn encode(&self, attempt: &Attempt) -> Result<Encoded, LaneError> {
-        let mut process = Process::start(&self.program).map_err(unstarted)?;
+        let mut process = self.take(attempt, false)?;
         process.encode(attempt, self.patience).map_err(|broken| process.failure(broken))
     }
 
-    fn take(&self) -> io::Result<Process> {
-        let alive = |process: &mut Process| matches!(process.child.try_wait(), Ok(None));
-        let mut idle = self.idle();
-        while let Some(mut process) = idle.pop() {
-            if alive(&mut process) {
-                return Ok(process);
+    fn start(&self) -> io::Result<Process> {
+        let program = self.program.as_ref().map_err(|why| io::Error::other(why.clone()))?;
+        Process::start(program, self.all.clone())
+    }
+
+    /// One that idles, where that is wanted, else a new one.
+    fn take(&self, attempt: &Attempt, may_idle: bool) -> Result<Process, LaneError> {
+        let mut times = 0;
+        loop {
+            let idle = if may_idle { self.idle().pop() } else { None };
+            match idle.map_or_else(|| self.start(), Ok) {
+                Ok(process) if process.has_ended() => {}
+                Ok(process) => return Ok(process),
+                Err(_) if attempt.cancel.is_cancelled() => return Err(LaneError::Cancelled),
+                // Others that end leave room for it, or theirs to it.
+                Err(error) if is_for_want(&error) && (times < TRIES || Arc::strong_count(&self.all) > 1) => {
+                    times += 1;
+                    thread::sleep(PAUSE);
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why.clone());
+                    return Err(LaneError::NoProcess(why));
+                }
             }
         }
-        drop(idle);
-        Process::start(&self.program)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Process>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The system has too little of something just now.
+fn is_for_want(error: &io::Error) -> bool {
+    [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE].iter().any(|code| error.raw_os_error() == Some(*code))
+}
+
+/// How often a process is started that does not start for want of something, and how long that is waited for in between.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The word that has the program `divien` call [`serve`](super::serve).
 pub const LANE: &str = "encode-chunks";
@@ -89,13 +129,9 @@ impl ProcessLane {
     }
 }
 
-fn unstarted(error: io::Error) -> LaneError {
-    LaneError::Killed(format!("its process does not start: {error}"))
-}
-
 impl Lane for ProcessLane {
     fn encode(&mut self, attempt: &Attempt) -> Result<Encoded, LaneError> {
-        let mut process = self.0.take().map_err(unstarted)?;
+        let mut process = self.0.take(attempt, true)?;
         let outcome = process.encode(attempt, self.0.patience);
         // One that was called off meanwhile is of no use to others.
         let is_called_off = attempt.cancel.is_cancelled();
@@ -132,6 +168,9 @@ struct Process {
     words: Option<Arc<Words>>,
     slots: Slots,
     format: Option<message::Format>,
+    /// Its number may be another's by now.
+    is_reaped: bool,
+    _one: Arc<()>,
 }
 
 /// The process of an attempt that may be called off.
@@ -172,7 +211,7 @@ enum Broken {
 }
 
 impl Process {
-    fn start(program: &[OsString]) -> io::Result<Self> {
+    fn start(program: &[OsString], one: Arc<()>) -> io::Result<Self> {
         let (own, other) = UnixStream::pair()?;
         let slots = Slots::share(&own)?;
         let (name, arguments) = program.split_first().ok_or(io::ErrorKind::InvalidInput)?;
@@ -183,7 +222,7 @@ impl Process {
             log.push(".%p");
             command.env("GST_DEBUG_FILE", log);
         }
-        let mut child = command
+        let child = command
             .arg0("divien")
             .args(arguments)
             .stdin(OwnedFd::from(other))
@@ -192,9 +231,15 @@ impl Process {
             // Ctrl-C is for whoever started it, who may want the chunk that it has.
             .process_group(0)
             .spawn()?;
-        let words = child.stderr.take().map(Words::hear);
-        own.set_read_timeout(Some(LOOK))?;
-        Ok(Self { child, socket: own, words, slots, format: None })
+        // From here on it is ended with its value.
+        let mut process = Self { child, socket: own, words: None, slots, format: None, is_reaped: false, _one: one };
+        process.words = process.child.stderr.take().map(Words::hear).transpose()?;
+        process.socket.set_read_timeout(Some(LOOK))?;
+        Ok(process)
+    }
+
+    fn has_ended(&self) -> bool {
+        has_ended(Pid::from_child(&self.child))
     }
 
     fn encode(&mut self, attempt: &Attempt, patience: Option<Duration>) -> Result<Encoded, Broken> {
@@ -218,7 +263,7 @@ impl Process {
             if outcome.is_err() {
                 // How it ends by itself is worth knowing; one that does not, or was given up, holds nobody up.
                 if matches!(outcome, Err(Broken::Gone)) {
-                    await_end(&mut self.child);
+                    await_end(pid);
                 }
                 kill(pid);
                 attempt.input.cancel();
@@ -242,6 +287,7 @@ impl Process {
     /// How it ended, and what it said last.
     fn fate(&mut self) -> String {
         let mut fate = self.child.wait().map_or_else(|_| "its process closed its socket".into(), told);
+        self.is_reaped = true;
         let words = self.words.as_ref().map(|words| words.last()).unwrap_or_default();
         if !words.is_empty() {
             let words: Vec<String> = words.into_iter().map(plain).collect();
@@ -251,17 +297,25 @@ impl Process {
     }
 }
 
+/// Whether a process has ended that nobody has waited for; its number stays its own.
+fn has_ended(process: Pid) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    !matches!(waitid(WaitId::Pid(process), options), Ok(None))
+}
+
 /// Waits until a process that has closed its socket has ended, for as long as that may take.
-fn await_end(child: &mut Child) {
+fn await_end(process: Pid) {
     let until = Instant::now() + ENDING;
-    while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+    while !has_ended(process) && Instant::now() < until {
         thread::sleep(Duration::from_millis(10));
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        kill(Pid::from_child(&self.child));
+        if !self.is_reaped {
+            kill(Pid::from_child(&self.child));
+        }
         // Nothing of it is left running after this.
         let _ = self.child.wait();
     }
@@ -297,10 +351,10 @@ struct Words {
 }
 
 impl Words {
-    fn hear(stderr: ChildStderr) -> Arc<Self> {
+    fn hear(stderr: ChildStderr) -> io::Result<Arc<Self>> {
         let words = Arc::<Self>::default();
         let hearing = words.clone();
-        thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
             while stderr.by_ref().take(MOST_WORDS.1).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
                 let text = String::from_utf8_lossy(&line).trim().to_owned();
@@ -315,8 +369,8 @@ impl Words {
             }
             hearing.lock().1 = true;
             hearing.ended.notify_all();
-        });
-        words
+        })?;
+        Ok(words)
     }
 
     /// What was said when all is, or after a while: others that it has started may hold its stderr.
@@ -499,7 +553,7 @@ mod tests {
     /// What becomes of an attempt whose process is a shell that is told this.
     fn outcome(script: &str, patience: Option<Duration>, attempt: &Attempt) -> Result<(), LaneError> {
         let program = ["sh", "-c", script].map(Into::into).into();
-        ProcessLane::new(Isolation::new(program, patience)).encode(attempt).map(drop)
+        ProcessLane::new(Isolation::new(Ok(program), patience)).encode(attempt).map(drop)
     }
 
     #[test]
@@ -518,9 +572,18 @@ mod tests {
         }
         let lane = outcome("", None, &attempt()).unwrap_err();
         assert!(matches!(lane, LaneError::Killed(_)), "{lane}");
-        let program = vec!["/does/not/exist".into()];
-        let error = ProcessLane::new(Isolation::new(program, None)).encode(&attempt()).unwrap_err();
-        assert!(matches!(&error, LaneError::Killed(told) if told.contains("No such file")), "{error}");
+    }
+
+    #[test]
+    fn one_that_does_not_start_is_not_called_one_that_was_killed() {
+        for (none, why) in [
+            (Isolation::of("/does/not/exist", None), "No such file"),
+            (Isolation::without("nobody knows where".into()), "nobody knows where"),
+        ] {
+            let error = ProcessLane::new(none.clone()).encode(&attempt()).unwrap_err();
+            assert!(matches!(&error, LaneError::NoProcess(told) if told.contains(why)), "{error}");
+            assert!(none.failure().is_some_and(|told| told.contains(why)));
+        }
     }
 
     #[test]

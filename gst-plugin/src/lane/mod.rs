@@ -127,6 +127,9 @@ pub enum LaneError {
     /// The process it was with has ended, or had to be, which another one need not.
     #[error("{0}")]
     Killed(String),
+    /// There is no process for it, which says nothing of the chunk.
+    #[error("its process does not start: {0}")]
+    NoProcess(String),
     /// What it made cannot wait for its turn.
     #[error("the result cannot be kept in {}: {error}", std::env::temp_dir().display())]
     Unkept {

@@ -4,7 +4,10 @@
 mod log;
 mod roll;
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +16,14 @@ use gstdivien::lane::{hear_all_decoders, hear_decoders};
 use gstdivien::net::{Token, TokenError};
 use gstdivien::remote::worker::{self, Ended, Stop, Worker};
 
+use rustix::param::linux_execfn;
+
 use crate::cli::WorkerArgs;
 use crate::error::Error;
 use crate::signals::Ends;
 use log::Log;
 pub use roll::roll;
 
-/// This very program, whatever its file has become.
-const THIS: &str = "/proc/self/exe";
 /// How long a worker that was told to end at once gets to take its leave.
 const GRACE: Duration = Duration::from_millis(1500);
 
@@ -103,7 +106,21 @@ pub fn lane(version: &str) -> Result<(), Error> {
 
 /// Processes for encoders, in each of which an attempt may stand still for so long; none is for ever.
 pub(crate) fn processes(patience: Option<Duration>) -> Arc<Isolation> {
-    Isolation::of(THIS, patience)
+    match this() {
+        Ok(program) => Isolation::of(program, patience),
+        Err(error) => Isolation::without(format!("divien does not find its own program: {error}")),
+    }
+}
+
+/// This very program. Its first argument is no help: that is whatever its caller says.
+fn this() -> io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        // Whatever its file has become.
+        return Ok(running.to_owned());
+    }
+    let started_from = || Path::new(OsStr::from_bytes(linux_execfn().to_bytes())).canonicalize();
+    std::env::current_exe().or_else(|_| started_from())
 }
 
 /// The token in this file (`-` is standard input), else in the variable.

@@ -175,7 +175,7 @@ impl Shared {
                 self.happened(&mut state, Event::Lost(id, lane));
                 Vec::new()
             }
-            Err(error @ LaneError::Unkept { .. }) => {
+            Err(error @ (LaneError::Unkept { .. } | LaneError::NoProcess(_))) => {
                 // No machine's fault, and the same with the next.
                 self.happened(&mut state, Event::Lost(id, lane));
                 if stopped {
