@@ -1,7 +1,9 @@
 //! The folder of a run beside its output: what an earlier run has finished of it, and what is said of that.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -299,12 +301,20 @@ fn who() -> String {
 
 /// The command that goes on from what is kept: what was typed, and `-resume`.
 pub(crate) fn again() -> String {
-    let mut words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut words: Vec<OsString> = std::env::args_os().collect();
     if !words.iter().any(|word| word == "-resume") {
         let at = if words.get(1).is_some_and(|word| word == "server") { 2 } else { 1 };
         words.insert(at.min(words.len()), "-resume".into());
     }
-    shell_words::join(words)
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word for a shell. What is no text, or would do something to a terminal, is written as bash, zsh and ksh read it.
+fn quoted(word: &OsStr) -> String {
+    match word.to_str() {
+        Some(text) if !text.chars().any(char::is_control) => shell_words::quote(text).into_owned(),
+        _ => format!("$'{}'", word.as_bytes().escape_ascii()),
+    }
 }
 
 /// All that the output's bytes depend on beside what the encoder says of itself, by the names people know it by.

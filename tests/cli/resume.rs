@@ -541,6 +541,31 @@ fn what_is_no_file_in_the_place_of_a_chunk_costs_that_chunk() {
 }
 
 #[test]
+fn the_command_that_goes_on_names_outputs_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let (whole, _) = encode(&input, OPTIONS).whole(folder.path()).unwrap();
+    for name in [&b"\xff.mp4"[..], b"it's \x1b[31m\n.mp4"] {
+        let place = place::temporary();
+        let output = place.path().join(std::ffi::OsStr::from_bytes(name));
+        let kept = place.path().join(std::ffi::OsStr::from_bytes(&[name, b".divien"].concat()));
+        let mut command = divien!("-i", &input);
+        let running = Running::start(command.args(OPTIONS).arg(&output));
+        while !kept.join("00000001.chunk").exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        running.signal(Signal::INT);
+        let outcome = running.wait(LIMIT).failure();
+        assert!(!outcome.stderr.contains('\x1b'), "{outcome}");
+        let mut again = std::process::Command::new("bash");
+        run(again.args(["-c", &said(&outcome)])).success().says(&["done already"]);
+        assert!(fs::read(output).unwrap() == whole);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
 fn a_run_that_starts_over_tells_nothing_of_what_it_replaces() {
     let folder = place::temporary();
     let input = film(folder.path());

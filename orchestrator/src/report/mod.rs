@@ -197,7 +197,7 @@ impl Report {
             return;
         }
         match &self.line {
-            Some(line) => line.above(text),
+            Some(line) => line.above(&harmless(text)),
             None => tell(text),
         }
     }
@@ -251,7 +251,15 @@ impl Report {
 
 /// A line on standard error. Where nobody reads that any more, the run goes on and ends as it would.
 pub(crate) fn tell(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
+}
+
+/// Names of files may hold what does something to a terminal.
+fn harmless(text: &str) -> String {
+    let is_kept = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\t');
+    text.chars()
+        .map(|letter| if is_kept(letter) { letter.into() } else { letter.escape_default().to_string() })
+        .collect()
 }
 
 /// An error, its hint, each on a line of its own.
