@@ -136,6 +136,11 @@ impl Kept {
         Ok(false)
     }
 
+    /// The chunks that earlier runs have finished, and their frames.
+    pub(crate) fn before(&self) -> (u64, u64) {
+        self.0.before
+    }
+
     /// The output is there, as an earlier run has made it; whether that was the same job is yet to be seen.
     pub(crate) fn may_be_complete(&self) -> bool {
         self.0.is_complete

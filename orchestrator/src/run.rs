@@ -20,7 +20,7 @@ use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
 use crate::report::{Lane, Machine, Report, Snapshot, Summary, counted, tell};
 use crate::resume::{Kept, Opening};
 use crate::signals::Signals;
-use crate::verify::verify;
+use crate::verify::{verify, verify_count};
 use crate::worker;
 
 /// How often the report is brought up to date.
@@ -68,7 +68,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
                 // What failed before it began says nothing of what is kept.
                 error => opening.kept().and_then(Kept::shelf).is_some() && !error.is_about_another_job(),
             };
-            if error.is_for_want_of_room() {
+            if error.is_for_want_of_room() && !waits_in(&error) {
                 opening.kept().and_then(Kept::needs).iter().for_each(|needs| report.note(needs));
             }
             opening.left().iter().filter(|_| is_told).for_each(|left| report.note(left));
@@ -97,7 +97,13 @@ fn encode(
     let is_complete = kept.map_or(Ok(false), |kept| kept.is_complete(job, (&plan, &source.facts)));
     if is_complete.inspect_err(|_| probe::close(&source.pipeline))? {
         probe::close(&source.pipeline);
-        report.note(&format!("{} was complete already", output_name(job)));
+        let name = output_name(job);
+        if let (true, Target::File(path), Some((_, frames))) = (job.verifies, &job.output, kept.map(Kept::before)) {
+            let is_seen = verify_count(path, frames, plan.container)
+                .map_err(|what| Error::Unverified { output: name.clone(), what })?;
+            verified(report, (&name, is_seen), &format!("{} decoded", counted(frames, "picture")));
+        }
+        report.note(&format!("{name} was complete already"));
         kept.and_then(Kept::is_over).iter().for_each(|left| report.warn(left));
         return Ok(None);
     }
@@ -183,13 +189,8 @@ fn encode(
     let size = signals.complete(output, sink, |part| {
         if let Some(mut times) = running.times() {
             let pictures = counted(times.len() as u64, "picture");
-            if verify(part, &mut times, plan.container).map_err(&unverified)? {
-                report.note(&format!("verified: {pictures} decoded, each at its time"));
-            } else {
-                report.warn(&format!(
-                    "{name}: not verified: GStreamer shows no video that is so much shorter than the sound"
-                ));
-            }
+            let is_seen = verify(part, &mut times, plan.container).map_err(&unverified)?;
+            verified(report, (&name, is_seen), &format!("{pictures} decoded, each at its time"));
         }
         match kept {
             Some(kept) if lost.is_none() => kept.completes(part),
@@ -246,6 +247,14 @@ fn encode(
     }
 }
 
+fn verified(report: &Report, (name, is_seen): (&str, bool), what: &str) {
+    if is_seen {
+        report.note(&format!("verified: {what}"));
+    } else {
+        report.warn(&format!("{name}: not verified: GStreamer shows no video that is so much shorter than the sound"));
+    }
+}
+
 /// Processes for encoders, where any are wanted. Those that will be are started at once, while the input is looked at.
 fn processes(job: &Job) -> Option<Arc<Isolation>> {
     if job.isolate == Isolate::None || job.workers == Some(0) {
@@ -284,6 +293,11 @@ impl Drop for Waiting {
         // It has ended by itself if the line was said.
         let _ = self.over.send(());
     }
+}
+
+/// Whether what has no room is no part of the job, but waits for its turn elsewhere.
+fn waits_in(error: &Error) -> bool {
+    matches!(error, Error::Write { path, .. } if *path == std::env::temp_dir())
 }
 
 fn output_name(job: &Job) -> String {

@@ -42,6 +42,16 @@ pub(crate) fn verify(file: &Path, times: &mut [i64], container: Container) -> Re
     Ok(true)
 }
 
+/// Decodes all pictures of a file, of which an earlier run has told how many there are. Otherwise as [`verify`].
+pub(crate) fn verify_count(file: &Path, wanted: u64, container: Container) -> Result<bool, String> {
+    let Some(decoded) = decoded(file, container)? else { return Ok(false) };
+    let there = decoded.len() as u64;
+    if there != wanted {
+        return Err(format!("{} can be decoded of it, and {wanted} were encoded", counted(there, "picture")));
+    }
+    Ok(true)
+}
+
 /// When the pictures are shown that a decoder makes of a file, one after the other, if there is a video.
 fn decoded(file: &Path, container: Container) -> Result<Option<Vec<Option<i64>>>, String> {
     let fault = |error: &dyn std::fmt::Display| format!("it cannot be decoded: {error}");
@@ -79,6 +89,8 @@ fn decoded(file: &Path, container: Container) -> Result<Option<Vec<Option<i64>>>
         }
         let Ok(sink) = make("fakesink") else { return };
         sink.set_property("sync", false);
+        // A stream that begins late keeps no other one waiting.
+        sink.set_property("async", false);
         // What fails here leaves the pad unlinked, which the source tells.
         let _ = pipeline.add(&sink);
         let _ = sink.sync_state_with_parent();
@@ -128,6 +140,8 @@ mod tests {
         let times = made(&file);
         let told = |times: &[i64], container| verify(&file, &mut times.to_vec(), container).unwrap_err();
         verify(&file, &mut times.clone(), Container::Matroska).unwrap();
+        assert!(verify_count(&file, 20, Container::Matroska).unwrap());
+        assert!(verify_count(&file, 21, Container::Matroska).unwrap_err().starts_with("20 pictures"));
         for count in [18, 19] {
             let told = told(&times[..count], Container::H264);
             assert_eq!(told, format!("20 pictures can be decoded of it, and {count} were encoded"));
@@ -150,6 +164,7 @@ mod tests {
         std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
         assert!(verify(&file, &mut times.clone(), Container::Matroska).is_err());
         std::fs::write(&file, "no film").unwrap();
+        assert!(verify_count(&file, 20, Container::Matroska).is_err());
         let told = verify(&file, &mut times.clone(), Container::Matroska).unwrap_err();
         assert!(told.starts_with("it cannot be decoded: "), "{told}");
     }

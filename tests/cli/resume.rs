@@ -585,3 +585,24 @@ fn a_run_that_starts_over_tells_nothing_of_what_it_replaces() {
     let outcome = running.wait(LIMIT).failure();
     assert!(!outcome.says(&["interrupted"]).stderr.contains("to go on"));
 }
+
+#[test]
+fn an_output_that_is_complete_already_is_verified_all_the_same() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let options = ["-preset", "ultrafast", "-bsize", "25", "-keep"];
+    let encode = encode(&input, &options);
+    encode.whole(folder.path()).unwrap();
+    let outcome = run(&mut encode.command(folder.path(), &["-resume", "-verify"])).success();
+    outcome.says(&["verified: 250 pictures decoded", "was complete already"]);
+    // Its middle is damaged, which its size and its time do not tell.
+    let output = folder.path().join(encode.name);
+    let time = fs::metadata(&output).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&output).unwrap();
+    let middle = bytes.len() / 4..bytes.len() / 2;
+    bytes[middle].fill(0xff);
+    fs::write(&output, bytes).unwrap();
+    fs::File::options().write(true).open(&output).unwrap().set_modified(time).unwrap();
+    run(&mut encode.command(folder.path(), &["-resume", "-verify"])).failure().says(&["is not what it should be"]);
+    assert!(encode.kept(folder.path()).exists());
+}
