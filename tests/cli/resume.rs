@@ -606,3 +606,54 @@ fn an_output_that_is_complete_already_is_verified_all_the_same() {
     run(&mut encode.command(folder.path(), &["-resume", "-verify"])).failure().says(&["is not what it should be"]);
     assert!(encode.kept(folder.path()).exists());
 }
+
+#[test]
+fn a_part_of_an_input_can_be_resumed() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let options = [OPTIONS, &["-ss", "1.5", "-t", "7"]].concat();
+    let encode = encode(&input, &options);
+    let (whole, _) = encode.whole(folder.path()).unwrap();
+    let place = place::temporary();
+    let finished = stopped(&encode, place.path());
+    let told = format!("done already: {finished} chunks");
+    run(&mut encode.command(place.path(), &["-resume"])).success().says(&[&told]);
+    assert!(fs::read(place.path().join("out.mp4")).unwrap() == whole);
+}
+
+#[test]
+fn every_option_that_has_changed_is_named() {
+    let folder = place::temporary();
+    let input = film(folder.path());
+    let options = [OPTIONS, &["-c:a", "aac", "-b:a", "96k"]].concat();
+    let encode = encode(&input, &options);
+    let place = place::temporary();
+    stopped(&encode, place.path());
+    let journal = || fs::read(encode.kept(place.path()).join("journal")).unwrap();
+    let before = journal();
+    let others: [(&[&str], &str); 16] = [
+        (&["-f", "mov"], "-f was 'MP4' and is 'QuickTime'"),
+        (&["-ss", "1"], "-ss was not given and is '1.000000000'"),
+        (&["-frames:v", "50"], "-frames:v was not given and is '50'"),
+        (&["-b:v", "1M"], "-b was not given"),
+        (&["-b:a", "64k"], "-b:a was '96000' and is '64000'"),
+        (&["-ac", "2"], "-ac was not given and is '2'"),
+        (&["-ar", "48000"], "-ar was not given and is '48000'"),
+        (&["-c:a", "copy"], "-c:a was 'aac' and is 'copy'"),
+        (&["-c:s", "mov_text"], "-c:s was"),
+        (&["-sn"], "-c:s was"),
+        (&["-map_metadata", "-1"], "-map_metadata was '0' and is '-1'"),
+        (&["-map_chapters", "-1"], "-map_chapters was '0' and is '-1'"),
+        (&["-tag:v", "avc1"], "-tag:v was not given and is 'avc1'"),
+        (&["-r", "20"], "-vf, -s and -r was not given"),
+        (&["-g", "10"], "-g was not given and is '10'"),
+        (&["-profile:v", "baseline"], "-profile was not given and is 'baseline'"),
+    ];
+    for (changed, what) in others {
+        let mut command = divien!("-resume", "-i", &input);
+        let outcome = run(command.args(&options).args(changed).arg(place.path().join("out.mp4")));
+        let outcome = outcome.failure().says(&["another job", what]);
+        assert_eq!(outcome.status.code(), Some(73), "{outcome}");
+        assert_eq!(journal(), before, "{what}");
+    }
+}
