@@ -467,7 +467,7 @@ fn an_output_that_appears_meanwhile_is_kept_and_what_was_encoded_as_well() {
 
     // Without a folder there is the file itself.
     let mut command = divien!("-i", "-", "-an", "-f", "matroska");
-    command.args(["-c:v", "mjpeg"]).arg(place.path().join("piped.mkv")).stdin(std::process::Stdio::piped());
+    command.args(["-c:v", "ffv1"]).arg(place.path().join("piped.mkv"));
     let (reads, mut writes) = std::io::pipe().unwrap();
     let running = Running::start(command.stdin(reads));
     let part = || {
