@@ -9,7 +9,7 @@ build="gcc libc6-dev pkgconf ca-certificates
 libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
 gstreamer1.0-tools gstreamer1.0-plugins-base-apps gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav"
-tests="ffmpeg mkvtoolnix mediainfo chromium faketime"
+tests="ffmpeg mkvtoolnix mediainfo chromium faketime procps python3"
 
 case $what in
     build) packages=$build ;;
