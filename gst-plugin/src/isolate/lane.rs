@@ -79,8 +79,12 @@ impl Isolation {
         let mut times = 0;
         loop {
             let idle = if may_idle { self.idle().pop() } else { None };
-            match idle.map_or_else(|| self.start(), Ok) {
-                Ok(process) if process.has_ended() => {}
+            match idle {
+                Some(process) if process.has_ended() => continue,
+                Some(process) => return Ok(process),
+                None => {}
+            }
+            match self.start() {
                 Ok(process) => return Ok(process),
                 Err(_) if attempt.cancel.is_cancelled() => return Err(LaneError::Cancelled),
                 // Others that end leave room for it, or theirs to it.
