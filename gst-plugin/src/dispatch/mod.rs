@@ -50,6 +50,8 @@ pub enum Event {
     Lost(ChunkId, LaneId),
     /// An attempt is over and speaks against its chunk.
     Failed(ChunkId, LaneId),
+    /// An attempt is over and speaks against the lane's site alone.
+    Unable(ChunkId, LaneId),
     /// A lane is gone, and what it had is lost.
     LaneGone(LaneId),
     /// A chunk's result has been handed on.
@@ -224,7 +226,13 @@ impl Dispatch {
             Event::Lost(chunk, lane) => drop(self.end(chunk, lane)),
             Event::Failed(chunk, lane) => {
                 if let Some(site) = self.end(chunk, lane) {
+                    self.doubt(site, &mut actions);
                     self.blame(chunk, site, &mut actions);
+                }
+            }
+            Event::Unable(chunk, lane) => {
+                if let Some(site) = self.end(chunk, lane) {
+                    self.doubt(site, &mut actions);
                 }
             }
             Event::LaneGone(lane) => {
@@ -280,13 +288,17 @@ impl Dispatch {
         self.tries
     }
 
-    fn blame(&mut self, chunk: ChunkId, site: Site, actions: &mut Vec<Action>) {
+    /// Of a site that fails again and again nothing more is wanted.
+    fn doubt(&mut self, site: Site, actions: &mut Vec<Action>) {
         let fame = self.sites.entry(site).or_default();
         fame.failures += 1;
         // This machine has nobody to leave its work to where it is alone.
         if site != Site::HERE && fame.failures >= PATIENCE && !std::mem::replace(&mut fame.is_aside, true) {
             actions.push(Action::PutAside(site));
         }
+    }
+
+    fn blame(&mut self, chunk: ChunkId, site: Site, actions: &mut Vec<Action>) {
         if let Some(pending) = self.pending.get_mut(&chunk) {
             pending.failed.push(site);
             if pending.failed.len() == self.tries {

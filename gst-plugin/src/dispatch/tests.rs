@@ -156,6 +156,23 @@ fn a_site_that_fails_whatever_it_gets_is_put_aside() {
 }
 
 #[test]
+fn a_site_that_says_it_is_its_own_fault_is_put_aside_and_its_chunk_is_for_others() {
+    let mut d = Dispatch::new(9, 0, 3);
+    worker(&mut d, 1);
+    let mut next = starts(&open(&mut d, 0..1));
+    for time in 1..=3 {
+        let (chunk, lane) = next.remove(0);
+        let actions = d.handle(Event::Unable(chunk, lane));
+        assert!(!actions.contains(&Action::GiveUp(chunk)), "{time}");
+        assert_eq!(actions.contains(&Action::PutAside(Site(1))), time == 3);
+        next.extend(starts(&actions));
+        next.extend(starts(&d.handle(Event::LaneIdle(lane, Site(1)))));
+    }
+    assert!(next.is_empty(), "{next:?}");
+    assert_eq!(starts(&worker(&mut d, 2)).len(), 1);
+}
+
+#[test]
 fn a_site_that_is_put_aside_gets_no_more_though_what_it_still_brings_is_taken() {
     let mut d = Dispatch::new(9, 0, 3);
     worker(&mut d, 1);

@@ -50,7 +50,7 @@
 //! same of a short clip, with the same libraries, and is refused where it does not. What a lost machine had goes to
 //! another; chunks are kept for that until they are done, raw frames beyond a quarter of `max-buffered-bytes` in files without
 //! a name. With `local=false` nothing is encoded here. What becomes of machines is told in element messages
-//! `divien-worker` with the fields `event` (`listening`, `joined`, `lost`, `refused`, `not-met`, `failed`, `put-aside`),
+//! `divien-worker` with the fields `event` (`listening`, `joined`, `left`, `lost`, `refused`, `not-met`, `failed`, `put-aside`),
 //! `name` and `detail` (strings).
 //!
 //! For every chunk done and joined, before it leaves, the element posts an element message `divien-chunk-done` with the fields `id`, `frames`,

@@ -414,12 +414,16 @@ impl Shared {
         }
         let mut alone_since = Instant::now();
         while !self.waits(LOOK).await {
-            if !self.here().is_empty() || !self.engine.has_work() {
+            if self.engine.flow().is_err() {
+                return;
+            }
+            let has_work = self.engine.has_work();
+            if !self.here().is_empty() || !has_work {
                 alone_since = Instant::now();
             }
             let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let nobody = match given_up {
-                Some(why) if meeting.iter().all(JoinHandle::is_finished) => why,
+                Some(why) if has_work && meeting.iter().all(JoinHandle::is_finished) => why,
                 _ if alone_since.elapsed() >= self.meeting.timeout => Nobody::InTime(self.meeting.timeout),
                 _ => continue,
             };

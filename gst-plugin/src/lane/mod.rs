@@ -121,6 +121,9 @@ pub enum LaneError {
     /// The machine it was with is gone, which says nothing of the chunk.
     #[error("lost: {0}")]
     Lost(String),
+    /// The machine it was with could not, and says that this is its own fault.
+    #[error("{0}")]
+    Unable(String),
     /// A machine elsewhere says so, or a process.
     #[error("{0}")]
     Elsewhere(String),

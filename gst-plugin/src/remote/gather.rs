@@ -7,6 +7,7 @@ use super::convert::{caps, from_wire, plain, tags};
 use crate::lane::{Attempt, Encoded, LaneError, Made, Outlet};
 use crate::store::{Kept, Store};
 use crate::wire::Output;
+use crate::wire::message::{Blame, Failed};
 
 /// Units that an encoder may make of a frame: one that is shown, and some that are not.
 const MOST_UNITS_A_FRAME: u64 = 4;
@@ -88,7 +89,8 @@ impl Gather {
                 progress.end();
                 return Ok(Told::Whole);
             }
-            Output::Failed(failed) => return Err(wrong(plain(failed.reason))),
+            Output::Failed(Failed { blame: Blame::Worker, reason }) => return Err(LaneError::Unable(plain(reason))),
+            Output::Failed(Failed { blame: Blame::Chunk, reason }) => return Err(wrong(plain(reason))),
         }
         Ok(Told::Works)
     }

@@ -145,7 +145,8 @@ pub(super) async fn attempt(
             Some(why)
         }
         Err(error) => {
-            let failed = Failed { blame: Blame::Chunk, reason: error.to_string() };
+            let is_own = matches!(error, LaneError::NoProcess(_));
+            let failed = Failed { blame: if is_own { Blame::Worker } else { Blame::Chunk }, reason: error.to_string() };
             // Both fail where nobody listens any more.
             let _ = link::send(&mut send, &Message::Failed(failed)).await;
             let _ = (send.finish(), receive.stop(OVER));

@@ -237,7 +237,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "lane-timeout",
         LANE_TIMEOUT,
         Group::Global,
-        "how long a chunk may stand still, on a worker or in a process of its own, before another encodes it; 0 is for ever",
+        "how long a chunk may stand still, on a worker or in a process of its own, before another encodes it, ten times as long in a process that computes; 0 is for ever",
     )
     .default("120")
     .ffmpeg("divien's own"),

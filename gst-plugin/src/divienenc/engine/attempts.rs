@@ -185,7 +185,9 @@ impl Shared {
                 }
             }
             Err(error) => {
-                let actions = self.happened(&mut state, Event::Failed(id, lane));
+                let is_unable = matches!(error, LaneError::Unable(_));
+                let event = if is_unable { Event::Unable } else { Event::Failed };
+                let actions = self.happened(&mut state, event(id, lane));
                 if stopped {
                     return Vec::new();
                 }
