@@ -321,7 +321,8 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .build(),
         // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), workers (uint), their
         // busy time all together (double, seconds), and lanes: an array with a structure for each encoder that may be at
-        // work, the last chunks included, so they are more than the workers. Its chunks, frames and bytes (uint64) are what it has given back, that
+        // work, the last chunks included, so they are more than the workers, and one for all those of a machine elsewhere
+        // that are gone. Its chunks, frames and bytes (uint64) are what it has given back, that
         // of its present chunk included; busy (double) is the seconds it has had a chunk, fps (double) the frames in each
         // of them; current (int64) is the frames of its present chunk that are done, length (int64) all that chunk has,
         // machine (int64) its place in machines; -1 stands for none, not known, or this machine. machines is an array with a
