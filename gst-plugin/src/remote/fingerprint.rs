@@ -22,7 +22,7 @@ const SIZE: (i32, i32) = (192, 112);
 const USUAL: &str = "I420";
 
 /// This build of divien.
-const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("COMMIT_ID"));
+const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), " of sources ", env!("SOURCES"));
 
 /// What this format comes to here. Takes a while.
 pub(crate) fn fingerprint(format: &Format, id: u32, isolation: Option<&Arc<Isolation>>) -> Result<Fit, String> {
