@@ -64,6 +64,16 @@ pub(super) struct Encoder {
     pub clip: Option<Hash>,
 }
 
+impl Encoder {
+    /// Whether both make the same bytes, as far as is known: the clip may have failed for a reason of its own, as where files
+    /// may not be as large as the memory that its process shares.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let is_same_clip = self.clip == other.clip || self.clip.is_none() || other.clip.is_none();
+        is_same_clip
+            && (self.section, &self.software, &self.encoder) == (other.section, &other.software, &other.encoder)
+    }
+}
+
 /// A chunk that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Finished {

@@ -200,7 +200,7 @@ impl<D: Disk> Shelf<D> {
         };
         let before = self.state().encoders.get(&section).cloned();
         let encoder = match before {
-            Some(before) if before == encoder => before,
+            Some(before) if before.is_like(&encoder) => before,
             Some(before) => return Err(JobError::Encoder(changed(&before, &encoder))),
             None => {
                 self.add(&Record::Encoder(encoder.clone()))?;
@@ -384,11 +384,7 @@ fn changed(before: &Encoder, now: &Encoder) -> String {
         all.push(format!("the encoder was {} and is {}", before.encoder, now.encoder));
     }
     if all.is_empty() {
-        all.push(match (before.clip, now.clip) {
-            (Some(_), None) => format!("{} cannot be tried out now", now.encoder),
-            (None, Some(_)) => format!("{} could not be tried out before", now.encoder),
-            _ => format!("{} makes other bytes of the same pictures than it did", now.encoder),
-        });
+        all.push(format!("{} makes other bytes of the same pictures than it did", now.encoder));
     }
     all.join("; ")
 }
