@@ -429,6 +429,10 @@ impl<'a> Session<'a> {
                 self.over(outcome.ok().flatten());
             }
         }
+        // What is over may not have been heard yet.
+        while let Some(outcome) = self.attempts.try_join_next() {
+            self.over(outcome.ok().flatten());
+        }
         // First of all, or streams that end would seem to be results.
         self.connection.close(OVER, b"");
         self.attempts.shutdown().await;
