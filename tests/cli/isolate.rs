@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use divien_testbed::run::{LIMIT, Signal};
 use divien_testbed::{Running, divien, gst, place, probe, run};
 
-use crate::made_film;
 use crate::workers::{Worker, token};
+use crate::{made_film, namespaced};
 
 const OPTIONS: &[&str] = &["-preset", "slow", "-bsize", "25", "-w", "2"];
 
@@ -348,12 +348,8 @@ fn without_proc_an_encoder_has_its_process_all_the_same_and_one_that_does_not_st
     run(divien!("-i", &film).args(options).arg(folder.path().join("whole.mp4"))).success();
     let nothing = folder.path().join("nothing");
     fs::create_dir(&nothing).unwrap();
-    let without = |words: &str| {
-        let mut command = gst::command("unshare");
-        let script = format!("mount --bind \"$1\" /proc && shift && exec {words} \"$@\"");
-        command.args(["--mount", "--map-root-user", "sh", "-c", &script, "sh"]).arg(&nothing);
-        command
-    };
+    let without =
+        |words: &str| namespaced(&format!("mount --bind \"$1\" /proc && shift && exec {words} \"$@\""), &nothing);
     if !run(without("true").arg("")).status.success() {
         eprintln!("not tested: this machine lets nobody mount a file system");
         return;

@@ -24,7 +24,7 @@ mod workers;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use divien_testbed::{divien, run};
+use divien_testbed::{divien, gst, place, run};
 
 /// Makes a clip.
 #[track_caller]
@@ -47,4 +47,21 @@ fn encode(input: &Path, options: &[&str], folder: &Path, name: &str) -> PathBuf 
     let mut command = divien!("-y", "-i", input);
     run(command.args(options).arg(&output)).success();
     output
+}
+
+/// Whether this machine lets tests have file systems of their own; some containers do not.
+fn may_mount() -> bool {
+    let folder = place::temporary();
+    let may = run(&mut namespaced("mount -t tmpfs tmpfs \"$1\"", folder.path())).status.success();
+    if !may {
+        eprintln!("not tested: this machine lets nobody mount a file system");
+    }
+    may
+}
+
+/// A shell with file systems of its own, which gets this folder and what follows as its arguments.
+fn namespaced(script: &str, folder: &Path) -> Command {
+    let mut command = gst::command("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]).arg(folder);
+    command
 }

@@ -10,7 +10,7 @@ use divien_testbed::run::{LIMIT, Outcome, Signal};
 use divien_testbed::{Running, divien, place, run};
 use tempfile::TempDir;
 
-use crate::made_film;
+use crate::{made_film, may_mount, namespaced};
 
 /// Runs that are killed, of each kind of input.
 const KILLED: u32 = 4;
@@ -424,23 +424,6 @@ fn a_file_system_that_fills_up_keeps_what_is_finished_and_the_run_goes_on_when_t
     ]);
     assert!(!outcome.stderr.contains(".part"), "{outcome}");
     assert!(fs::read(folder.path().join("out.mkv")).unwrap() == whole);
-}
-
-/// Whether this machine lets tests have file systems of their own; some containers do not.
-pub(crate) fn may_mount() -> bool {
-    let folder = place::temporary();
-    let may = run(&mut namespaced("mount -t tmpfs tmpfs \"$1\"", folder.path())).status.success();
-    if !may {
-        eprintln!("not tested: this machine lets nobody mount a file system");
-    }
-    may
-}
-
-/// A shell with file systems of its own, which gets this folder and what follows as its arguments.
-pub(crate) fn namespaced(script: &str, folder: &Path) -> std::process::Command {
-    let mut command = divien_testbed::gst::command("unshare");
-    command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]).arg(folder);
-    command
 }
 
 #[test]

@@ -11,8 +11,7 @@ use divien_testbed::{Clip, Running, divien, place, run};
 use rustix::process::Signal;
 
 use crate::losses::{SOURCE, spoil};
-use crate::resume::{may_mount, namespaced};
-use crate::{encode, ffmpeg, made_film};
+use crate::{encode, ffmpeg, made_film, may_mount, namespaced};
 
 /// A worker, or another process that says what it does, that is killed with the test.
 pub(crate) struct Worker {
@@ -218,8 +217,8 @@ fn nobody_to_work_for_and_nobody_who_works_are_told() {
 fn workers_of_another_fleet_are_not_waited_for() {
     let folder = place::temporary();
     let worker = Worker::listen(folder.path(), "strange", &token(folder.path()), &[]);
-    let other = folder.path().join("other");
-    std::fs::write(&other, run(&mut divien!("token", "new")).success().stdout).unwrap();
+    let elsewhere = place::temporary();
+    let other = token(elsewhere.path());
     let film = Clip::film(50).path();
     let mut command = divien!("-y", "-i", &film, "-w", "0", "-worker-timeout", "3600", "-token-file", &other);
     let outcome = run(command.args(["-workers", &worker.address]).arg(folder.path().join("o.mkv"))).failure();

@@ -178,18 +178,14 @@ impl Job {
             Held { facts, records, end }.remove_parts(&self.output);
         }
         let all = folder.names()?;
-        let (journal, mut names): (Vec<_>, Vec<_>) =
+        let (journal, rest): (Vec<_>, Vec<_>) =
             all.iter().filter(|name| is_ours(name)).partition(|name| *name == records::NAME);
-        names.splice(if is_whole { names.len()..names.len() } else { 0..0 }, journal);
-        for name in names {
-            if name == records::NAME && is_whole {
-                folder.sync_names()?;
-            }
-            folder.remove(name)?;
-            if name == records::NAME && !is_whole {
-                folder.sync_names()?;
-            }
+        let (first, last) = if is_whole { (rest, journal) } else { (journal, rest) };
+        first.iter().try_for_each(|name| folder.remove(name))?;
+        if !first.is_empty() {
+            folder.sync_names()?;
         }
+        last.iter().try_for_each(|name| folder.remove(name))?;
         for name in all.iter().filter(|name| is_on_its_way_out(name)) {
             // It may be in use yet.
             let _ = folder.remove(name);

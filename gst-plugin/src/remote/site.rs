@@ -145,19 +145,8 @@ impl Site {
         connection.set_max_concurrent_bi_streams(VarInt::from_u32(0));
         let (asked, answers) = mpsc::unbounded_channel();
         let (draining, leaves) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        let drains = {
-            let (draining, leaves) = (draining.clone(), leaves.clone());
-            move || {
-                leaves.store(true, Ordering::Relaxed);
-                draining.cancel();
-            }
-        };
-        let gone = draining.clone().drop_guard();
-        let listening = listen(connection.clone(), receive, control, answers, drains);
-        tokio::spawn(async move {
-            listening.await;
-            drop(gone);
-        });
+        let gone = (draining.clone(), leaves.clone());
+        tokio::spawn(listen(connection.clone(), receive, control, answers, gone));
         let (control, fits, moved) = (Mutex::new(send), std::sync::Mutex::default(), Moved::default());
         Ok(Arc::new(Self { connection, hello, control, asked, formats, fits, moved, draining, leaves }))
     }
@@ -366,7 +355,7 @@ async fn listen(
     mut receive: RecvStream,
     mut control: Control,
     mut asked: mpsc::UnboundedReceiver<(u32, oneshot::Sender<Answer>)>,
-    drains: impl Fn(),
+    (draining, leaves): (CancellationToken, Arc<AtomicBool>),
 ) {
     let mut open = HashMap::new();
     let ended = loop {
@@ -382,7 +371,8 @@ async fn listen(
                     Received::Fit(fit) => Some((fit.format, Ok(fit))),
                     Received::Unfit(unfit) => Some((unfit.format, Err(unfit))),
                     Received::Drain => {
-                        drains();
+                        leaves.store(true, Ordering::Relaxed);
+                        draining.cancel();
                         None
                     }
                     _ => None,
@@ -402,6 +392,7 @@ async fn listen(
             Ok(None) | Err(_) => break Ok(()),
         }
     };
+    draining.cancel();
     // To close it again would put that in the place of why it is lost.
     match ended {
         _ if connection.close_reason().is_some() => {}
