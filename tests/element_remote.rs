@@ -188,6 +188,27 @@ fn vp9_elsewhere_comes_to_the_same_as_here() {
 }
 
 #[test]
+fn what_is_made_live_and_filtered_on_its_way_is_encoded_elsewhere() {
+    let (encoder, chunks) = ("x264enc speed-preset=veryfast", 4);
+    let line = |live: &str| {
+        format!(
+            "videotestsrc pattern=ball {live} num-buffers=80 ! video/x-raw,format=I420,width=96,height=64,framerate=25/1 \
+             ! videobalance saturation=0.5 ! videoscale ! video/x-raw,width=128,height=96 \
+             ! divienenc name=d chunk-frames=20 workers=1"
+        )
+    };
+    let alone = launch(&line(""), &[("encoder", encoder)]).unwrap();
+    let token = Token::random().unwrap();
+    let file = token_file(&token);
+    let file = file.path().display().to_string();
+    let workers = [Running::listen(&token, 1), Running::listen(&token, 1)];
+    let hosts = workers.each_ref().map(|worker| worker.address.unwrap().to_string()).join(",");
+    let elsewhere = [("encoder", encoder), ("remote-workers", &hosts), ("token-file", &file), ("local", "false")];
+    assert!(launch(&line("is-live=true"), &elsewhere).unwrap() == alone);
+    assert!(workers.iter().map(Running::chunks).sum::<usize>() >= chunks);
+}
+
+#[test]
 fn a_worker_that_is_stopped_midway_costs_nothing_but_time() {
     let encoder = "x264enc speed-preset=veryfast";
     let source = "videotestsrc pattern=ball num-buffers=600 ! video/x-raw,format=I420,width=320,height=192,framerate=25/1 \

@@ -44,6 +44,11 @@ impl Worker {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// How many chunks it has done.
+    fn done(&self) -> usize {
+        self.said().lines().filter(|line| line.contains(": chunk ") && !line.contains("failed")).count()
+    }
+
     /// Waits until it has said so.
     #[track_caller]
     pub(crate) fn says(&self, words: &str) {
@@ -88,7 +93,7 @@ fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
     let alone = std::fs::read(encode(&film, &OPTIONS, folder.path(), "alone.mkv")).unwrap();
     let token = token(folder.path());
     let start = |name| Worker::listen(folder.path(), name, &token, &[]);
-    let (mut killed, gone, stays) = (start("killed"), start("gone"), start("stays"));
+    let (mut killed, mut gone, stays) = (start("killed"), start("gone"), start("stays"));
     let output = folder.path().join("far.mkv");
     let mut command = divien!("-y", "-i", &film, "-w", "0", "-token-file", &token, "-workers");
     command.arg([&killed, &gone, &stays].map(|worker| worker.address.clone()).join(","));
@@ -96,18 +101,23 @@ fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
     // It has no part in this before the others are gone: the run cannot end by then.
     stays.says("works for");
     signal(&stays.child, Signal::STOP);
-    killed.says("chunk");
+    while killed.done() < 6 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     killed.child.kill().unwrap();
     killed.child.wait().unwrap();
-    gone.says("chunk");
+    gone.says(": chunk");
     signal(&gone.child, Signal::TERM);
-    assert_eq!(gone.code(), Some(75));
+    assert_eq!(gone.child.wait().unwrap().code(), Some(75));
     signal(&stays.child, Signal::CONT);
     let done = encoding.wait(LIMIT).success().says(&["worker stays joined", "worker gone has left"]);
     let share = |name: &str| done.stderr.lines().find(|line| line.starts_with(&format!("worker {name}: ")));
     let shares = ["killed", "gone", "stays"].map(|name| share(name).unwrap());
     assert!(!shares[1].contains("lost") && shares[2].contains(" chunks"), "{shares:?}");
     assert!(std::fs::read(&output).unwrap() == alone);
+    // Of the 24 chunks those are done once more at most that each of the three had at hand when it was killed, left or stopped.
+    let done = [&killed, &gone, &stays].map(Worker::done);
+    assert!(done.iter().sum::<usize>() <= 24 + 3, "{done:?}");
 }
 
 #[test]
@@ -284,4 +294,83 @@ fn whoever_has_a_name_by_now_is_met() {
     std::thread::sleep(Duration::from_millis(1500));
     std::fs::write(&hosts, "127.0.0.1 worker.test\n").unwrap();
     running.wait(LIMIT).success().says(&["worker named joined"]);
+}
+
+#[test]
+fn all_machines_of_a_name_work() {
+    if !may_mount() {
+        return;
+    }
+    let folder = place::temporary();
+    let token = token(folder.path());
+    let one = Worker::listen(folder.path(), "one", &token, &[]);
+    let port = one.address.rsplit_once(':').unwrap().1;
+    let two = Worker::start(folder.path(), "two", &token, &["--listen", &format!("127.0.0.2:{port}")]);
+    two.says("listening on");
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "127.0.0.1 workers.test\n127.0.0.2 workers.test\n").unwrap();
+    let film = folder.path().join("film.mp4");
+    made_film("320x180", 16, &["-c:v", "libx264", "-g", "25"], &film);
+    let alone = std::fs::read(encode(&film, &OPTIONS, folder.path(), "alone.mkv")).unwrap();
+    let mut command = namespaced("mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"", &hosts);
+    let (encode, output) =
+        (divien!("-y", "-i", &film, "-w", "0", "-token-file", &token), folder.path().join("far.mkv"));
+    command.arg(encode.get_program()).args(encode.get_args()).args(OPTIONS);
+    let running = Running::start(command.args(["-workers", &format!("workers.test:{port}")]).arg(&output));
+    // Neither does all of it.
+    signal(&one.child, Signal::STOP);
+    two.says(": chunk");
+    signal(&one.child, Signal::CONT);
+    running.wait(LIMIT).success().says(&["worker one joined", "worker two joined"]);
+    assert!(std::fs::read(&output).unwrap() == alone);
+}
+
+#[test]
+fn a_worker_with_another_version_of_an_encoder_is_refused_with_both_named() {
+    let library = "libx264.so.164";
+    let folder = place::temporary();
+    // The same library by another version's name, as only the system's linker sees it.
+    let installed = run(Command::new("/sbin/ldconfig").arg("-p")).success();
+    let installed = String::from_utf8_lossy(&installed.stdout).into_owned();
+    let installed = installed.lines().find(|line| line.trim().starts_with(library)).unwrap();
+    std::fs::copy(installed.split(" => ").last().unwrap(), folder.path().join("libx264.so.164.9")).unwrap();
+    std::os::unix::fs::symlink("libx264.so.164.9", folder.path().join(library)).unwrap();
+    let (token, address) = (token(folder.path()), free());
+    let mut command = divien!("worker", "--name", "old", "--token-file", &token, "--listen", &address);
+    let worker = Worker::of(command.env("LD_LIBRARY_PATH", folder.path()), folder.path().join("old.log"));
+    worker.says("listening on");
+    let mut command = divien!("-y", "-i", Clip::film(50).path(), "-workers", &address, "-token-file", &token);
+    // This machine encodes as well, and is not disturbed.
+    let outcome = run(command.arg(folder.path().join("o.mkv")))
+        .success()
+        .says(&["worker old is not used: it would write other bytes"]);
+    let refusal = outcome.stderr.lines().find(|line| line.contains("is not used")).unwrap();
+    let (theirs, own) = refusal.split_once(", and this machine x264enc of x264 ").unwrap();
+    assert!(theirs.ends_with("libx264.so.164.9") && own.contains(library) && !own.contains("164.9"), "{refusal}");
+    worker.says("it would write other bytes");
+}
+
+#[test]
+fn a_worker_tells_programs_in_json() {
+    let folder = place::temporary();
+    let (token, address) = (token(folder.path()), free());
+    let mut command = divien!("worker", "--once", "--log-format", "json", "--token-file", &token, "--listen", &address);
+    let worker = Running::start(&mut command);
+    let film = folder.path().join("film.mp4");
+    made_film("320x180", 4, &["-c:v", "libx264", "-g", "25"], &film);
+    let mut command = divien!("-y", "-i", &film, "-w", "0", "-workers", &address, "-token-file", &token);
+    run(command.args(OPTIONS).arg(folder.path().join("far.mkv"))).success();
+    let told = worker.wait(LIMIT).success();
+    let events = String::from_utf8(told.stdout).unwrap();
+    let events: Vec<serde_json::Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["listening", "met", "chunk", "chunk", "chunk", "chunk", "left", "ended"], "{events:?}");
+    let chunks: Vec<_> = events.iter().filter(|event| event["event"] == "chunk").collect();
+    assert_eq!(chunks.iter().map(|chunk| chunk["frames"].as_u64().unwrap()).sum::<u64>(), 100, "{events:?}");
+    assert!(
+        chunks.iter().all(|chunk| chunk["bytes"].as_u64() > Some(0) && chunk.get("failed").is_none()),
+        "{events:?}"
+    );
+    assert!(events.iter().all(|event| event["time"].as_str().unwrap().ends_with('Z')) && events[7]["code"] == 0);
+    assert_eq!(told.stderr, "");
 }

@@ -6,14 +6,20 @@ use std::sync::Arc;
 use gst::prelude::*;
 
 use crate::isolate::Isolation;
-use crate::lane::{Attempt, Budget, ChunkInput, Encoded, FilterSpec, Format, Lane as _, LaneError, LocalLane, Outlet};
+use crate::lane::{
+    Attempt, Budget, ChunkInput, Encoded, EncoderSpec, FilterSpec, Format, Lane as _, LaneError, LocalLane, Outlet,
+};
 use crate::store::{Kept, Store};
 use crate::wire::message::{Fit, Software};
 
 use super::software::software;
 
-/// Frames of the clip: more than encoders look ahead.
+/// Frames of the clip: more than encoders look ahead by any of their presets.
 const FRAMES: u64 = 72;
+/// The same beyond those that they are told to look ahead.
+const BEYOND: u64 = 12;
+/// What x264 and x265 can look ahead at most, and they most of all.
+const MOST_AHEAD: u64 = 250;
 /// So often a process may be ended over it.
 const TRIES: u32 = 3;
 /// The clip's size, where the input's own is larger.
@@ -65,7 +71,7 @@ fn attempt(format: &Format) -> Result<Attempt, String> {
     let input = Arc::new(ChunkInput::default());
     let budget = Budget::new(u64::MAX);
     let step = gst::ClockTime::from_mseconds(40);
-    for number in 0..FRAMES {
+    for number in 0..frames(&format.encoder) {
         let mut frame = gst::Buffer::from_mut_slice(picture(info.size(), number));
         if let Some(fields) = frame.get_mut() {
             fields.set_pts(step * number);
@@ -83,6 +89,15 @@ fn attempt(format: &Format) -> Result<Attempt, String> {
         output: format.encoder.output_caps(),
     };
     Ok(Attempt::new(Arc::new(short), input, None, Outlet::Store(Store::new(u64::MAX))))
+}
+
+/// So many frames has the clip for this encoder.
+fn frames(encoder: &EncoderSpec) -> u64 {
+    let named = ["rc-lookahead", "lag-in-frames"].into_iter().filter_map(|name| encoder.property(name));
+    let options = encoder.property("option-string").unwrap_or_default().split(':');
+    let within = options.filter_map(|option| option.strip_prefix("rc-lookahead="));
+    let ahead = named.chain(within).filter_map(|frames| frames.parse::<u64>().ok()).max().unwrap_or_default();
+    FRAMES.max(ahead.min(MOST_AHEAD) + BEYOND)
 }
 
 fn hash(encoded: &Encoded) -> std::io::Result<[u8; 32]> {
@@ -133,4 +148,24 @@ fn picture(size: usize, number: u64) -> Vec<u8> {
         of_three.iter_mut().for_each(|sample| *sample = shade + (*sample & 7));
     }
     samples
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clip_is_longer_than_what_an_encoder_looks_ahead() {
+        gst::init().unwrap();
+        for (encoder, ahead) in [
+            ("x264enc", FRAMES - BEYOND),
+            ("x264enc rc-lookahead=30", FRAMES - BEYOND),
+            ("x264enc rc-lookahead=250", 250),
+            ("x265enc option-string=keyint=9:rc-lookahead=100", 100),
+            ("x265enc option-string=rc-lookahead=4000000000", MOST_AHEAD),
+            ("vp9enc lag-in-frames=25", FRAMES - BEYOND),
+        ] {
+            assert_eq!(frames(&EncoderSpec::parse(encoder, 0).unwrap()), ahead + BEYOND, "{encoder}");
+        }
+    }
 }

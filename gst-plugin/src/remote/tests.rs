@@ -28,6 +28,8 @@ use crate::wire::{Control, Message, Output, Received, Results, Tally};
 const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const NEVER: Duration = Duration::from_secs(60);
 const CAPS: &str = "video/x-raw,format=I420,width=64,height=48,framerate=25/1";
+/// Bytes of such a frame.
+const FRAME: usize = 64 * 48 * 3 / 2;
 const ENCODER: &str = "x264enc speed-preset=ultrafast";
 
 fn runtime() -> Runtime {
@@ -275,6 +277,7 @@ fn count(units: &[Message]) -> Count {
 async fn misdo(connection: Connection, misdeed: Option<Misdeed>, digest: Option<[u8; 32]>) {
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(8));
+    connection.set_receive_window(VarInt::MAX);
     let (name, software) = ("bad\n".into(), Vec::new());
     let hello = Hello { minor: 1, instance: [1; 16], name, slots: 0, cores: 1, memory: 1, software };
     link::send(&mut send, &Message::Hello(hello)).await.unwrap();
@@ -304,6 +307,11 @@ async fn misdo(connection: Connection, misdeed: Option<Misdeed>, digest: Option<
 }
 
 fn attempt(frames: u64) -> Attempt {
+    counted(frames, &Budget::new(u64::MAX))
+}
+
+/// The same, whose frames are in the budget until they are sent.
+fn counted(frames: u64, budget: &Arc<Budget>) -> Attempt {
     let format = Format {
         encoder: EncoderSpec::parse(ENCODER, 0).unwrap(),
         input: CAPS.parse().unwrap(),
@@ -312,11 +320,11 @@ fn attempt(frames: u64) -> Attempt {
         frame_caps: None,
         output: "video/x-h264".parse().unwrap(),
     };
-    let (input, budget) = (Arc::new(ChunkInput::default()), Budget::new(u64::MAX));
+    let input = Arc::new(ChunkInput::default());
     for n in 0..frames {
-        let mut frame = gst::Buffer::from_mut_slice(vec![n as u8; 64 * 48 * 3 / 2]);
+        let mut frame = gst::Buffer::from_mut_slice(vec![n as u8; FRAME]);
         frame.make_mut().set_pts(gst::ClockTime::from_mseconds(40 * n));
-        input.push(frame, budget.count(0));
+        input.push(frame, budget.count(FRAME as u64));
     }
     input.end();
     Attempt::new(Arc::new(format), input, None, Outlet::Store(Store::new(1 << 20)))
@@ -459,4 +467,24 @@ fn one_that_is_gone_is_not_blamed() {
         site.encode(0, &attempt, || {}, Some(Duration::from_secs(1))).await.unwrap()
     });
     assert!(matches!(outcome, Err(LaneError::Lost(_))), "{outcome:?}");
+}
+
+#[test]
+fn one_that_takes_nothing_gets_its_share_and_no_more() {
+    const SHARE: u64 = 1 << 20;
+    let (runtime, token, budget) = (runtime(), Token::random().unwrap(), Budget::new(u64::MAX));
+    let attempt = counted(2000, &budget);
+    let all = budget.bytes();
+    let outcome = runtime.block_on(async {
+        let listener = Listener::bind(HERE, &token).unwrap();
+        let (line, cut) = line(listener.address().unwrap()).await;
+        let site = joined(listener, line, &token, (None, None)).await;
+        site.may_encode(&attempt.format).await.unwrap().unwrap();
+        site.share(SHARE);
+        cut.cancel();
+        site.encode(0, &attempt, || {}, Some(Duration::from_secs(1))).await.unwrap()
+    });
+    assert!(matches!(outcome, Err(LaneError::Lost(_))), "{outcome:?}");
+    let taken = all - budget.bytes();
+    assert!(all > 8 * SHARE && taken > SHARE / 2 && taken < SHARE + 4 * FRAME as u64, "{taken} of {all}");
 }
