@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 use super::JobError;
-use super::disk::{Disk as _, Folder};
+use super::disk::{Disk, Folder};
 use super::records::{self, Facts, FileId, Journal, Record};
 use super::shelf::{Shelf, is_on_its_way_out, is_ours};
 
@@ -177,21 +177,26 @@ impl Job {
             is_whole = is_over && records.iter().any(|record| matches!(record, Record::Output(_)));
             Held { facts, records, end }.remove_parts(&self.output);
         }
-        let all = folder.names()?;
-        let (journal, rest): (Vec<_>, Vec<_>) =
-            all.iter().filter(|name| is_ours(name)).partition(|name| *name == records::NAME);
-        let (first, last) = if is_whole { (rest, journal) } else { (journal, rest) };
-        first.iter().try_for_each(|name| folder.remove(name))?;
-        if !first.is_empty() {
-            folder.sync_names()?;
-        }
-        last.iter().try_for_each(|name| folder.remove(name))?;
-        for name in all.iter().filter(|name| is_on_its_way_out(name)) {
-            // It may be in use yet.
-            let _ = folder.remove(name);
-        }
-        Ok(())
+        empty(&folder, is_whole)
     }
+}
+
+/// Removes all files of a job, the journal last where its output is whole.
+pub(super) fn empty<D: Disk>(disk: &D, is_whole: bool) -> io::Result<()> {
+    let all = disk.names()?;
+    let (journal, rest): (Vec<_>, Vec<_>) =
+        all.iter().filter(|name| is_ours(name)).partition(|name| *name == records::NAME);
+    let (first, last) = if is_whole { (rest, journal) } else { (journal, rest) };
+    first.iter().try_for_each(|name| disk.remove(name))?;
+    if !first.is_empty() {
+        disk.sync_names()?;
+    }
+    last.iter().try_for_each(|name| disk.remove(name))?;
+    for name in all.iter().filter(|name| is_on_its_way_out(name)) {
+        // It may be in use yet.
+        let _ = disk.remove(name);
+    }
+    Ok(())
 }
 
 impl Held {

@@ -1,6 +1,6 @@
 //! A disk that forgets what was not synced, and can fail at any step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 
@@ -19,9 +19,14 @@ pub(super) enum Crash {
     Zeros,
     /// All bytes, and the names of the last sync.
     OldNames,
+    /// All bytes, and every other one of the names that were changed.
+    EvenNames,
+    /// The others of those.
+    OddNames,
 }
 
-pub(super) const CRASHES: [Crash; 5] = [Crash::Nothing, Crash::All, Crash::Half, Crash::Zeros, Crash::OldNames];
+pub(super) const CRASHES: [Crash; 7] =
+    [Crash::Nothing, Crash::All, Crash::Half, Crash::Zeros, Crash::OldNames, Crash::EvenNames, Crash::OddNames];
 
 #[derive(Debug, Clone, Default)]
 struct Inode {
@@ -37,6 +42,22 @@ struct State {
     /// Steps that are still taken before all fail.
     left: Option<u64>,
     steps: u64,
+}
+
+impl State {
+    /// The names of the last sync with every second change since, from the one at this place on.
+    fn some_names(&self, from: usize) -> BTreeMap<String, usize> {
+        let both: BTreeSet<&String> = self.names.keys().chain(self.synced.keys()).collect();
+        let changed = both.into_iter().filter(|name| self.names.get(*name) != self.synced.get(*name));
+        let mut found = self.synced.clone();
+        for name in changed.skip(from).step_by(2) {
+            match self.names.get(name) {
+                Some(inode) => found.insert(name.clone(), *inode),
+                None => found.remove(name),
+            };
+        }
+        found
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -66,12 +87,13 @@ impl Model {
         let names = match crash {
             Crash::Nothing | Crash::OldNames => state.synced.clone(),
             Crash::All | Crash::Half | Crash::Zeros => state.names.clone(),
+            Crash::EvenNames | Crash::OddNames => state.some_names(usize::from(crash == Crash::OddNames)),
         };
         let survive = |inode: &Inode| {
             let common = inode.bytes.iter().zip(&inode.synced).take_while(|(a, b)| a == b).count();
             let bytes = match crash {
                 Crash::Nothing => inode.synced.clone(),
-                Crash::All | Crash::OldNames => inode.bytes.clone(),
+                Crash::All | Crash::OldNames | Crash::EvenNames | Crash::OddNames => inode.bytes.clone(),
                 Crash::Half => inode.bytes[..common + (inode.bytes.len() - common) / 2].to_vec(),
                 Crash::Zeros => {
                     let mut bytes = inode.bytes.clone();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::disk::{Disk as _, Folder};
-use super::model::{CRASHES, Model};
+use super::folder::empty;
+use super::model::{CRASHES, Crash, Model};
 use super::records::{Journal, NAME, Record};
 use super::shelf::Shelf;
 use super::{Facts, FileId, Found, Hash, Job, JobError, Label};
@@ -131,6 +132,82 @@ fn whenever_the_machine_stops_what_was_kept_is_there_and_nothing_else_is_said_to
         }
     }
     assert!(seen[..3].iter().all(|count| *count > 9), "the disk went at each stage: {seen:?}");
+}
+
+/// How a job's folder is found.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    /// With no job in it.
+    Empty,
+    /// With one that has finished so many chunks.
+    Finished(u64),
+    /// With one that says that its output is whole.
+    Over,
+}
+
+/// How it is found there; what it says that there is, is there.
+fn state(disk: &Model) -> State {
+    let Some((_, records, end)) = Journal::read(disk).unwrap() else { return State::Empty };
+    if records.iter().any(|record| matches!(record, Record::Output(_))) {
+        return State::Over;
+    }
+    let shelf = Shelf::again(disk.clone(), (records, end)).unwrap();
+    let (finished, _) = shelf.finished();
+    let there = (0..3).filter(|chunk| matches!(taken(&shelf, *chunk), Found::There(_))).count();
+    assert_eq!(there as u64, finished);
+    State::Finished(finished)
+}
+
+/// Does this with a disk that has a job of three chunks, and the same where the disk goes at each step; gives how that is
+/// found after each kind of crash.
+fn found(is_whole: bool, work: impl Fn(&Model) -> std::io::Result<()>) -> Vec<(u64, State)> {
+    let with_a_job = || {
+        let disk = Model::default();
+        assert_eq!(run(&disk), [0, 1, 2]);
+        if is_whole {
+            let id = FileId { path: "out.mp4".into(), inode: 1, size: 2, time: (3, 4) };
+            again(&disk).unwrap().completes(id).unwrap();
+        }
+        disk.after(Crash::All)
+    };
+    let whole = with_a_job();
+    work(&whole).unwrap();
+    let mut all = Vec::new();
+    for steps in 0..=whole.steps() {
+        let disk = with_a_job().failing(steps);
+        assert_eq!(work(&disk).is_ok(), steps == whole.steps());
+        for crash in CRASHES {
+            let disk = disk.after(crash);
+            all.push((steps, state(&disk)));
+            // Whatever is left keeps nobody from beginning anew.
+            empty(&disk, false).unwrap();
+            assert_eq!(run(&disk), [0, 1, 2], "{steps} {crash:?}");
+            assert_eq!(state(&disk), State::Finished(3), "{steps} {crash:?}");
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn whenever_the_machine_stops_a_job_that_is_removed_is_there_or_gone_and_one_that_is_over_never_seems_unfinished() {
+    gst::init().unwrap();
+    let end = |all: &[(u64, State)]| all.last().unwrap().0;
+    let begun_anew = found(false, |disk| {
+        empty(disk, false)?;
+        Shelf::new(disk.clone(), facts()).map(drop)
+    });
+    // The old job as it was, none, or the new one, which is there once it has begun.
+    let states = [State::Finished(3), State::Empty, State::Finished(0)];
+    assert!(begun_anew.iter().all(|(_, state)| states.contains(state)), "{begun_anew:?}");
+    assert!(states.iter().all(|state| begun_anew.iter().any(|(_, found)| found == state)), "{begun_anew:?}");
+    let last = end(&begun_anew);
+    assert!(begun_anew.iter().all(|(steps, state)| *steps < last || *state == State::Finished(0)), "{begun_anew:?}");
+
+    let removed = found(true, |disk| empty(disk, true));
+    assert!(removed.iter().all(|(_, state)| [State::Over, State::Empty].contains(state)), "{removed:?}");
+    let kept = removed.iter().filter(|(steps, state)| *steps + 1 < end(&removed) && *state == State::Empty);
+    assert_eq!(kept.count(), 0, "the journal goes last: {removed:?}");
 }
 
 #[test]
