@@ -4,6 +4,7 @@
 # make bench [IN=clip.mp4] [ROUNDS=5] [CONTESTS=a,b]     time divien against ffmpeg, x264enc and av1an
 # make soak [CASES=2000] [RUNS=50] [KILLS=200] [SEED=1]  damage clips, then workers, while divien encodes, then stop it
 # make kills [KILLS=200] [MINUTES=30] [SEED=1]           stop divien at random moments, and go on
+# make cost IN=clip.mp4 [ROUNDS=5]                       what it costs that an encode can be interrupted
 # make lines IN=clip.mp4                                 what slow and lossy lines do to QUIC, and to a worker
 # make scale [CHUNKS=2000] [WORKERS=1,4,16,64]           what many workers cost the one that has the chunks
 # make slow [CHUNKS=40,100,400] [ROUNDS=5]               what one slow worker of four costs
@@ -37,7 +38,7 @@ MANY := 1,4,16,64
 FEW := 40,100,400
 TARGET ?=
 
-.PHONY: help encode test bench soak kills lines scale slow raw fuzz check fmt clippy doc deny setup
+.PHONY: help encode test bench soak kills cost lines scale slow raw fuzz check fmt clippy doc deny setup
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
@@ -79,6 +80,11 @@ kills:
 	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
 	"$(ROOT)target/$(PROFILE)/kills" "$(ROOT)target/$(PROFILE)/divien" --seed $(SEED) \
 		$(if $(MINUTES),--minutes $(MINUTES),--runs $(KILLS))
+
+cost:
+	@"$(ROOT)scripts/setup.sh" test
+	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
+	"$(ROOT)target/$(PROFILE)/cost" "$(ROOT)target/$(PROFILE)/divien" "$(IN)" --rounds $(ROUNDS) $(ARGS)
 
 # The plugin, and the encoder that waits.
 WAITING := $(MANIFEST) -p divien -p gst-plugin-divien -p divien-testbed --lib --bins --examples

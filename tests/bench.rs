@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use divien_testbed::bench::Bench;
+use divien_testbed::cost::Round;
 use divien_testbed::{Clip, gst, place};
 
 fn bench(clip: PathBuf, contests: &[&str], into: PathBuf) -> Bench {
@@ -98,4 +99,16 @@ fn a_way_that_writes_another_video_ends_the_bench() {
     let error = bench.run().unwrap_err();
     assert!(error.contains("the output of divien") && error.contains("59 of 60"), "{error}");
     assert!(!folder.path().join("into/bench.md").exists());
+}
+
+#[test]
+fn what_interruption_costs_is_measured_with_the_same_encode_in_each_way() {
+    let (folder, clip) = (place::temporary(), Clip::film(60).path());
+    let options = ["-preset", "ultrafast", "-bsize", "20"];
+    let round = Round::measure(env!("CARGO_BIN_EXE_divien").as_ref(), &clip, &options, folder.path()).unwrap();
+    let [first, second, third] = round.ratios();
+    assert_eq!((first.1, first.2), (1.0, 1.0));
+    assert!([second, third].iter().all(|(_, wall, cpu)| *wall > 0.0 && *cpu > 0.0), "{round:?}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["out.mkv"]);
 }

@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod clip;
 pub mod coded;
+pub mod cost;
 pub mod faults;
 pub mod fidelity;
 pub mod fields;
