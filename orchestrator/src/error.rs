@@ -378,7 +378,9 @@ impl Error {
             },
             Self::NoProcess { .. } => "-isolate none needs no processes".into(),
             Self::Unverified { .. } => {
-                "a new one is not given its name; where it is not the disk or the memory, this is a bug in divien: please tell".into()
+                "a new one is not given its name; -y without -resume encodes all of it anew; where it was not the disk, the memory \
+                 or the encoder, this is a bug in divien: please tell"
+                    .into()
             }
             Self::Token(TokenError::Random) | Self::Net(NetError::Random) => return None,
             Self::Token(_) => MAKE_A_TOKEN.into(),

@@ -1,6 +1,7 @@
 //! Outputs that are decoded once more before they get their names.
 
 use std::fs;
+use std::process::Command;
 
 use divien_testbed::{Clip, divien, place, probe, run};
 
@@ -76,6 +77,44 @@ fn pictures_at_uneven_times_are_compared_as_well() {
     }
 }
 
+/// A library before GStreamer's, with which the fifth frame of VP9 that an encoder makes is none.
+const SPOILS: &str = r#"
+    #define _GNU_SOURCE
+    #include <dlfcn.h>
+    #include <gst/video/video.h>
+    GstFlowReturn gst_video_encoder_finish_frame(GstVideoEncoder *encoder, GstVideoCodecFrame *frame) {
+        static int frames;
+        if (++frames == 5) {
+            frame->output_buffer = gst_buffer_make_writable(frame->output_buffer);
+            gst_buffer_memset(frame->output_buffer, 0, 0, 1);
+        }
+        GstFlowReturn (*real)(GstVideoEncoder *, GstVideoCodecFrame *) = dlsym(RTLD_NEXT, __func__);
+        return real(encoder, frame);
+    }
+"#;
+
+#[test]
+fn an_output_that_a_decoder_loses_pictures_of_is_told_and_gets_no_name() {
+    let folder = place::temporary();
+    let (source, library) = (folder.path().join("spoils.c"), folder.path().join("spoils.so"));
+    fs::write(&source, SPOILS).unwrap();
+    let build = "cc -shared -fPIC -o \"$1\" \"$2\" $(pkg-config --cflags gstreamer-video-1.0)";
+    run(Command::new("sh").args(["-c", build, "sh"]).arg(&library).arg(&source)).success();
+    let film = Clip::film(60).path();
+    let output = folder.path().join("out.webm");
+    let options = ["-c:v", "libvpx-vp9", "-crf", "40", "-b:v", "500k", "-cpu-used", "8", "-bsize", "30"];
+    let encode = |asked: &[&str]| {
+        let mut command = divien!("-i", &film);
+        run(command.args(asked).env("LD_PRELOAD", &library).args(options).arg(&output))
+    };
+    let outcome = encode(&["-verify"]).failure().says(&["is not what it should be", "60 were encoded", "anew"]);
+    assert_eq!(outcome.status.code(), Some(1));
+    assert!(!output.exists());
+    // Nobody looks without it.
+    encode(&["-y"]).success();
+    assert!(output.exists());
+}
+
 #[test]
 fn what_cannot_be_read_again_is_refused_before_the_run() {
     let film = Clip::film(30).path();
@@ -83,7 +122,7 @@ fn what_cannot_be_read_again_is_refused_before_the_run() {
     outcome.says(&["-verify", "standard output", "cannot be read again"]);
     let folder = place::temporary();
     let pipe = folder.path().join("pipe.ts");
-    run(std::process::Command::new("mkfifo").arg(&pipe)).success();
+    run(Command::new("mkfifo").arg(&pipe)).success();
     let outcome = run(&mut divien!("-y", "-verify", "-i", &film, &pipe)).failure();
     outcome.says(&["-verify", "pipe.ts cannot be read again"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
