@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use std::collections::BTreeSet;
+use std::net::UdpSocket;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -50,6 +51,13 @@ fn every_pipeline_gives_the_video_it_promises() {
     assert_eq!(probe::codecs(&at("vp9.webm")), ["video vp9", "audio opus"]);
     Fidelity::of(at("vp9.webm"), &clip).assert();
 
+    let (token, address) = (at("token"), UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string());
+    std::fs::write(&token, run(&mut divien!("token", "new")).success().stdout).unwrap();
+    let worker = Running::start(&mut divien!("worker", "--once", "--token-file", &token, "--listen", &address));
+    script("workers.sh", &[&address, "token", "workers.mp4"], folder.path());
+    worker.wait(LIMIT).success().says(&["chunk 4", "all is done"]);
+    assert_eq!(probe::frame_times(&at("workers.mp4")).len(), 150);
+
     let silent = at("silent.mp4");
     let mut strip = Command::new("ffmpeg");
     run(strip.args(["-v", "error", "-i"]).arg(&clip).args(["-an", "-c", "copy"]).arg(&silent)).success();
@@ -65,8 +73,12 @@ fn every_pipeline_gives_the_video_it_promises() {
 
     let scripts = std::fs::read_dir(place::repository().join("pipelines")).unwrap();
     let scripts: BTreeSet<_> = scripts.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    let run = ["hevc-10-bit.sh", "live.sh", "lossless.sh", "mp4-with-sound.sh", "test-pattern.sh", "webm.sh"];
-    assert_eq!(scripts, run.map(str::to_owned).into(), "a pipeline that no test runs, or one that is gone");
+    let tested = ["hevc-10-bit", "live", "lossless", "mp4-with-sound", "test-pattern", "webm", "workers"];
+    assert_eq!(
+        scripts,
+        tested.map(|name| format!("{name}.sh")).into(),
+        "a pipeline that no test runs, or one that is gone"
+    );
 }
 
 /// A fenced block of shell commands.
