@@ -337,6 +337,11 @@ fn an_encoder_that_aborts_takes_no_worker_with_it() {
     let outcome = run(command.args(["-workers", address]).arg(folder.path().join("out.mp4"))).failure();
     outcome.says(&["is not used", "signal 6 (SIGABRT"]);
     worker.says("signal 6");
+    // Nor whoever asks what it can do, where encoders are tried as well.
+    let mut command = divien!("workers", address, "--token-file", &token);
+    let outcome = run(command.env("LD_PRELOAD", &library)).failure();
+    let told = String::from_utf8_lossy(&outcome.stdout);
+    assert!(told.contains("x264enc") && told.contains("signal 6 (SIGABRT"), "{outcome}\n{told}");
     assert_eq!(worker.child.try_wait().unwrap(), None);
 }
 

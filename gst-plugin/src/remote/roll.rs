@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::site::{Formats, Refusal, Site};
+use crate::isolate::Isolation;
 use crate::lane::{EncoderSpec, FilterSpec, Format};
 use crate::net::{self, NetError, Token};
 use crate::wire::message::Goodbye;
@@ -63,16 +64,18 @@ pub struct Roll {
     encoders: Vec<(String, Arc<Format>)>,
 }
 
-impl Default for Roll {
-    /// All encoders that are installed here. GStreamer has to be initialised.
-    fn default() -> Self {
-        let encoders = ENCODERS.iter().filter_map(|text| format(text));
-        Self { formats: Arc::default(), encoders: encoders.map(|(name, format)| (name, Arc::new(format))).collect() }
-    }
-}
-
 impl Roll {
-    /// Asks the worker there. Takes as long as each encoder needs for a short clip, there and here.
+    /// All encoders that are installed here, tried in such processes if any are given: one that aborts takes nothing else
+    /// with it then. GStreamer has to be initialised.
+    pub fn tried_in(isolation: Option<Arc<Isolation>>) -> Self {
+        let encoders = ENCODERS.iter().filter_map(|text| format(text));
+        Self {
+            formats: Arc::new(Formats::tried_in(isolation)),
+            encoders: encoders.map(|(name, format)| (name, Arc::new(format))).collect(),
+        }
+    }
+
+    /// Asks the worker there. Takes as long as all encoders, side by side, need for a short clip, there and here.
     ///
     /// # Errors
     /// It does not answer, or not as workers do.
@@ -82,10 +85,14 @@ impl Roll {
         let site = met.map_err(|why| Absent::Refused(address, why))?;
         // Encoders at work keep answers waiting.
         let round_trip = site.round_trip();
+        let asked = self.encoders.iter().map(|(name, format)| {
+            let (site, format) = (site.clone(), format.clone());
+            (name, tokio::spawn(async move { site.may_encode(&format).await }))
+        });
         let mut encoders = Vec::new();
-        for (name, format) in &self.encoders {
-            let verdict = site.may_encode(format).await.map_err(|why| Absent::Left(address, why))?;
-            encoders.push((name.clone(), verdict.err()));
+        for (name, asked) in asked.collect::<Vec<_>>() {
+            let verdict = asked.await.unwrap_or_else(|error| Err(error.to_string()));
+            encoders.push((name.clone(), verdict.map_err(|why| Absent::Left(address, why))?.err()));
         }
         let hello = site.hello();
         let version = hello.software.iter().find(|software| software.name == "divien").map(|s| s.version.clone());

@@ -9,7 +9,7 @@ use gstdivien::net::addresses;
 use gstdivien::remote::roll::{Absent, Present, Roll};
 use tokio::task::JoinSet;
 
-use super::token;
+use super::{processes, token};
 use crate::cli::{LogLevel, RollArgs};
 use crate::error::Error;
 use crate::report::{self, counted, size};
@@ -26,7 +26,8 @@ pub fn roll(args: &RollArgs) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| fault(format!("no runtime: {e}")))?;
     let answers = runtime.block_on(async {
-        let (roll, mut calls, mut answers) = (Arc::new(Roll::default()), JoinSet::new(), BTreeMap::new());
+        let roll = Arc::new(Roll::tried_in(Some(processes(None))));
+        let (mut calls, mut answers) = (JoinSet::new(), BTreeMap::new());
         for (at, host) in args.workers.0.iter().enumerate() {
             match addresses(host).await {
                 Ok(found) => {
