@@ -102,13 +102,13 @@ fn a_way_that_writes_another_video_ends_the_bench() {
 }
 
 #[test]
-fn what_interruption_costs_is_measured_with_the_same_encode_in_each_way() {
+fn what_interruption_costs_is_measured_with_the_same_encode_in_both_ways() {
     let (folder, clip) = (place::temporary(), Clip::film(60).path());
     let options = ["-preset", "ultrafast", "-bsize", "20"];
-    let round = Round::measure(env!("CARGO_BIN_EXE_divien").as_ref(), &clip, &options, folder.path()).unwrap();
-    let [first, second, third] = round.ratios();
-    assert_eq!((first.1, first.2), (1.0, 1.0));
-    assert!([second, third].iter().all(|(_, wall, cpu)| *wall > 0.0 && *cpu > 0.0), "{round:?}");
+    let divien = env!("CARGO_BIN_EXE_divien").as_ref();
+    let round = Round::measure(1, divien, &clip, &options, folder.path()).unwrap();
+    let (wall, cpu) = round.ratios();
+    assert!(wall > 0.0 && cpu > 0.0, "{round:?}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["out.mkv"]);
 }

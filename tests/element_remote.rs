@@ -265,7 +265,12 @@ fn settings_that_cannot_work_are_refused_before_anything_starts() {
     let token = token_file(&Token::random().unwrap());
     let file = token.path().display().to_string();
     let error = launch(RAW, &[("listen-address", "nowhere"), ("token-file", &file)]).unwrap_err();
-    assert!(error.contains("'nowhere' is no address"), "{error}");
+    assert!(error.contains("listen-address: 'nowhere': an address of this machine is wanted"), "{error}");
+    for named in ["bogus:::1", "::1:7171", "one:1,", "one:1, one:1"] {
+        let error = launch(RAW, &[("remote-workers", named), ("token-file", &file)]).unwrap_err();
+        let wanted = error.contains("HOST:PORT is wanted") || error.contains("one:1 is named twice");
+        assert!(wanted && error.contains(&format!("remote-workers: '{named}'")), "{error}");
+    }
 }
 
 #[test]

@@ -348,7 +348,7 @@ impl Error {
             Self::Unfinished { resume, .. } => format!("{resume} goes on from there; -y starts over"),
             Self::Job { error, .. } => match error {
                 JobError::Io(_) if self.is_for_want_of_room() => {
-                    "make room and go on with -resume, or choose another folder with -workdir".into()
+                    "make room, or let files grow (ulimit -f), and go on with -resume; or choose another folder with -workdir".into()
                 }
                 JobError::Io(_) => "choose a folder that you may write to, with -workdir".into(),
                 JobError::Changed(_) => "go on with -resume, which takes what is on the disk; it may be time for a test of the memory".into(),

@@ -5,6 +5,7 @@ pub mod codec;
 pub mod error;
 pub mod filter;
 pub mod mux;
+mod open_files;
 pub mod pipeline;
 pub mod plan;
 pub mod probe;

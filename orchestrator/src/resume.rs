@@ -371,7 +371,7 @@ fn facts(job: &Job, plan: &Plan, found: &Found) -> Result<Facts, Error> {
         let failed = |source| Error::Input { path: path.clone(), source };
         let (about, ends) = ends(path).map_err(failed)?;
         add("the input's size", about.len().to_string());
-        add("the input's time", format!("{}.{:09}", about.mtime(), about.mtime_nsec()));
+        add("the input's time", moment(about.mtime(), about.mtime_nsec()));
         add("the input's start and end", ends.to_hex().to_string());
     }
     if let Some(Cutting::Apart(units)) = found.streams.get(video.stream).map(|stream| &stream.cutting) {
@@ -383,6 +383,13 @@ fn facts(job: &Job, plan: &Plan, found: &Found) -> Result<Facts, Error> {
         add("how chunks are decoded", video.cut.map_or("one after the other".into(), |_| "each by itself".into()));
     }
     Ok(facts)
+}
+
+/// A moment by UTC, to the nanosecond.
+fn moment(seconds: i64, nanoseconds: i64) -> String {
+    let whole = glib::DateTime::from_unix_utc(seconds).and_then(|moment| moment.format("%Y-%m-%d %H:%M:%S"));
+    let whole = whole.map_or_else(|_| format!("{seconds} s since 1970"), Into::into);
+    format!("{whole} and {nanoseconds} ns, UTC")
 }
 
 /// A file's first bytes and its last ones, as a hash.

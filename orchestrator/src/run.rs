@@ -14,6 +14,7 @@ use crate::cli::{Input, Isolate, Job, LogLevel, Output as Target, Overwrite};
 use crate::codec;
 use crate::error::{Error, Trouble};
 use crate::mux::{Codec, Output, Written};
+use crate::open_files;
 use crate::pipeline::{self, Means, Running};
 use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
@@ -40,6 +41,7 @@ const NAMELESS: &str =
 /// Encodes what `job` asks for. `None` where an earlier run has done it.
 pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     let signals = Signals::listen(job.report.level < LogLevel::Error)?;
+    open_files::allow()?;
     gst::init().map_err(|e| Error::Fault { what: format!("GStreamer does not start: {e}") })?;
     gstdivien::plugin_register_static()
         .map_err(|e| Error::Fault { what: format!("divienenc cannot be registered: {e}") })?;

@@ -57,8 +57,6 @@ impl Signals {
         let this = Self::default();
         let ends = {
             let _inside = runtime.enter();
-            // Heard or not, it no longer ends the process: a file that may not grow further is an error like a full disk.
-            drop(signal(SignalKind::from_raw(FILE_SIZE)).map_err(fault)?);
             Ends::listen().map_err(fault)?
         };
         let listener = this.clone();
@@ -193,6 +191,8 @@ pub(crate) struct Ends {
 impl Ends {
     /// Listens from here on, within a runtime of tokio.
     pub(crate) fn listen() -> io::Result<Self> {
+        // Heard or not, it no longer ends the process: a file that may not grow further is an error like a full disk.
+        drop(signal(SignalKind::from_raw(FILE_SIZE))?);
         // nohup has it ignored, and means it.
         let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
         let [interrupt, terminate, quit] =

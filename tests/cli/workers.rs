@@ -109,6 +109,7 @@ fn a_worker_that_is_killed_and_one_that_is_told_to_go_change_no_byte() {
     gone.says(": chunk");
     signal(&gone.child, Signal::TERM);
     assert_eq!(gone.child.wait().unwrap().code(), Some(75));
+    gone.says("divien: drained, as it was told to");
     signal(&stays.child, Signal::CONT);
     let done = encoding.wait(LIMIT).success().says(&["worker stays joined", "worker gone has left"]);
     let share = |name: &str| done.stderr.lines().find(|line| line.starts_with(&format!("worker {name}: ")));
@@ -206,6 +207,11 @@ fn workers_tell_what_they_are_and_what_they_can_do() {
     std::fs::write(&other, run(&mut divien!("token", "new")).success().stdout).unwrap();
     let refused = ask(&one.address, &other);
     assert_eq!(refused.status.code(), Some(77), "{refused}");
+    // By two names.
+    let port = one.address.rsplit_once(':').unwrap().1;
+    let twice = ask(&format!("{},localhost:{port}", one.address), &file).success();
+    let text = String::from_utf8_lossy(&twice.stdout).into_owned();
+    assert!(text.ends_with(&format!("\nlocalhost:{port} is one once more\n")), "{twice}\n{text}");
 }
 
 #[test]
@@ -217,10 +223,65 @@ fn nobody_to_work_for_and_nobody_who_works_are_told() {
     made_film("320x180", 2, &[], &film);
     let output = folder.path().join("far.mkv");
     let mut command = divien!("-y", "-i", &film, "-w", "0", "-worker-timeout", "1", "-token-file", &token, "-workers");
-    let outcome = run(command.arg(free()).args(OPTIONS).arg(&output)).failure();
-    assert_eq!(outcome.says(&["no worker was there for 1 s", "divien workers"]).status.code(), Some(69));
+    let nowhere = free();
+    let outcome = run(command.arg(&nowhere).args(OPTIONS).arg(&output)).failure();
+    let said = format!("no worker was there for 1 s ({nowhere}), ");
+    assert_eq!(outcome.says(&[&said, "divien workers"]).status.code(), Some(69));
     assert!(!output.exists());
     assert_eq!(worker.code(), Some(69));
+}
+
+#[test]
+fn whoever_joins_nobody_gives_up_when_it_is_to() {
+    let folder = place::temporary();
+    let (token, started) = (token(folder.path()), Instant::now());
+    let worker = Worker::start(folder.path(), "alone", &token, &["--join", &free(), "--join-timeout", "0.5"]);
+    assert_eq!(worker.code(), Some(69));
+    // A single try takes longer where nobody says that nobody is there.
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
+fn whoever_worked_for_a_run_that_was_stopped_and_meets_no_other_says_so() {
+    let folder = place::temporary();
+    let film = folder.path().join("film.mp4");
+    made_film("640x360", 40, &["-c:v", "libx264", "-g", "25"], &film);
+    let (token, address) = (token(folder.path()), free());
+    let mut command = divien!("server", "-listen", &address, "-y", "-i", &film, "-w", "0", "-token-file", &token);
+    let log = folder.path().join("server.log");
+    let server = Worker::of(command.args(["-an", "-bsize", "25"]).arg(folder.path().join("far.mkv")), log);
+    server.says("workers may join");
+    let joins = ["--join", &address, "--join-timeout", "4"];
+    let (worker, once) = (
+        Worker::start(folder.path(), "goes-on", &token, &joins),
+        Worker::start(folder.path(), "once", &token, &[&joins[..], &["--once"]].concat()),
+    );
+    [&worker, &once].iter().for_each(|worker| worker.says(": chunk"));
+    signal(&server.child, Signal::INT);
+    assert_eq!(server.code(), Some(255));
+    for (mut worker, more) in [(once, ""), (worker, ", and nobody has come since")] {
+        assert_eq!(worker.child.wait().unwrap().code(), Some(75));
+        let said = format!("divien: the run has ended before all was done: it was stopped, or has failed{more}\n");
+        assert!(worker.said().ends_with(&said), "{}", worker.said());
+    }
+}
+
+#[test]
+fn a_worker_that_may_write_no_large_file_says_so_and_stays() {
+    let folder = place::temporary();
+    // One decoder gives all its pictures, which go to an encoder's process by memory that is a file to the system.
+    let film = folder.path().join("film.mp4");
+    made_film("320x180", 4, &["-c:v", "libx264", "-g", "9999", "-sc_threshold", "0"], &film);
+    let (token, address) = (token(folder.path()), free());
+    let mut command = divien_testbed::gst::command("prlimit");
+    command.args(["--fsize=200000", env!("CARGO_BIN_EXE_divien"), "worker", "--listen", &address]);
+    let mut worker = Worker::of(command.arg("--token-file").arg(&token), folder.path().join("worker.log"));
+    worker.says("listening on");
+    let mut command = divien!("-y", "-i", &film, "-w", "0", "-worker-timeout", "1", "-token-file", &token);
+    let outcome = run(command.args(["-workers", &address]).args(OPTIONS).arg(folder.path().join("far.mkv"))).failure();
+    assert_eq!(outcome.says(&["is not used: ", "File too large"]).status.code(), Some(69));
+    worker.says("File too large");
+    assert_eq!(worker.child.try_wait().unwrap(), None);
 }
 
 #[test]

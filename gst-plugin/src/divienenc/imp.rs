@@ -28,6 +28,9 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("divienenc", gst::DebugColorFlags::empty(), Some("divien chunked encoder"))
 });
 
+/// The program in whose processes encoders run.
+const PROGRAM: &str = "divien";
+
 /// The element message that says that nothing is encoded any more, see [`super::DivienEnc::wind_down`].
 pub(super) const WOUND_DOWN: &str = "divien-wound-down";
 
@@ -130,9 +133,13 @@ impl DivienEnc {
             settings.meeting(&mut token).map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?
         };
         let set = self.isolation.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if set.is_none() && settings.isolate && glib::find_program_in_path(PROGRAM).is_none() {
+            let why = "isolate: encoders run in processes of the program 'divien', which PATH does not lead to";
+            return Err(gst::error_msg!(gst::ResourceError::NotFound, ("{why}")));
+        }
         let patience = Duration::from_secs(settings.lane_timeout.into());
         let patience = Some(patience).filter(|patience| !patience.is_zero());
-        let isolation = set.or_else(|| settings.isolate.then(|| Isolation::of("divien", patience)));
+        let isolation = set.or_else(|| settings.isolate.then(|| Isolation::of(PROGRAM, patience)));
         let config = Config {
             workers: settings.workers(),
             has_elsewhere: meeting.is_some(),
@@ -177,14 +184,17 @@ impl DivienEnc {
             News::Lost { name, why } => ("lost", name, why),
             News::Refused { name, why } => ("refused", name, why),
             News::NotMet(why) => ("not-met", String::new(), why),
-            News::Left { name } => ("left", name, "it takes no more, and has done what it had".into()),
+            News::Left { name, gives_back: false } => {
+                ("left", name, "it takes no more, and has done what it had".into())
+            }
+            News::Left { name, gives_back: true } => ("left", name, "what it had not done is done again".into()),
             News::Nobody(nobody) => {
                 const ALONE: &str = "and this machine does not encode; start one with 'divien worker', or let this machine encode as well";
                 match nobody {
-                    Nobody::InTime(timeout) => gst::element_imp_error!(
+                    Nobody::InTime(timeout, awaited) => gst::element_imp_error!(
                         self,
                         gst::ResourceError::Busy,
-                        ("no worker was there for {} s, {ALONE}", timeout.as_secs())
+                        ("no worker was there for {} s ({awaited}), {ALONE}", timeout.as_secs())
                     ),
                     Nobody::Refuses(why) => gst::element_imp_error!(
                         self,

@@ -9,7 +9,7 @@ use gst::prelude::*;
 use super::sites::Meeting;
 use crate::chunk::Mode;
 use crate::lane::EncoderSpec;
-use crate::net::Token;
+use crate::net::{Token, address};
 
 /// Frames in a chunk: x264's default key-frame distance.
 pub(super) const DEFAULT_CHUNK_FRAMES: u32 = 250;
@@ -119,15 +119,17 @@ impl Settings {
             format!("token-file: {error}; 'divien token new' makes one, and every machine of the fleet needs the same")
         })?;
         *known = Some(token.clone());
-        let hosts = self.remote_workers.split(',').map(str::trim).filter(|host| !host.is_empty());
-        let listen = (!self.listen_address.is_empty()).then(|| {
-            self.listen_address
-                .parse()
-                .map_err(|_| format!("listen-address: '{}' is no address and port, as [::]:7171", self.listen_address))
-        });
+        let hosts = match self.remote_workers.as_str() {
+            "" => Vec::new(),
+            named => address::peers(named).map_err(|why| format!("remote-workers: '{named}': {why}"))?,
+        };
+        let listen = match self.listen_address.as_str() {
+            "" => None,
+            own => Some(address::local(own).ok_or_else(|| format!("listen-address: '{own}': {}", address::LOCAL))?),
+        };
         Ok(Some(Meeting {
-            hosts: hosts.map(ToOwned::to_owned).collect(),
-            listen: listen.transpose()?,
+            hosts,
+            listen,
             token,
             timeout: Duration::from_secs(self.worker_timeout.into()),
             are_alone: !self.local,

@@ -30,8 +30,12 @@ const AGAIN: Duration = Duration::from_millis(500);
 const MOST_AGAIN: Duration = Duration::from_secs(10);
 /// The same of one that was turned away: another may be there by then.
 const AFTER_A_REFUSAL: Duration = Duration::from_secs(60);
+/// Who has not answered by then is told of.
+const SOON: Duration = Duration::from_secs(2);
 /// How often it is looked whether anyone is there.
 const LOOK: Duration = Duration::from_millis(250);
+/// So many of those who do not come are named.
+const MOST_NAMED: usize = 4;
 /// How long leaving takes at most.
 const LEAVING: Duration = Duration::from_secs(3);
 
@@ -49,6 +53,22 @@ pub(super) struct Meeting {
     pub(super) are_alone: bool,
     /// How long an attempt may stand still.
     pub(super) lane_timeout: Option<Duration>,
+}
+
+impl Meeting {
+    /// Who is waited for, in words.
+    fn awaited(&self) -> String {
+        let more = self.hosts.len().saturating_sub(MOST_NAMED);
+        let mut hosts = self.hosts.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            hosts += &format!(" and {more} more");
+        }
+        match (self.listen, self.hosts.is_empty()) {
+            (None, _) => hosts,
+            (Some(own), true) => format!("those who join at {own}"),
+            (Some(own), false) => format!("{hosts}, those who join at {own}"),
+        }
+    }
 }
 
 /// What there is to say of a machine.
@@ -70,9 +90,10 @@ pub(super) enum News {
     },
     /// It could not be reached, or was turned away.
     NotMet(String),
-    /// It takes no more, and has done what it had.
+    /// It takes no more, and has done what it had, or gives that back.
     Left {
         name: String,
+        gives_back: bool,
     },
     /// Nobody is there to do what is left.
     Nobody(Nobody),
@@ -81,8 +102,8 @@ pub(super) enum News {
 /// Why nobody elsewhere works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Nobody {
-    /// Nobody came within this time.
-    InTime(Duration),
+    /// Nobody came within this time, of those who were waited for in these words.
+    InTime(Duration, String),
     /// The last one that was dialled holds another token.
     Refuses(String),
     /// The same with another protocol.
@@ -166,7 +187,7 @@ impl Drop for Sites {
         let Some(runtime) = self.runtime.take() else { return };
         let here: Vec<_> = self.shared.here().values().cloned().collect();
         let is_done = self.shared.engine.is_done();
-        let goodbye = if is_done { Goodbye::Done } else { Goodbye::Ended("the run ended before all was done".into()) };
+        let goodbye = if is_done { Goodbye::Done } else { Goodbye::Ended("it was stopped, or has failed".into()) };
         let leave = move || {
             runtime.block_on(async {
                 let mut leaving = JoinSet::new();
@@ -258,7 +279,17 @@ impl Shared {
     async fn dial(self: Arc<Self>, address: SocketAddr) {
         let mut pause = Pause::default();
         loop {
-            match net::dial(address, &self.meeting.token).await {
+            let dialling = net::dial(address, &self.meeting.token);
+            tokio::pin!(dialling);
+            let dialled = match tokio::time::timeout(SOON, &mut dialling).await {
+                Ok(dialled) => dialled,
+                Err(_) => {
+                    // A run may be over before it is certain.
+                    self.not_met(&mut pause, NetError::silent(address).to_string());
+                    dialling.await
+                }
+            };
+            match dialled {
                 Ok(connection) => match self.clone().session(connection, false).await {
                     Parted::Over => return,
                     Parted::TurnedAway => pause.last = Some(AFTER_A_REFUSAL),
@@ -370,8 +401,8 @@ impl Shared {
             remote.leave(Goodbye::Refused("it failed three chunks in a row".into())).await;
             return Parted::TurnedAway;
         }
-        if remote.leaves() && !has_lost {
-            (self.tell)(News::Left { name });
+        if remote.leaves() {
+            (self.tell)(News::Left { name, gives_back: has_lost });
         } else {
             let why = if remote.is_closed() { remote.closed().await } else { "it takes no more".to_owned() };
             self.engine.site_lost(site);
@@ -424,7 +455,9 @@ impl Shared {
             let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let nobody = match given_up {
                 Some(why) if has_work && meeting.iter().all(JoinHandle::is_finished) => why,
-                _ if alone_since.elapsed() >= self.meeting.timeout => Nobody::InTime(self.meeting.timeout),
+                _ if alone_since.elapsed() >= self.meeting.timeout => {
+                    Nobody::InTime(self.meeting.timeout, self.meeting.awaited())
+                }
                 _ => continue,
             };
             (self.tell)(News::Nobody(nobody));

@@ -98,6 +98,11 @@ impl NetError {
         Self::Name { host: host.to_owned(), error: io::ErrorKind::NotFound.into() }
     }
 
+    /// Nobody answers there.
+    pub(crate) fn silent(address: SocketAddr) -> Self {
+        Self::Handshake { address, error: ConnectionError::TimedOut }
+    }
+
     /// The two sides hold different tokens, or one of them none.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Handshake { error, .. } if alert(error).is_some_and(|alert| REFUSALS.contains(&alert)))

@@ -1,5 +1,6 @@
 //! Connections between the machines of a fleet: QUIC with mutual TLS, by one secret that all of them hold.
 
+pub mod address;
 pub mod congestion;
 mod endpoint;
 mod strangers;

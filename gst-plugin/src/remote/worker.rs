@@ -202,8 +202,11 @@ async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError>
 
 async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
     let mut alone_since = Instant::now();
-    let mut last = String::new();
+    // What nobody being there is put down to, and how the last one ended who had chunks.
+    let (mut last, mut worked) = (format!("{host}: does not answer"), None);
     loop {
+        // It is tried once, however long that takes.
+        let end = alone_since.checked_add(patience).filter(|_| !patience.is_zero()).map(Into::into);
         // Names are looked up each time: the machine behind one may have changed.
         let dialled = async {
             let mut failed = None;
@@ -219,6 +222,7 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
             dialled = dialled => dialled,
             () = told.stop.drain.cancelled() => return Ended::Drained,
             () = told.stop.now.cancelled() => return Ended::Drained,
+            () = at(end) => return alone(last, worked),
         };
         match dialled {
             Ok((endpoint, connection)) => {
@@ -229,10 +233,12 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
                 if told.worker.once || is_final || told.stop.drain.is_cancelled() {
                     return ended;
                 }
-                if let (Ended::Unfinished(why), false) = (ended, was_met) {
-                    last = why;
-                } else {
-                    alone_since = Instant::now();
+                match ended {
+                    Ended::Unfinished(why) if !was_met => last = why,
+                    ended => {
+                        alone_since = Instant::now();
+                        worked = Some(ended);
+                    }
                 }
             }
             Err(error) if error.is_refusal() => return Ended::Refused(error.to_string()),
@@ -246,13 +252,22 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
             }
         }
         if alone_since.elapsed() >= patience {
-            return Ended::NoCoordinator(last);
+            return alone(last, worked);
         }
         tokio::select! {
             () = tokio::time::sleep(AGAIN) => {}
+            () = at(end) => return alone(last, worked),
             () = told.stop.drain.cancelled() => return Ended::Drained,
             () = told.stop.now.cancelled() => return Ended::Drained,
         }
+    }
+}
+
+/// Nobody has been there for long enough: how it ends whose last session, if there was one, ended so.
+fn alone(last: String, worked: Option<Ended>) -> Ended {
+    match worked {
+        Some(Ended::Unfinished(why)) => Ended::Unfinished(format!("{why}, and nobody has come since")),
+        _ => Ended::NoCoordinator(last),
     }
 }
 
@@ -364,10 +379,12 @@ impl<'a> Session<'a> {
         let mut deadline = None;
         loop {
             if let Some(received) = self.control.next_message()? {
-                if let Some(ended) = self.received(received) {
-                    return Ok(ended);
+                match self.received(received) {
+                    // What it has left was the answer.
+                    Some(Ended::Unfinished(_)) if stop.drain.is_cancelled() => return Ok(Ended::Drained),
+                    Some(ended) => return Ok(ended),
+                    None => continue,
                 }
-                continue;
             }
             let is_idle = self.attempts.is_empty();
             if deadline.is_some() && is_idle {

@@ -1,6 +1,5 @@
 //! The command line: one table of options drives the parser, the help and the docs.
 
-mod address;
 mod error;
 mod help;
 mod job;

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gstdivien::isolate::{LANE, PATIENCE};
+use gstdivien::net::address;
 
 use super::error::{UsageError, nearest_names};
 use super::table::{self, Group, Id, Kind, OptionDef};
 use super::{
     AudioArgs, AudioCodec, Carry, Command, Cut, Input, Isolate, Job, LogLevel, Output, Overwrite, Range, Report,
-    Resume, SubtitleCodec, Topic, VideoArgs, address, not_yet, remote, same, value, worker,
+    Resume, SubtitleCodec, Topic, VideoArgs, not_yet, remote, same, value, worker,
 };
 use crate::codec;
 use crate::filter::{self, Filter};
@@ -337,9 +338,7 @@ impl Typed {
             Id::Verify => self.verifies = true,
             Id::FinishChunks => self.resume.finishes = true,
             Id::Workers => self.workers = Some(said.small(option.kind)?),
-            Id::RemoteWorkers => {
-                self.remote.workers = remote::workers(said.text).map_err(|wanted| said.bad(&wanted))?
-            }
+            Id::RemoteWorkers => self.remote.workers = address::peers(said.text).map_err(|wanted| said.bad(&wanted))?,
             Id::TokenFile => self.remote.token_file = Some(path(said.text.into())),
             Id::WorkerTimeout => self.remote.timeout = Some(Duration::from_secs(said.count(option.kind)?)),
             Id::LaneTimeout => self.lane_timeout = Some(Duration::from_secs(said.count(option.kind)?)),

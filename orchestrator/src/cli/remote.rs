@@ -1,10 +1,11 @@
 //! Workers on other machines, among the options of an encode.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Input, Remote, UsageError, address};
+use gstdivien::net::address;
+
+use super::{Input, Remote, UsageError};
 
 /// How long vanished workers are waited for.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,16 +52,5 @@ impl Typed {
             }),
             None => Ok(None),
         }
-    }
-}
-
-/// `HOST:PORT,HOST:PORT`, or what is wrong with it.
-pub(super) fn workers(text: &str) -> Result<Vec<String>, String> {
-    let named: Option<Vec<String>> = text.split(',').map(address::peer).collect();
-    let named = named.ok_or_else(|| format!("{}, commas between several", address::PEER))?;
-    let mut seen = BTreeSet::new();
-    match named.iter().find(|name| !seen.insert(name.as_str())) {
-        Some(twice) => Err(format!("{twice} is named twice")),
-        None => Ok(named),
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use gstdivien::net::address;
 use gstdivien::remote::worker::Place;
 
-use super::{Command, Topic, UsageError, address, not_yet, remote, value};
+use super::{Command, Topic, UsageError, not_yet, value};
 
 const BELOW: &str = "\
 The token comes from --token-file, else from the variable DIVIEN_TOKEN; `divien token new` makes one.
@@ -39,10 +40,10 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// chunks that are encoded at once [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
     /// memory for chunks that wait for their encoders: 512M, 2G, 1Gi
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = memory)]
+    #[arg(long, value_name = "SIZE", default_value = "1G", allow_negative_numbers = true, value_parser = memory)]
     pub max_memory: u64,
     /// what it is called in reports [default: the name of this machine]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -54,10 +55,10 @@ pub struct WorkerArgs {
     #[arg(long)]
     pub once: bool,
     /// time for chunks that are begun, once it drains
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "30", allow_negative_numbers = true, value_parser = seconds)]
     pub drain_timeout: Duration,
-    /// give up with --join when nobody has answered for so long
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    /// give up with --join when nobody has answered for so long; 0 tries once
+    #[arg(long, value_name = "SECONDS", default_value = "60", allow_negative_numbers = true, value_parser = seconds)]
     pub join_timeout: Duration,
     /// text: lines on standard error; json: objects on standard output, a line each
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = log_format)]
@@ -158,7 +159,7 @@ fn joining(args: &[OsString]) -> Result<Vec<OsString>, UsageError> {
             Ok(std::iter::once("--join".into()).chain(args.iter().cloned()).collect())
         }
         _ => Err(UsageError::Word {
-            what: "client: HOST:PORT of the one who has chunks is missing after it".into(),
+            what: "client: HOST:PORT of the one who has chunks is to follow it, before any option".into(),
             hint: "divien client HOST:PORT [options], which is divien worker --join HOST:PORT [options]".into(),
         }),
     }
@@ -224,7 +225,7 @@ fn join(text: &str) -> Result<String, &'static str> {
 }
 
 fn peers(text: &str) -> Result<Peers, String> {
-    remote::workers(text).map(Peers)
+    address::peers(text).map(Peers)
 }
 
 fn memory(text: &str) -> Result<u64, &'static str> {

@@ -20,6 +20,7 @@ use rustix::param::linux_execfn;
 
 use crate::cli::WorkerArgs;
 use crate::error::Error;
+use crate::open_files;
 use crate::signals::Ends;
 use log::Log;
 pub use roll::roll;
@@ -39,6 +40,7 @@ pub fn run(args: &WorkerArgs) -> Result<(), Error> {
 }
 
 fn work(args: &WorkerArgs, log: Log) -> Result<(), Error> {
+    open_files::allow()?;
     let token = token(args.token_file.as_deref())?;
     let fault = |what: String| Error::Fault { what };
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::{processes, token};
 use crate::cli::{LogLevel, RollArgs};
 use crate::error::Error;
+use crate::open_files;
 use crate::report::{self, counted, size};
 
 /// Asks all of them at once, and tells what each says, in the order they were named.
@@ -20,6 +21,7 @@ use crate::report::{self, counted, size};
 /// One of them cannot be reached, turns this machine away, or would not encode as it does. What the others say is told
 /// all the same.
 pub fn roll(args: &RollArgs) -> Result<(), Error> {
+    open_files::allow()?;
     let token = token(args.token_file.as_deref())?;
     let fault = |what: String| Error::Fault { what };
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
@@ -45,14 +47,23 @@ pub fn roll(args: &RollArgs) -> Result<(), Error> {
         }
         Ok::<_, Error>(answers)
     })?;
-    let (mut failed, mut others, mut told_of) = (None, 0, BTreeSet::new());
+    let (mut failed, mut others, mut told_of) = (None, 0, BTreeMap::new());
     // A name is as good as the best of its addresses.
     let met: BTreeSet<usize> = answers.iter().filter(|(_, answer)| answer.is_ok()).map(|((at, _), _)| *at).collect();
     for ((at, _), answer) in answers {
         match answer {
-            Ok((_, present)) if !told_of.insert(present.instance) => {}
             Err(_) if met.contains(&at) => {}
             Ok((address, present)) => {
+                match told_of.insert(present.instance, at) {
+                    None => {}
+                    // Another address of the same name.
+                    Some(before) if before == at => continue,
+                    Some(_) => {
+                        let host = &args.workers.0[at];
+                        let _ = writeln!(std::io::stdout(), "{host} is {} once more", present.name);
+                        continue;
+                    }
+                }
                 others += u64::from(present.encoders.iter().any(|(_, refusal)| refusal.is_some()));
                 // A reader that has seen enough (`| head`) is no failure.
                 let _ = std::io::stdout().write_all(told(address, &present).as_bytes());

@@ -1,45 +1,51 @@
-//! What it costs that an encode can be interrupted and its encoders may crash: the same encode without processes of its own
-//! for encoders and without a journal, with the first, and with both.
+//! What it costs that an encode can be interrupted and its encoders may crash: the same encode by one encoder within divien
+//! and without a journal, and in a process with one.
+//!
+//! The two run at the same time, each on a core of its own, which they change with each round: a machine that others use as
+//! well gets slower and faster by more than what is looked for here, for both alike.
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use crate::bench::{Usage, measured};
 use crate::gst;
 
-/// The ways, and what tells one from the others: what goes to a pipe has no journal.
-const WAYS: [(&str, &[&str]); 3] = [
-    ("within divien, without a journal", &["-isolate", "none", "-f", "matroska", "-"]),
-    ("in processes, without a journal", &["-f", "matroska", "-"]),
-    ("in processes, with a journal", &["-y"]),
-];
+/// What tells one from the other: what goes to a pipe has no journal.
+const WAYS: [&[&str]; 2] = [&["-isolate", "none", "-f", "matroska", "-"], &["-y"]];
 
-/// What the ways took in one round.
+/// What both took in one round.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Round([Usage; WAYS.len()]);
+pub struct Round([Usage; 2]);
 
 impl Round {
-    /// Encodes a clip in each way. The output of the last goes to `folder`.
+    /// Encodes a clip in both ways, the first one on the core that the round's number says. The output of the other goes to
+    /// `folder`.
     ///
     /// # Errors
     /// One of them fails.
-    pub fn measure(divien: &Path, clip: &Path, options: &[&str], folder: &Path) -> Result<Self, String> {
-        let encode = |(_, own): (&str, &[&str])| {
-            let mut command: Command = gst::command(divien);
-            command.arg("-i").arg(clip).args(["-an"]).args(options).args(own);
+    pub fn measure(number: usize, divien: &Path, clip: &Path, options: &[&str], folder: &Path) -> Result<Self, String> {
+        let encode = |way: usize| {
+            let own = WAYS[way];
+            let mut command: Command = gst::command("taskset");
+            command.args(["-c", &((number + way) % 2).to_string()]).arg(divien);
+            command.arg("-i").arg(clip).args(["-an", "-w", "1"]).args(options).args(own);
             if own.last() != Some(&"-") {
                 command.arg(folder.join("out.mkv"));
             }
             measured(&mut command).map(|(usage, _)| usage)
         };
-        Ok(Self([encode(WAYS[0])?, encode(WAYS[1])?, encode(WAYS[2])?]))
+        thread::scope(|scope| {
+            let other = scope.spawn(|| encode(1));
+            let first = encode(0)?;
+            Ok(Self([first, other.join().map_err(|_| "a measurement panicked")??]))
+        })
     }
 
-    /// Each way by its name, with its wall time and its CPU time as parts of the first one's.
+    /// Wall time and CPU time of the second, as parts of the first one's.
     #[must_use]
-    pub fn ratios(&self) -> [(&'static str, f64, f64); WAYS.len()] {
-        let [first, ..] = self.0;
-        let of = |way: usize| (WAYS[way].0, self.0[way].seconds / first.seconds, self.0[way].cpu / first.cpu);
-        [of(0), of(1), of(2)]
+    pub fn ratios(&self) -> (f64, f64) {
+        let [without, with] = self.0;
+        (with.seconds / without.seconds, with.cpu / without.cpu)
     }
 }

@@ -79,7 +79,7 @@ impl Pictures {
     fn run(self, installed: &Installed, line: Option<Line>) -> Result<Moved, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (_, token) = new_token(folder.path())?;
-        let (mut worker, mut address) = installed.worker(folder.path(), &token, "worker", 1)?;
+        let (mut worker, mut address) = installed.worker(folder.path(), &token, "worker", |_| {})?;
         let relay = line.map(|line| Relay::start(HERE, line, 1)).transpose().map_err(|error| error.to_string())?;
         if let Some(relay) = &relay {
             relay.lead_to(address.parse().map_err(|_| format!("{address} is no address"))?);

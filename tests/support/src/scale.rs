@@ -45,17 +45,17 @@ impl Installed {
         Ok(())
     }
 
-    /// Starts a worker with one slot that is so many times slower than others; gives where it listens as well.
+    /// Starts a worker with one slot, and what else it is told; gives where it listens as well.
     pub(crate) fn worker(
         &self,
         folder: &Path,
         token: &Path,
         name: &str,
-        slower: u32,
+        tell: impl FnOnce(&mut Command),
     ) -> Result<(Process, String), String> {
         let mut worker = Command::new(&self.divien);
         worker.args(["worker", "--listen", "127.0.0.1:0", "--slots", "1", "--once", "--token-file"]).arg(token);
-        worker.env("WAITENC_SLOWER", slower.to_string());
+        tell(&mut worker);
         self.surround(&mut worker, folder)?;
         // The first makes the registry for all.
         let (worker, address) = Process::listening(&mut worker, folder.join(format!("{name}.log")))?;
@@ -67,7 +67,12 @@ impl Installed {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (_, token) = new_token(folder.path())?;
         let workers = workers.into_iter().enumerate();
-        let workers = workers.map(|(n, slower)| self.worker(folder.path(), &token, &n.to_string(), slower));
+        let workers = workers.map(|(n, slower)| {
+            self.worker(folder.path(), &token, &n.to_string(), |worker| {
+                // As many processes more would be started at once on one machine, where each worker has one of its own.
+                worker.arg("--no-isolate").env("WAITENC_SLOWER", slower.to_string());
+            })
+        });
         let workers = workers.collect::<Result<Vec<_>, _>>()?;
         let addresses: Vec<_> = workers.iter().map(|(_, address)| address.as_str()).collect();
         let mut launch = Command::new("gst-launch-1.0");

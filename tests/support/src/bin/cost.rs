@@ -36,14 +36,11 @@ fn cost() -> Result<(), String> {
     }
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let one = |_| Round::measure(&divien, &clip, &options, folder.path()).map(|round| round.ratios());
+    let one = |number| Round::measure(number, &divien, &clip, &options, folder.path()).map(|round| round.ratios());
     let rounds = (0..rounds.max(1)).map(one).collect::<Result<Vec<_>, _>>()?;
-    println!("| | wall time | CPU time |\n| --- | --- | --- |");
-    for (way, (name, ..)) in rounds[0].iter().enumerate() {
-        let [wall, cpu] = [|of: (&str, f64, f64)| of.1, |of: (&str, f64, f64)| of.2]
-            .map(|figure| spread(rounds.iter().map(|round| figure(round[way])).collect()));
-        println!("| {name} | {wall} | {cpu} |");
-    }
+    let (wall, cpu): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
+    println!("with journal and processes, of the same without, {} rounds:", wall.len());
+    println!("wall time {}, CPU time {}", spread(wall), spread(cpu));
     Ok(())
 }
 

@@ -1,21 +1,21 @@
-//! Where workers are, and where they are met.
+//! Where workers are, and where they are met, as people write it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 /// The port of whoever says no other.
 const PORT: u16 = 7171;
 
 /// Every address of this machine, on the port of whoever says no other.
-pub(super) const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PORT);
+pub const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PORT);
 
 /// What [`local`] takes, in words.
-pub(super) const LOCAL: &str = "an address of this machine is wanted: HOST:PORT, [::]:7171, :7171 or 7171";
+pub const LOCAL: &str = "an address of this machine is wanted: HOST:PORT, [::]:7171, :7171 or 7171";
 /// What [`peer`] takes, in words.
-pub(super) const PEER: &str =
-    "HOST:PORT is wanted, an IPv6 address in brackets: node1:7171, 10.0.0.5:7171, [fd00::5]:7171";
+pub const PEER: &str = "HOST:PORT is wanted, an IPv6 address in brackets: node1:7171, 10.0.0.5:7171, [fd00::5]:7171";
 
 /// An address to listen on: `HOST:PORT`, `:PORT` and `PORT` for every address, or `HOST`.
-pub(super) fn local(text: &str) -> Option<SocketAddr> {
+pub fn local(text: &str) -> Option<SocketAddr> {
     let everywhere = |port: u16| SocketAddr::new(EVERYWHERE.ip(), port);
     if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse() {
         return Some(everywhere(port));
@@ -30,7 +30,7 @@ pub(super) fn local(text: &str) -> Option<SocketAddr> {
 }
 
 /// Another machine's `host:port`; the port may be left out. No name is looked up.
-pub(super) fn peer(text: &str) -> Option<String> {
+pub fn peer(text: &str) -> Option<String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (ip, port) = rest.split_once(']')?;
@@ -51,6 +51,20 @@ pub(super) fn peer(text: &str) -> Option<String> {
         port => port.parse().ok().filter(|port| *port > 0)?,
     };
     Some(format!("{host}:{port}"))
+}
+
+/// Several of them with commas between, none of them twice.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn peers(text: &str) -> Result<Vec<String>, String> {
+    let named: Option<Vec<String>> = text.split(',').map(|one| peer(one.trim())).collect();
+    let named = named.ok_or_else(|| format!("{PEER}, commas between several"))?;
+    let mut seen = BTreeSet::new();
+    match named.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(twice) => Err(format!("{twice} is named twice")),
+        None => Ok(named),
+    }
 }
 
 #[cfg(test)]
