@@ -106,7 +106,7 @@ fn what_interruption_costs_is_measured_with_the_same_encode_in_both_ways() {
     let (folder, clip) = (place::temporary(), Clip::film(60).path());
     let options = ["-preset", "ultrafast", "-bsize", "20"];
     let divien = env!("CARGO_BIN_EXE_divien").as_ref();
-    let round = Round::measure(1, divien, &clip, &options, folder.path()).unwrap();
+    let round = Round::measure(divien, &clip, &options, folder.path()).unwrap();
     let (wall, cpu) = round.ratios();
     assert!(wall > 0.0 && cpu > 0.0, "{round:?}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -23,7 +23,8 @@ pub(crate) fn allow() -> Result<(), Error> {
     match getrlimit(Resource::Nofile).current {
         Some(few) if few < FEWEST => Err(Error::Fault {
             what: format!(
-                "only {few} files may be open at once, and {FEWEST} is the least that will do: ulimit -n 1024"
+                "only {few} files may be open at once, and {FEWEST} is the least that will do: whoever set the limit (ulimit -Hn, \
+                 LimitNOFILE= of a service) has to raise it"
             ),
         }),
         _ => Ok(()),

@@ -181,6 +181,13 @@ impl Signals {
     }
 }
 
+/// From here on a file that may not grow further is an error like a full disk, and no longer the end of the process. Called
+/// within a runtime of tokio.
+pub(crate) fn stand_full_files() -> io::Result<()> {
+    // Whether it is heard or not.
+    signal(SignalKind::from_raw(FILE_SIZE)).map(drop)
+}
+
 /// The signals to end.
 #[derive(Debug)]
 pub(crate) struct Ends {
@@ -191,8 +198,7 @@ pub(crate) struct Ends {
 impl Ends {
     /// Listens from here on, within a runtime of tokio.
     pub(crate) fn listen() -> io::Result<Self> {
-        // Heard or not, it no longer ends the process: a file that may not grow further is an error like a full disk.
-        drop(signal(SignalKind::from_raw(FILE_SIZE))?);
+        stand_full_files()?;
         // nohup has it ignored, and means it.
         let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
         let [interrupt, terminate, quit] =

@@ -676,7 +676,7 @@ fn a_run_that_may_open_few_files_says_so_at_once() {
     let mut command = gst::command("prlimit");
     command.args(["--nofile=40", env!("CARGO_BIN_EXE_divien"), "-i"]).arg(Clip::film(50).path());
     let outcome = run(command.arg(folder.path().join("out.mp4"))).failure();
-    let outcome = outcome.says(&["only 40 files may be open at once", "ulimit -n 1024"]);
+    let outcome = outcome.says(&["only 40 files may be open at once", "ulimit -Hn"]);
     assert!(outcome.status.code() == Some(1) && outcome.stderr.lines().count() == 1, "{outcome}");
     assert_eq!(entries(folder.path()), Vec::<PathBuf>::new());
     // What may be raised is.

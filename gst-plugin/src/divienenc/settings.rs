@@ -281,13 +281,13 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
         // output: one whose encoder would is refused.
         glib::ParamSpecString::builder("remote-workers")
             .nick("Remote workers")
-            .blurb("Machines that encode as well: host:port,host:port")
+            .blurb("Machines that encode as well: host:port,host:port; without a port it is 7171")
             .default_value(Some(""))
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder("listen-address")
             .nick("Listen address")
-            .blurb("Where machines that encode as well may join, at any time: [::]:7171")
+            .blurb("Where machines that encode as well may join, at any time: [::]:7171, host:port, or a port alone")
             .default_value(Some(""))
             .mutable_ready()
             .build(),

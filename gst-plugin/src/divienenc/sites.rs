@@ -281,7 +281,9 @@ impl Shared {
         loop {
             let dialling = net::dial(address, &self.meeting.token);
             tokio::pin!(dialling);
-            let dialled = match tokio::time::timeout(SOON, &mut dialling).await {
+            let in_time = tokio::time::timeout(SOON, &mut dialling).await;
+            let is_late = in_time.is_err();
+            let dialled = match in_time {
                 Ok(dialled) => dialled,
                 Err(_) => {
                     // A run may be over before it is certain.
@@ -299,7 +301,9 @@ impl Shared {
                     Parted::IsHere => {}
                 },
                 Err(error) => {
-                    self.not_met(&mut pause, error.to_string());
+                    if !is_late {
+                        self.not_met(&mut pause, error.to_string());
+                    }
                     // It will not hold another token soon.
                     if let Some(never) = Nobody::after(&error) {
                         *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(never);

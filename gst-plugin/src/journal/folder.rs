@@ -168,8 +168,7 @@ impl Job {
         Folder::open(&self.path)
     }
 
-    /// Removes all that is there of a job. Without a journal the rest is nothing, but that of a job whose output is whole goes last:
-    /// it tells that nothing is missing.
+    /// Removes all that is there of a job, and what its runs have left beside it.
     fn clear(&self, is_over: bool) -> io::Result<()> {
         let folder = self.folder()?;
         let mut is_whole = false;
@@ -181,7 +180,8 @@ impl Job {
     }
 }
 
-/// Removes all files of a job, the journal last where its output is whole.
+/// Removes all files of a job. Without a journal the rest is nothing, but that of a job whose output is whole goes last: it
+/// tells that nothing is missing.
 pub(super) fn empty<D: Disk>(disk: &D, is_whole: bool) -> io::Result<()> {
     let all = disk.names()?;
     let (journal, rest): (Vec<_>, Vec<_>) =

@@ -18,7 +18,7 @@ use super::software::software;
 const FRAMES: u64 = 72;
 /// The same beyond those that they are told to look ahead.
 const BEYOND: u64 = 12;
-/// What x264 and x265 can look ahead at most, and they most of all.
+/// What any encoder looks ahead at most: x264 and x265.
 const MOST_AHEAD: u64 = 250;
 /// So often a process may be ended over it.
 const TRIES: u32 = 3;
@@ -95,7 +95,9 @@ fn attempt(format: &Format) -> Result<Attempt, String> {
 fn frames(encoder: &EncoderSpec) -> u64 {
     let named = ["rc-lookahead", "lag-in-frames"].into_iter().filter_map(|name| encoder.property(name));
     let options = encoder.property("option-string").unwrap_or_default().split(':');
-    let within = options.filter_map(|option| option.strip_prefix("rc-lookahead="));
+    let options = options.filter_map(|option| option.split_once('='));
+    // Both kinds of dashes are read alike.
+    let within = options.filter(|(key, _)| key.replace('_', "-").ends_with("lookahead")).map(|(_, frames)| frames);
     let ahead = named.chain(within).filter_map(|frames| frames.parse::<u64>().ok()).max().unwrap_or_default();
     FRAMES.max(ahead.min(MOST_AHEAD) + BEYOND)
 }
@@ -162,6 +164,7 @@ mod tests {
             ("x264enc rc-lookahead=30", FRAMES - BEYOND),
             ("x264enc rc-lookahead=250", 250),
             ("x265enc option-string=keyint=9:rc-lookahead=100", 100),
+            ("x265enc option-string=rc_lookahead=101", 101),
             ("x265enc option-string=rc-lookahead=4000000000", MOST_AHEAD),
             ("vp9enc lag-in-frames=25", FRAMES - BEYOND),
         ] {

@@ -306,9 +306,11 @@ impl Site {
         self.connection.close(OVER, b"");
     }
 
-    /// It has said that it takes no more.
+    /// It has said that it takes no more, and is still there or has gone by itself.
     pub(crate) fn leaves(&self) -> bool {
-        self.leaves.load(Ordering::Relaxed)
+        // What it says last may be seen first, and ends the connection here.
+        let in_order = |why| why == quinn::ConnectionError::LocallyClosed || is_leave(&why);
+        self.leaves.load(Ordering::Relaxed) && self.connection.close_reason().is_none_or(in_order)
     }
 
     /// It is gone.
@@ -329,10 +331,15 @@ impl Site {
     pub(crate) async fn closed(&self) -> String {
         match self.connection.closed().await {
             quinn::ConnectionError::TimedOut => "it does not answer any more".into(),
-            quinn::ConnectionError::ApplicationClosed(close) if close.error_code == OVER => "it left".into(),
+            why if is_leave(&why) => "it left".into(),
             error => error.to_string(),
         }
     }
+}
+
+/// Whether a connection has ended so since the other side has left.
+fn is_leave(why: &quinn::ConnectionError) -> bool {
+    matches!(why, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == OVER)
 }
 
 fn compare(here: &Fit, there: &Fit) -> Result<(), Refusal> {

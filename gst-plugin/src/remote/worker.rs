@@ -202,10 +202,16 @@ async fn listen(told: Arc<Told>, address: SocketAddr) -> Result<Ended, NetError>
 
 async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
     let mut alone_since = Instant::now();
-    // What nobody being there is put down to, and how the last one ended who had chunks.
-    let (mut last, mut worked) = (format!("{host}: does not answer"), None);
+    // Why nobody is there, as far as it is known, and how the run ended that had chunks last.
+    let (mut last, mut worked) = (None, None);
+    let silent = || format!("{host}: does not answer");
+    let alone = |last: Option<String>, worked: Option<String>| match (worked, last) {
+        (Some(why), None) => Ended::Unfinished(why),
+        (Some(why), Some(last)) => Ended::Unfinished(format!("{why}, and nobody has come since ({last})")),
+        (None, last) => Ended::NoCoordinator(last.unwrap_or_else(silent)),
+    };
     loop {
-        // It is tried once, however long that takes.
+        // Without any patience it is tried once, however long that takes.
         let end = alone_since.checked_add(patience).filter(|_| !patience.is_zero()).map(Into::into);
         // Names are looked up each time: the machine behind one may have changed.
         let dialled = async {
@@ -222,32 +228,31 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
             dialled = dialled => dialled,
             () = told.stop.drain.cancelled() => return Ended::Drained,
             () = told.stop.now.cancelled() => return Ended::Drained,
-            () = at(end) => return alone(last, worked),
+            () = at(end) => return alone(last.or_else(|| Some(silent())), worked),
         };
         match dialled {
             Ok((endpoint, connection)) => {
-                let Over { ended, was_met, .. } = session(told.clone(), connection).await;
+                let Over { ended, was_met, had_chunks } = session(told.clone(), connection).await;
                 // Whoever is not told by then finds out.
                 let _ = tokio::time::timeout(ENDING, endpoint.wait_idle()).await;
-                let is_final = !matches!(ended, Ended::Unfinished(_));
-                if told.worker.once || is_final || told.stop.drain.is_cancelled() {
-                    return ended;
-                }
-                match ended {
-                    Ended::Unfinished(why) if !was_met => last = why,
-                    ended => {
-                        alone_since = Instant::now();
-                        worked = Some(ended);
-                    }
+                let why = match ended {
+                    Ended::Unfinished(why) if !told.worker.once && !told.stop.drain.is_cancelled() => why,
+                    ended => return ended,
+                };
+                if was_met {
+                    (alone_since, last) = (Instant::now(), None);
+                    worked = if had_chunks { Some(why) } else { worked };
+                } else {
+                    last = Some(why);
                 }
             }
             Err(error) if error.is_refusal() => return Ended::Refused(error.to_string()),
             Err(error) if error.is_other_protocol() => return Ended::Unfit(error.to_string()),
             Err(error) => {
                 let why = error.to_string();
-                if why != last {
+                if last.as_ref() != Some(&why) {
                     (told.report)(Report::NotMet(why.clone()));
-                    last = why;
+                    last = Some(why);
                 }
             }
         }
@@ -260,14 +265,6 @@ async fn join(told: Arc<Told>, host: &str, patience: Duration) -> Ended {
             () = told.stop.drain.cancelled() => return Ended::Drained,
             () = told.stop.now.cancelled() => return Ended::Drained,
         }
-    }
-}
-
-/// Nobody has been there for long enough: how it ends whose last session, if there was one, ended so.
-fn alone(last: String, worked: Option<Ended>) -> Ended {
-    match worked {
-        Some(Ended::Unfinished(why)) => Ended::Unfinished(format!("{why}, and nobody has come since")),
-        _ => Ended::NoCoordinator(last),
     }
 }
 
@@ -293,6 +290,11 @@ async fn session(told: Arc<Told>, connection: Connection) -> Over {
             ended
         }
         Err(error) => Err(error),
+    };
+    let ended = match ended {
+        // It is the answer to what was said here.
+        Ok(Ended::Unfinished(_)) | Err(_) if told.stop.drain.is_cancelled() => Ok(Ended::Drained),
+        ended => ended,
     };
     let (ended, why) = match ended {
         Ok(ended) => {
@@ -379,12 +381,10 @@ impl<'a> Session<'a> {
         let mut deadline = None;
         loop {
             if let Some(received) = self.control.next_message()? {
-                match self.received(received) {
-                    // What it has left was the answer.
-                    Some(Ended::Unfinished(_)) if stop.drain.is_cancelled() => return Ok(Ended::Drained),
-                    Some(ended) => return Ok(ended),
-                    None => continue,
+                if let Some(ended) = self.received(received) {
+                    return Ok(ended);
                 }
+                continue;
             }
             let is_idle = self.attempts.is_empty();
             if deadline.is_some() && is_idle {

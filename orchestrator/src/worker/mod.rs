@@ -43,6 +43,16 @@ fn work(args: &WorkerArgs, log: Log) -> Result<(), Error> {
     open_files::allow()?;
     let token = token(args.token_file.as_deref())?;
     let fault = |what: String| Error::Fault { what };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("divien-net")
+        .enable_all()
+        .build()
+        .map_err(|e| fault(format!("no runtime: {e}")))?;
+    let ends = {
+        let _inside = runtime.enter();
+        // Before GStreamer writes any file.
+        Ends::listen().map_err(|e| fault(format!("cannot listen for signals: {e}")))?
+    };
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
     hear_decoders();
     let worker = Worker {
@@ -54,13 +64,7 @@ fn work(args: &WorkerArgs, log: Log) -> Result<(), Error> {
         once: args.once,
         isolation: if args.no_isolate { None } else { Some(processes(None)) },
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("divien-net")
-        .enable_all()
-        .build()
-        .map_err(|e| fault(format!("no runtime: {e}")))?;
     let ended = runtime.block_on(async {
-        let ends = Ends::listen().map_err(|e| fault(format!("cannot listen for signals: {e}")))?;
         let stop = Stop::default();
         tokio::select! {
             ended = worker::run(worker, args.place(), stop.clone(), move |told| log.report(&told)) => {

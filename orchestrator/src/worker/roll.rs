@@ -14,6 +14,7 @@ use crate::cli::{LogLevel, RollArgs};
 use crate::error::Error;
 use crate::open_files;
 use crate::report::{self, counted, size};
+use crate::signals::stand_full_files;
 
 /// Asks all of them at once, and tells what each says, in the order they were named.
 ///
@@ -24,9 +25,13 @@ pub fn roll(args: &RollArgs) -> Result<(), Error> {
     open_files::allow()?;
     let token = token(args.token_file.as_deref())?;
     let fault = |what: String| Error::Fault { what };
-    gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| fault(format!("no runtime: {e}")))?;
+    {
+        let _inside = runtime.enter();
+        stand_full_files().map_err(|e| fault(format!("cannot listen for signals: {e}")))?;
+    }
+    gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
     let answers = runtime.block_on(async {
         let roll = Arc::new(Roll::tried_in(Some(processes(None))));
         let (mut calls, mut answers) = (JoinSet::new(), BTreeMap::new());

@@ -1,8 +1,8 @@
 //! What it costs that an encode can be interrupted and its encoders may crash: the same encode by one encoder within divien
 //! and without a journal, and in a process with one.
 //!
-//! The two run at the same time, each on a core of its own, which they change with each round: a machine that others use as
-//! well gets slower and faster by more than what is looked for here, for both alike.
+//! The two run at the same time, with one encoder each: a machine that others use as well gets slower and faster by more than
+//! what is looked for here, for both alike. That the first writes nowhere is counted as well.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,16 +19,14 @@ const WAYS: [&[&str]; 2] = [&["-isolate", "none", "-f", "matroska", "-"], &["-y"
 pub struct Round([Usage; 2]);
 
 impl Round {
-    /// Encodes a clip in both ways, the first one on the core that the round's number says. The output of the other goes to
-    /// `folder`.
+    /// Encodes a clip in both ways. The output of the second goes to `folder`.
     ///
     /// # Errors
     /// One of them fails.
-    pub fn measure(number: usize, divien: &Path, clip: &Path, options: &[&str], folder: &Path) -> Result<Self, String> {
+    pub fn measure(divien: &Path, clip: &Path, options: &[&str], folder: &Path) -> Result<Self, String> {
         let encode = |way: usize| {
             let own = WAYS[way];
-            let mut command: Command = gst::command("taskset");
-            command.args(["-c", &((number + way) % 2).to_string()]).arg(divien);
+            let mut command: Command = gst::command(divien);
             command.arg("-i").arg(clip).args(["-an", "-w", "1"]).args(options).args(own);
             if own.last() != Some(&"-") {
                 command.arg(folder.join("out.mkv"));

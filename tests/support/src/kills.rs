@@ -252,7 +252,8 @@ impl fmt::Display for Kills {
         write!(f, "stopped by {}; {} finished chunks taken over, ", ways.join(", "), self.found)?;
         write!(f, "{} times something was damaged", self.damaged)?;
         let ([before, now], [took, take]) = (self.least(), self.peaks());
-        write!(f, "; the worker had {before}, and has {now}; runs took {took} at most, and take {take}")
+        write!(f, "; the worker had {before}, and has {now}; runs took {took} at most, and take {take}")?;
+        if self.held.len() < FEW { f.write_str(" (too few runs to tell)") } else { Ok(()) }
     }
 }
 
@@ -289,6 +290,9 @@ fn damage(kept: &Path, random: &mut Rng) -> io::Result<Option<Damage>> {
         let chunk = chunks[random.usize(..chunks.len())];
         let file = kept.join(format!("{chunk:08}.chunk"));
         let mut bytes = fs::read(&file)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
         let at = random.usize(..bytes.len());
         bytes[at] ^= 1 << random.u8(..8);
         fs::write(file, bytes)?;
@@ -296,6 +300,9 @@ fn damage(kept: &Path, random: &mut Rng) -> io::Result<Option<Damage>> {
     }
     let journal = kept.join("journal");
     let text = fs::read(&journal)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
     let last = text[..text.len() - 1].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     // Without the line that an output is whole, that is one that nobody knows.
     if !String::from_utf8_lossy(&text[last..]).contains("{\"chunk\":") {

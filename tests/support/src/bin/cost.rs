@@ -36,7 +36,7 @@ fn cost() -> Result<(), String> {
     }
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let one = |number| Round::measure(number, &divien, &clip, &options, folder.path()).map(|round| round.ratios());
+    let one = |_| Round::measure(&divien, &clip, &options, folder.path()).map(|round| round.ratios());
     let rounds = (0..rounds.max(1)).map(one).collect::<Result<Vec<_>, _>>()?;
     let (wall, cpu): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
     println!("with journal and processes, of the same without, {} rounds:", wall.len());

@@ -4,7 +4,7 @@
 //! kills DIVIEN [--runs 200] [--minutes M] [--seed S]
 //! ```
 //!
-//! The outputs have to be those of runs that nobody stopped, with no chunk finished twice and nothing left behind. With
+//! The outputs have to be those of runs that nobody stopped, with no chunk finished twice that was not damaged, and nothing left behind. With
 //! `--minutes` it goes on for so long.
 
 use std::path::PathBuf;
