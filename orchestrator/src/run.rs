@@ -57,8 +57,11 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     signals.keeps(opening.clone());
     let may_be_complete = opening.kept().is_some_and(Kept::may_be_complete);
     let replaces = if may_be_complete { Ok(false) } else { may_replace(job) };
-    let encoded =
-        replaces.and_then(|replaces| encode(job, (choice, opening.kept(), isolation, replaces), &signals, &mut report));
+    let encoded = replaces.and_then(|replaces| {
+        let means = (choice, opening.kept(), isolation.clone(), replaces);
+        encode(job, means, &signals, &mut report)
+    });
+    isolation.iter().for_each(|isolation| isolation.end());
     match encoded {
         Ok(summary) => Ok(summary),
         // The output is there.

@@ -270,6 +270,28 @@ fn an_encoder_in_any_pipeline_can_have_a_process_of_its_own() {
     outcome.says(&["isolate: ", "program 'divien'", "PATH"]);
 }
 
+#[test]
+fn what_encoders_take_is_part_of_what_the_program_takes() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    // User time of the program and of all that it has waited for.
+    let time = |which: &str| -> f64 {
+        let mut command = gst::command("bash");
+        let script = "\"$@\" >/dev/null && LC_ALL=C times";
+        command.args(["-c", script, "bash", env!("CARGO_BIN_EXE_divien"), "-isolate", which, "-i"]).arg(&film);
+        let outcome = run(command.args(["-preset", "fast", "-w", "1", "-f", "matroska", "-"])).success();
+        let told = String::from_utf8(outcome.stdout).unwrap();
+        let user = told.lines().last().unwrap().split_whitespace().next().unwrap();
+        let (minutes, seconds) = user.trim_end_matches('s').split_once('m').unwrap();
+        minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+    };
+    let alone = time("none");
+    for _ in 0..6 {
+        let apart = time("packets");
+        assert!(apart > alone / 2.0, "{apart} s and {alone} s");
+    }
+}
+
 /// A library that aborts an encoder when it gives its fifth picture: where a file is named that is there, which it removes, or
 /// always where none is named.
 fn aborting(folder: &Path) -> PathBuf {

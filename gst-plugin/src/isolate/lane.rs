@@ -63,6 +63,13 @@ impl Isolation {
         self.idle().extend((0..processes).map_while(|_| self.start().ok()));
     }
 
+    /// Ends those that idle, and waits for them: what they took is part of what this process took then. Others that are
+    /// started later are not kept from it.
+    pub fn end(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        drop(idle);
+    }
+
     /// Makes an attempt in a process that nobody else has before or after.
     pub(crate) fn encode(&self, attempt: &Attempt) -> Result<Encoded, LaneError> {
         let mut process = self.take(attempt, false)?;
