@@ -673,14 +673,11 @@ fn a_run_whose_words_nobody_reads_still_ends_when_it_is_told_to() {
 #[test]
 fn a_run_that_may_open_few_files_says_so_at_once() {
     let folder = place::temporary();
-    let mut command = gst::command("prlimit");
-    command.args(["--nofile=40", env!("CARGO_BIN_EXE_divien"), "-i"]).arg(Clip::film(50).path());
-    let outcome = run(command.arg(folder.path().join("out.mp4"))).failure();
+    let encode = divien!("-i", Clip::film(50).path(), "-preset", "ultrafast", folder.path().join("out.mp4"));
+    let outcome = run(&mut gst::limited(&encode, "--nofile=40")).failure();
     let outcome = outcome.says(&["only 40 files may be open at once", "ulimit -Hn"]);
     assert!(outcome.status.code() == Some(1) && outcome.stderr.lines().count() == 1, "{outcome}");
     assert_eq!(entries(folder.path()), Vec::<PathBuf>::new());
     // What may be raised is.
-    let mut command = gst::command("prlimit");
-    command.args(["--nofile=40:4096", env!("CARGO_BIN_EXE_divien"), "-i"]).arg(Clip::film(50).path());
-    run(command.args(["-preset", "ultrafast"]).arg(folder.path().join("out.mp4"))).success();
+    run(&mut gst::limited(&encode, "--nofile=40:4096")).success();
 }

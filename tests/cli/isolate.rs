@@ -9,7 +9,7 @@ use divien_testbed::run::{LIMIT, Signal};
 use divien_testbed::{Running, divien, gst, place, probe, run};
 
 use crate::workers::{Worker, token};
-use crate::{made_film, namespaced};
+use crate::{made_film, namespaced, preloaded};
 
 const OPTIONS: &[&str] = &["-preset", "slow", "-bsize", "25", "-w", "2"];
 
@@ -295,7 +295,6 @@ fn what_encoders_take_is_part_of_what_the_program_takes() {
 /// A library that aborts an encoder when it gives its fifth picture: where a file is named that is there, which it removes, or
 /// always where none is named.
 fn aborting(folder: &Path) -> PathBuf {
-    let (source, library) = (folder.join("abort.c"), folder.join("abort.so"));
     let code = r#"
         #define _GNU_SOURCE
         #include <dlfcn.h>
@@ -313,9 +312,7 @@ fn aborting(folder: &Path) -> PathBuf {
             return real(encoder, frame);
         }
     "#;
-    fs::write(&source, code).unwrap();
-    run(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source)).success();
-    library
+    preloaded(folder, code)
 }
 
 #[test]

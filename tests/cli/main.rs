@@ -65,3 +65,12 @@ fn namespaced(script: &str, folder: &Path) -> Command {
     command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]).arg(folder);
     command
 }
+
+/// A library of this code in C that goes before GStreamer's by `LD_PRELOAD`.
+fn preloaded(folder: &Path, code: &str) -> PathBuf {
+    let (source, library) = (folder.join("before.c"), folder.join("before.so"));
+    std::fs::write(&source, code).unwrap();
+    let build = "cc -shared -fPIC -o \"$1\" \"$2\" $(pkg-config --cflags gstreamer-video-1.0)";
+    run(Command::new("sh").args(["-c", build, "sh"]).arg(&library).arg(&source)).success();
+    library
+}

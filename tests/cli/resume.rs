@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use divien_testbed::interrupted::Encode;
 use divien_testbed::run::{LIMIT, Outcome, Signal};
-use divien_testbed::{Running, divien, place, run};
+use divien_testbed::{Running, divien, gst, place, run};
 use tempfile::TempDir;
 
 use crate::{made_film, may_mount, namespaced};
@@ -327,15 +327,8 @@ fn a_disk_without_room_keeps_what_is_finished() {
     let (whole, _) = encode.whole(folder.path()).unwrap();
     let place = place::temporary();
     // The output gets too large, its chunks do not.
-    let blocks = whole.len() / 2 / 1024;
-    let words: Vec<String> = {
-        let command = encode.command(place.path(), &[]);
-        let program = command.get_program().to_str().unwrap().to_owned();
-        std::iter::once(program).chain(command.get_args().map(|word| word.to_str().unwrap().to_owned())).collect()
-    };
-    let script = format!("ulimit -f {blocks}; exec \"$@\"");
-    let mut limited = divien_testbed::gst::command("bash");
-    let outcome = run(limited.args(["-c", &script, "bash"]).args(&words)).failure();
+    let limit = format!("--fsize={}", whole.len() / 2);
+    let outcome = run(&mut gst::limited(&encode.command(place.path(), &[]), &limit)).failure();
     assert_eq!(outcome.status.code(), Some(74), "{outcome}");
     let outcome = outcome.says(&["too large", "finished chunk", "the rest takes about"]);
     assert!(!encode.finished(place.path()).is_empty());

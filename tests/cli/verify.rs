@@ -5,7 +5,7 @@ use std::process::Command;
 
 use divien_testbed::{Clip, divien, place, probe, run};
 
-use crate::{ffmpeg, made_film};
+use crate::{ffmpeg, made_film, preloaded};
 
 const AV1: &[&str] =
     &["-c:v", "libaom-av1", "-cpu-used", "8", "-b:v", "300k", "-lag-in-frames", "0", "-error-resilience", "default"];
@@ -96,10 +96,7 @@ const SPOILS: &str = r#"
 #[test]
 fn an_output_that_a_decoder_loses_pictures_of_is_told_and_gets_no_name() {
     let folder = place::temporary();
-    let (source, library) = (folder.path().join("spoils.c"), folder.path().join("spoils.so"));
-    fs::write(&source, SPOILS).unwrap();
-    let build = "cc -shared -fPIC -o \"$1\" \"$2\" $(pkg-config --cflags gstreamer-video-1.0)";
-    run(Command::new("sh").args(["-c", build, "sh"]).arg(&library).arg(&source)).success();
+    let library = preloaded(folder.path(), SPOILS);
     let film = Clip::film(60).path();
     let output = folder.path().join("out.webm");
     let options = ["-c:v", "libvpx-vp9", "-crf", "40", "-b:v", "500k", "-cpu-used", "8", "-bsize", "30"];

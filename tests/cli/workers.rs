@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use divien_testbed::run::{LIMIT, signal};
-use divien_testbed::{Clip, Running, divien, place, run};
+use divien_testbed::{Clip, Running, divien, gst, place, run};
 use rustix::process::Signal;
 
 use crate::losses::{SOURCE, spoil};
@@ -80,6 +80,13 @@ impl Drop for Worker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The same command with this file in place of the system's `/etc/hosts`.
+fn with_hosts(hosts: &Path, command: &Command) -> Command {
+    let mut named = namespaced("mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"", hosts);
+    named.arg(command.get_program()).args(command.get_args());
+    named
 }
 
 /// An address that nobody has.
@@ -285,9 +292,8 @@ fn a_worker_that_may_write_no_large_file_says_so_and_stays() {
     let film = folder.path().join("film.mp4");
     made_film("320x180", 4, &["-c:v", "libx264", "-g", "9999", "-sc_threshold", "0"], &film);
     let (token, address) = (token(folder.path()), free());
-    let mut command = divien_testbed::gst::command("prlimit");
-    command.args(["--fsize=200000", env!("CARGO_BIN_EXE_divien"), "worker", "--listen", &address]);
-    let mut worker = Worker::of(command.arg("--token-file").arg(&token), folder.path().join("worker.log"));
+    let command = divien!("worker", "--listen", &address, "--token-file", &token);
+    let mut worker = Worker::of(&mut gst::limited(&command, "--fsize=200000"), folder.path().join("worker.log"));
     worker.says("listening on");
     let mut command = divien!("-y", "-i", &film, "-w", "0", "-worker-timeout", "1", "-token-file", &token);
     let outcome = run(command.args(["-workers", &address]).args(OPTIONS).arg(folder.path().join("far.mkv"))).failure();
@@ -359,9 +365,8 @@ fn whoever_has_a_name_by_now_is_met() {
     let hosts = folder.path().join("hosts");
     // Nobody is there.
     std::fs::write(&hosts, "127.0.0.9 worker.test\n").unwrap();
-    let mut command = namespaced("mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"", &hosts);
     let encode = divien!("-y", "-i", Clip::film(50).path(), "-w", "0", "-worker-timeout", "600", "-token-file", &token);
-    command.arg(encode.get_program()).args(encode.get_args());
+    let mut command = with_hosts(&hosts, &encode);
     command.args(["-workers", &format!("worker.test:{port}")]).arg(folder.path().join("o.mkv"));
     let running = Running::start(&mut command);
     std::thread::sleep(Duration::from_millis(1500));
@@ -385,11 +390,10 @@ fn all_machines_of_a_name_work() {
     let film = folder.path().join("film.mp4");
     made_film("320x180", 40, &["-c:v", "libx264", "-g", "25"], &film);
     let alone = std::fs::read(encode(&film, &OPTIONS, folder.path(), "alone.mkv")).unwrap();
-    let mut command = namespaced("mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"", &hosts);
-    let (encode, output) =
-        (divien!("-y", "-i", &film, "-w", "0", "-token-file", &token), folder.path().join("far.mkv"));
-    command.arg(encode.get_program()).args(encode.get_args()).args(OPTIONS);
-    let running = Running::start(command.args(["-workers", &format!("workers.test:{port}")]).arg(&output));
+    let output = folder.path().join("far.mkv");
+    let mut command = with_hosts(&hosts, &divien!("-y", "-i", &film, "-w", "0", "-token-file", &token));
+    command.args(OPTIONS).args(["-workers", &format!("workers.test:{port}")]);
+    let running = Running::start(command.arg(&output));
     // Neither does all of it.
     signal(&one.child, Signal::STOP);
     two.says(": chunk");

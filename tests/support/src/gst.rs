@@ -17,6 +17,15 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// The same command within a limit of the system's, in the words of `prlimit`: `--fsize=1000`. Its own surroundings are those of
+/// [`command`].
+#[must_use]
+pub fn limited(command: &Command, limit: &str) -> Command {
+    let mut limited = self::command("prlimit");
+    limited.arg(limit).arg(command.get_program()).args(command.get_args());
+    limited
+}
+
 /// Gives a command the surroundings of [`command`].
 pub fn surround(command: &mut Command) {
     command

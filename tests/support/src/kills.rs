@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tempfile::TempDir;
 
+use crate::gst;
 use crate::interrupted::Encode;
 use crate::process::{LOOK, Process, new_token};
 use crate::run::{LIMIT, Signal, signal};
@@ -143,7 +144,7 @@ impl Kills {
             kinds.push(Kind { input, name, options, whole, took });
         }
         let (_, token) = new_token(folder.path())?;
-        let mut command = crate::gst::command(&divien);
+        let mut command = gst::command(&divien);
         command.args(["worker", "--listen", "127.0.0.1:0", "--slots", "1", "--token-file"]).arg(&token);
         let (worker, address) = Process::listening(&mut command, folder.path().join("worker.log"))?;
         let address = address.to_string();
@@ -177,7 +178,7 @@ impl Kills {
             let known = encode.finished(&output).len() as u64;
             let mut command = encode.command(&output, &more);
             if way == Way::Full {
-                command = limited(&command, (kind.whole.len() as f64 * part) as u64);
+                command = gst::limited(&command, &format!("--fsize={}", (kind.whole.len() as f64 * part) as u64));
             }
             let after = kind.took.mul_f64(part);
             stop(command.env("TMPDIR", &waiting), place.path().join("log"), way, after, &mut most)
@@ -260,13 +261,6 @@ impl fmt::Display for Kills {
 fn last_thirds<T>(all: &[T]) -> [&[T]; 2] {
     let third = all.len() / 3;
     [&all[third..2 * third], &all[2 * third..]]
-}
-
-/// The same command, which writes no file that is larger than so many bytes.
-fn limited(command: &Command, bytes: u64) -> Command {
-    let mut limited = crate::gst::command("prlimit");
-    limited.arg(format!("--fsize={bytes}")).arg(command.get_program()).args(command.get_args());
-    limited
 }
 
 /// What has befallen what a job has finished.
