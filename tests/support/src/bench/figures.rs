@@ -44,6 +44,14 @@ pub(super) struct Figures {
     pub(super) busy: Option<(f64, Vec<f64>)>,
 }
 
+/// The one in the middle, with the least and the greatest, of figures of which there is one at least.
+#[must_use]
+pub fn spread(mut figures: Vec<f64>, digits: usize) -> String {
+    figures.sort_by(f64::total_cmp);
+    let (least, median, most) = (figures[0], figures[figures.len() / 2], figures[figures.len() - 1]);
+    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+}
+
 impl Measured {
     /// Each way's figures.
     pub(super) fn figures(&self) -> Vec<Figures> {

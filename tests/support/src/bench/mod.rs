@@ -33,6 +33,7 @@ mod rounds;
 mod table;
 mod way;
 
+pub use figures::spread;
 pub(crate) use measure::{Usage, measured};
 use std::path::{Path, PathBuf};
 use std::process::Command;

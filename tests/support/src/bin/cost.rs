@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use divien_testbed::bench::spread;
 use divien_testbed::cost::Round;
 
 const USAGE: &str = "cost DIVIEN CLIP [--rounds N] [OPTION ...]";
@@ -40,13 +41,6 @@ fn cost() -> Result<(), String> {
     let rounds = (0..rounds.max(1)).map(one).collect::<Result<Vec<_>, _>>()?;
     let (wall, cpu): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
     println!("with journal and processes, of the same without, {} rounds:", wall.len());
-    println!("wall time {}, CPU time {}", spread(wall), spread(cpu));
+    println!("wall time {}, CPU time {}", spread(wall, 3), spread(cpu, 3));
     Ok(())
-}
-
-/// The median, with the least and the greatest.
-fn spread(mut figures: Vec<f64>) -> String {
-    figures.sort_by(f64::total_cmp);
-    let (least, median, most) = (figures[0], figures[figures.len() / 2], figures[figures.len() - 1]);
-    format!("{median:.3} ({least:.3} to {most:.3})")
 }

@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use divien_testbed::bench::spread;
 use divien_testbed::raw::{Moved, Pictures, copied, give, take};
 use divien_testbed::scale::Installed;
 
@@ -59,15 +60,9 @@ fn raw() -> Result<(), String> {
     }
     println!("| | GB/s | CPU of the sender, s/GB | of the other side | of both |\n| --- | --- | --- | --- | --- |");
     for (name, runs) in &all {
-        let told = |figure: fn(&Moved) -> f64| spread(runs.iter().map(figure).collect());
+        let told = |figure: fn(&Moved) -> f64| spread(runs.iter().map(figure).collect(), 2);
         let (rate, sending, taking) = (told(|r| r.rate()), told(|r| r.cpu().0), told(|r| r.cpu().1));
         println!("| {name} | {rate} | {sending} | {taking} | {} |", told(|r| r.cpu().0 + r.cpu().1));
     }
     Ok(())
-}
-
-fn spread(mut figures: Vec<f64>) -> String {
-    figures.sort_by(f64::total_cmp);
-    let (least, median, most) = (figures[0], figures[figures.len() / 2], figures[figures.len() - 1]);
-    format!("{median:.2} ({least:.2} to {most:.2})")
 }
