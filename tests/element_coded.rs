@@ -123,8 +123,9 @@ fn chunks_decoded_by_their_lanes_give_the_bytes_that_one_decoder_gives() {
     let folder = place::temporary();
     for (name, options) in CODED {
         let clip = coded(folder.path(), name, options);
-        for (frames, workers) in [(7, 1), (40, 3), (1000, 2)] {
-            let properties = format!("{X264} cut=fixed chunk-frames={frames} workers={workers}");
+        for (frames, workers, lead_in) in [(7, 1, 3), (40, 3, 0), (1000, 2, 5)] {
+            let properties =
+                format!("{X264} cut=fixed chunk-frames={frames} workers={workers} lead-in-frames={lead_in}");
             let coded = coded_way(&clip, &properties).whole();
             assert_eq!(coded.times.len(), 150, "{name}");
             assert!(coded.units == raw_way(&clip, &properties).units, "{name} in chunks of {frames}");

@@ -137,9 +137,9 @@ fn free() -> String {
 /// Raw and compressed chunks come back as they would have been here: from one worker, two and three, which listen or join,
 /// with and without lanes of this machine.
 #[track_caller]
-fn comes_to_the_same(encoder: &str) {
+fn comes_to_the_same(encoder: &str, lead_in: &str) {
     for (source, kind) in [(RAW, "raw"), (CODED, "coded")] {
-        let alone = launch(source, &[("encoder", encoder)]).unwrap();
+        let alone = launch(source, &[("encoder", encoder), ("lead-in-frames", lead_in)]).unwrap();
         assert!(!alone.is_empty());
         for count in 1..=3 {
             for (joins, local) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -154,7 +154,9 @@ fn comes_to_the_same(encoder: &str) {
                 let hosts = hosts.join(",");
                 let meets = if joins { ("listen-address", &*address) } else { ("remote-workers", &*hosts) };
                 let (file, local) = (file.path().display().to_string(), local.to_string());
-                let settings = [("encoder", encoder), meets, ("token-file", &file), ("local", &local)];
+                let token_file = ("token-file", &*file);
+                let settings =
+                    [("encoder", encoder), ("lead-in-frames", lead_in), meets, token_file, ("local", &local)];
                 let told = format!("{encoder}, {kind}, {count} workers, joins: {joins}, local: {local}");
                 assert!(launch(source, &settings).unwrap() == alone, "{told}");
                 // One may have come too late, and where this machine encodes as well, all of them.
@@ -174,17 +176,17 @@ fn comes_to_the_same(encoder: &str) {
 
 #[test]
 fn x264_elsewhere_comes_to_the_same_as_here() {
-    comes_to_the_same("x264enc speed-preset=veryfast");
+    comes_to_the_same("x264enc speed-preset=veryfast", "5");
 }
 
 #[test]
 fn x265_elsewhere_comes_to_the_same_as_here() {
-    comes_to_the_same("x265enc speed-preset=ultrafast");
+    comes_to_the_same("x265enc speed-preset=ultrafast", "3");
 }
 
 #[test]
 fn vp9_elsewhere_comes_to_the_same_as_here() {
-    comes_to_the_same("vp9enc deadline=1 cpu-used=8");
+    comes_to_the_same("vp9enc deadline=1 cpu-used=8", "0");
 }
 
 #[test]

@@ -334,6 +334,7 @@ fn facts(job: &Job, plan: &Plan, found: &Found) -> Result<Facts, Error> {
     job.video.pix_fmt.iter().for_each(|format| add("-pix_fmt", format.clone()));
     add("-threads", video.threads.to_string());
     add("-bsize", video.chunk_frames.to_string());
+    add("-lead-in", video.lead_in.map_or_else(|| "auto".into(), |frames| frames.to_string()));
     add("-cut", format!("{:?}", job.cut).to_lowercase());
     add("-f", plan.container.name().to_owned());
     if !job.filters.is_empty() {

@@ -35,8 +35,8 @@ fn no_byte_depends_on_where_a_chunk_is_encoded() {
     let folder = place::temporary();
     let film = film(folder.path());
     for (name, options) in [
-        ("x264.mkv", &["-c:v", "libx264", "-preset", "veryfast"][..]),
-        ("x265.mkv", &["-c:v", "libx265", "-preset", "ultrafast"]),
+        ("x264.mkv", &["-c:v", "libx264", "-preset", "veryfast", "-lead-in", "4"][..]),
+        ("x265.mkv", &["-c:v", "libx265", "-preset", "ultrafast", "-lead-in", "2"]),
         ("vp9.webm", &["-c:v", "libvpx-vp9", "-crf", "40", "-b:v", "500k", "-cpu-used", "8", "-t", "3"]),
         ("jpeg.mov", &["-c:v", "mjpeg", "-q:v", "3"]),
         ("filters.mkv", &["-vf", "hflip,scale=320:-2", "-r", "12", "-preset", "ultrafast"]),

@@ -15,7 +15,7 @@ use crate::{made_film, may_mount, namespaced};
 /// Runs that are killed, of each kind of input.
 const KILLED: u32 = 4;
 
-const OPTIONS: &[&str] = &["-preset", "slow", "-bsize", "25", "-w", "2"];
+const OPTIONS: &[&str] = &["-preset", "slow", "-bsize", "25", "-lead-in", "3", "-w", "2"];
 
 /// A clip that takes some seconds to encode, with a key frame each second; made once for all tests.
 fn film(folder: &Path) -> PathBuf {

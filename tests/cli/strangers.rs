@@ -269,9 +269,10 @@ fn what_a_member_must_not_ask_for_is_a_line_in_the_log_each() {
         filter: String::new(),
         frame_caps: None,
         output: "video/x-h264".into(),
+        lead_in: 0,
     };
     let bytes = |message: &Message| message.write().unwrap().concat();
-    let begin = Begin { chunk: 7, format: 900, wanted: None };
+    let begin = Begin { chunk: 7, format: 900, is_first: true, wanted: None };
     let unit = bytes(&Message::Unit(Unit::default(), vec![0; 64 * 72].into()));
     let streams = [
         // Lengths of 4 GiB.

@@ -70,6 +70,17 @@ impl Syntax {
         self.signs(unit).is_some_and(|signs| signs.start.is_some())
     }
 
+    /// Whether nothing from this unit on, leading pictures included, needs what was before it.
+    pub fn begins_anew(self, unit: &[u8]) -> bool {
+        match self {
+            Self::H265(framing) => {
+                let mut kinds = nal_units(framing, unit).filter_map(|nal| Some(nal.first()? >> 1 & 0x3f));
+                kinds.find(|kind| *kind < 32).is_some_and(|kind| IDR.contains(&kind))
+            }
+            _ => self.signs(unit).is_some_and(|signs| signs.start == Some(Start::Clean)),
+        }
+    }
+
     /// Reads a unit. `None` where that cannot be done.
     pub fn signs(self, unit: &[u8]) -> Option<Signs> {
         match self {
@@ -131,6 +142,9 @@ fn h264<'a>(nals: impl Iterator<Item = &'a [u8]>) -> Option<Signs> {
     }
     signs
 }
+
+/// Pictures of HEVC after which nothing refers to what was before them (7.4.2.2).
+const IDR: std::ops::RangeInclusive<u8> = 19..=20;
 
 /// The one kind of random access point before which nothing ends.
 pub(super) const CRA: u8 = 21;
@@ -344,6 +358,18 @@ mod tests {
         assert_eq!(starts(lengths, &[0, 2, 0x67, 1, 0, 2, 0x65, 1]), Some(true));
         assert_eq!(starts(lengths, &[0, 0, 0, 2, 0x65, 1]), Some(true));
         assert_eq!(starts(lengths, &[0, 9, 0x65]), None);
+    }
+
+    #[test]
+    fn nothing_behind_an_idr_picture_needs_what_was_before_it() {
+        let (h264, h265) = (Syntax::H264(Framing::StartCodes), Syntax::H265(Framing::StartCodes));
+        let h265_anew = |kind: u8| h265.begins_anew(&[0, 0, 1, 0x44, 1, 0, 0, 1, kind << 1, 1]);
+        assert!(h265_anew(19) && h265_anew(20));
+        // A CRA picture has leading pictures, a BLA picture may; a trailing one starts nothing.
+        assert!(!h265_anew(21) && !h265_anew(16) && !h265_anew(1));
+        assert!(h264.begins_anew(&[0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 1]));
+        assert!(!h264.begins_anew(&[0, 0, 1, 6, 6, 1, 0xc4, 0x80, 0, 0, 1, 0x41, 1]));
+        assert!(Syntax::Vp8.begins_anew(&[0x10]) && !Syntax::Vp8.begins_anew(&[0x11]) && !Syntax::Vp9.begins_anew(&[]));
     }
 
     #[test]

@@ -229,6 +229,7 @@ impl DivienEnc {
                 filter: run.filter.clone(),
                 frame_caps: run.frame_caps.clone(),
                 output,
+                lead_in: run.lead_in,
             }
         };
         engine.section(Arc::new(format), info.size() as u64, false)?;

@@ -42,6 +42,8 @@ pub(super) struct Run {
     pub(super) encoder: EncoderSpec,
     pub(super) filter: FilterSpec,
     pub(super) frame_caps: Option<gst::Structure>,
+    /// Frames that go before chunks.
+    pub(super) lead_in: u32,
     /// What is done to raw frames before they are cut.
     pub(super) in_order: Option<InOrder>,
     /// While compressed video comes in.
@@ -101,6 +103,9 @@ impl DivienEnc {
             .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("filter: {e}")))?;
         let frame_caps =
             settings.frame_fields().map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("frame-caps: {e}")))?;
+        let lead_in = encoder
+            .lead_in(settings.lead_in(), settings.chunk_frames)
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("lead-in-frames: {e}")))?;
         let negotiation = Negotiation::new(&encoder, &filter, &self.srcpad)
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
         let (engine, sites) = self.start_engine(&settings)?;
@@ -112,6 +117,7 @@ impl DivienEnc {
             in_order: filter.is_of_several_frames().then(|| InOrder::new(&filter)),
             filter,
             frame_caps,
+            lead_in,
             coded: None,
             next_caps: None,
             negotiation: Arc::new(negotiation),

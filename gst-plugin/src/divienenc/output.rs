@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use super::imp::CAT;
 use super::model::{Finished, FrameInfo, Mark, Section};
-use crate::stitch::headers::{Codec, Framing, HeaderError, Joiner, Position};
+use crate::lane::coding;
+use crate::stitch::headers::{Codec, HeaderError, Joiner, Position};
 use crate::stitch::{MOST_DEPTH, Place, Timeline, TimelineError, UnitTime};
 use crate::store::Kept;
 
@@ -302,7 +303,7 @@ impl Current {
         (caps, units): (&gst::Caps, &[gst::Buffer]),
         frames: &[FrameInfo],
     ) -> Result<Self, JoinError> {
-        let codec = codec(caps);
+        let codec = coding::codec(caps);
         let mut joiner = match before {
             Some(before) => before.followed_by(codec.clone()),
             None => Joiner::new(codec.clone()),
@@ -409,26 +410,5 @@ fn lag(first: &gst::Buffer, frames: &[FrameInfo]) -> usize {
             usize::try_from(depth).ok().filter(|&d| d <= MOST_DEPTH).unwrap_or(0)
         }
         _ => 0,
-    }
-}
-
-fn codec(caps: &gst::Caps) -> Codec {
-    let Some(s) = caps.structure(0) else { return Codec::Other };
-    let config = s.get::<gst::Buffer>("codec_data").ok().and_then(|b| b.map_readable().ok().map(|m| m.to_vec()));
-    let byte_stream = s.get::<&str>("stream-format").is_ok_and(|f| f == "byte-stream");
-    let framing = |length_size_at: usize| match &config {
-        Some(config) if !byte_stream => Framing::Length((config.get(length_size_at).unwrap_or(&3) & 3) + 1),
-        _ => Framing::AnnexB,
-    };
-    match s.name().as_str() {
-        "video/x-h264" => Codec::H264 { framing: framing(4), config },
-        "video/x-h265" => Codec::H265 { framing: framing(21), config },
-        "video/x-av1" => Codec::Av1,
-        "video/x-vp8" => Codec::Vp8,
-        "video/mpeg" => match s.get::<i32>("mpegversion") {
-            Ok(4) => Codec::Mpeg4,
-            _ => Codec::Mpeg2,
-        },
-        _ => Codec::Other,
     }
 }

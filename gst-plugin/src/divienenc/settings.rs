@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use super::sites::Meeting;
 use crate::chunk::Mode;
-use crate::lane::EncoderSpec;
+use crate::lane::{EncoderSpec, MOST_LEAD_IN};
 use crate::net::{Token, address};
 
 /// Frames in a chunk: x264's default key-frame distance.
@@ -19,6 +19,8 @@ pub(super) const DEFAULT_MAX_BUFFERED_BYTES: u64 = 1 << 30;
 pub(super) const DEFAULT_WORKER_TIMEOUT: u32 = 30;
 /// Seconds that an attempt elsewhere may stand still.
 pub(super) const DEFAULT_LANE_TIMEOUT: u32 = 120;
+/// As many frames before each chunk as are worth it.
+const AUTO: i32 = -1;
 /// The encoder when none is named.
 pub(super) const DEFAULT_ENCODER: &str = "x264enc";
 
@@ -31,6 +33,7 @@ pub(super) struct Settings {
     pub(super) chunk_frames: u32,
     pub(super) max_buffered_bytes: u64,
     pub(super) cut: Cut,
+    pub(super) lead_in_frames: i32,
     pub(super) filter: String,
     pub(super) frame_caps: Option<gst::Caps>,
     pub(super) local: bool,
@@ -74,6 +77,7 @@ impl Default for Settings {
             chunk_frames: DEFAULT_CHUNK_FRAMES,
             max_buffered_bytes: DEFAULT_MAX_BUFFERED_BYTES,
             cut: Cut::default(),
+            lead_in_frames: AUTO,
             filter: String::new(),
             frame_caps: None,
             local: true,
@@ -95,6 +99,11 @@ impl Settings {
             0 => default_workers(),
             workers => workers,
         }
+    }
+
+    /// Frames that go before each chunk; `None` for as many as are worth it.
+    pub(super) fn lead_in(&self) -> Option<u32> {
+        u32::try_from(self.lead_in_frames).ok()
     }
 
     /// Other machines encode as well.
@@ -164,6 +173,7 @@ impl Settings {
             "threads" => self.threads = value.get().unwrap_or(self.threads),
             "chunk-frames" => self.chunk_frames = value.get().unwrap_or(self.chunk_frames),
             "max-buffered-bytes" => self.max_buffered_bytes = value.get().unwrap_or(self.max_buffered_bytes),
+            "lead-in-frames" => self.lead_in_frames = value.get().unwrap_or(self.lead_in_frames),
             "cut" => self.cut = value.get().unwrap_or(self.cut),
             "filter" => self.filter = text(value),
             "local" => self.local = value.get().unwrap_or(self.local),
@@ -185,6 +195,7 @@ impl Settings {
             "threads" => self.threads.to_value(),
             "chunk-frames" => self.chunk_frames.to_value(),
             "cut" => self.cut.to_value(),
+            "lead-in-frames" => self.lead_in_frames.to_value(),
             "filter" => self.filter.to_value(),
             "frame-caps" => self.frame_caps.to_value(),
             "local" => self.local.to_value(),
@@ -253,6 +264,16 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
         glib::ParamSpecEnum::builder_with_default("cut", defaults.cut)
             .nick("Cut")
             .blurb("Where chunks of compressed video begin; raw video is always cut after chunk-frames frames")
+            .mutable_ready()
+            .build(),
+        // A chunk's own first frames, encoded once more before it and thrown away: the encoder's rate control then knows such
+        // pictures when the chunk begins. The first chunk has none, as a single encoder has none.
+        glib::ParamSpecInt::builder("lead-in-frames")
+            .nick("Lead-in frames")
+            .blurb("Frames that each encoder but the first gets before its chunk, so that it begins as well as it goes on (-1 = as many as are worth it, 0 = none)")
+            .minimum(AUTO)
+            .maximum(i32::try_from(MOST_LEAD_IN).unwrap_or(i32::MAX))
+            .default_value(defaults.lead_in_frames)
             .mutable_ready()
             .build(),
         // Elements that make each frame from one frame, and caps, in the words of a launch line. Of what needs more frames

@@ -129,6 +129,7 @@ impl DivienEnc {
                 filter: run.filter.clone(),
                 frame_caps: run.frame_caps.clone(),
                 output,
+                lead_in: run.lead_in,
             }
         };
         engine.section(Arc::new(format), 0, false)?;

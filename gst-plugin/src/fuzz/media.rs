@@ -34,6 +34,7 @@ pub fn formats(text: &[u8]) {
         filter,
         frame_caps: some(frame_caps),
         output,
+        lead_in: u32::MAX,
     };
     let Ok(format) = format_from_wire(&wire) else { return };
     // Its caps may be written in other words.

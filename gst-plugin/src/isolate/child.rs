@@ -159,7 +159,8 @@ fn attempt(
         let out = out.clone();
         move |made| out.unit(made).is_ok()
     }));
-    let attempt = Attempt::new(format, input.clone(), begin.wanted.map(|wanted| Arc::new(wanted.into())), result);
+    let wanted = begin.wanted.map(|wanted| Arc::new(wanted.into()));
+    let attempt = Attempt { is_first: begin.is_first, ..Attempt::new(format, input.clone(), wanted, result) };
     let progress = &attempt.progress;
     let feeding = {
         let (out, budget) = (out.clone(), budget.clone());

@@ -408,7 +408,12 @@ fn send_all(
         message.write().map_err(said)
     };
     let mut is_taken = |pieces: &[Bytes]| pieces.iter().try_for_each(|piece| socket.write_all(piece)).is_ok();
-    let begin = Begin { chunk: 0, format: 0, wanted: attempt.wanted.as_deref().map(message::Wanted::from) };
+    let begin = Begin {
+        chunk: 0,
+        format: 0,
+        is_first: attempt.is_first,
+        wanted: attempt.wanted.as_deref().map(message::Wanted::from),
+    };
     let first = format.map(|format| pieces(&Message::Format(format.clone()))).transpose()?.unwrap_or_default();
     if !is_taken(&first) || !is_taken(&pieces(&Message::Begin(begin))?) {
         return Ok(());
@@ -557,6 +562,7 @@ mod tests {
             filter: FilterSpec::default(),
             frame_caps: None,
             output: gst::Caps::new_any(),
+            lead_in: 0,
         };
         Attempt::new(Arc::new(format), Arc::default(), None, Outlet::Store(Store::new(0)))
     }

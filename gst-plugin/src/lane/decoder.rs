@@ -2,7 +2,8 @@
 
 use gst::prelude::*;
 
-use crate::chunk::{Fields, Framing, Start, Syntax};
+use super::coding::syntax;
+use crate::chunk::{Fields, Start, Syntax};
 
 /// A decoder, and the way its stream is laid out.
 #[derive(Debug, Clone)]
@@ -97,55 +98,9 @@ pub fn fields_of(caps: &gst::CapsRef) -> Fields {
     Fields::new(config.as_deref())
 }
 
-fn syntax(caps: &gst::StructureRef) -> Option<Syntax> {
-    Some(match caps.name().as_str() {
-        // Decoder configurations (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1) tell the size of lengths.
-        "video/x-h264" => Syntax::H264(framing(caps, 4)?),
-        "video/x-h265" => Syntax::H265(framing(caps, 21)?),
-        "video/x-av1" => Syntax::Av1,
-        "video/x-vp8" => Syntax::Vp8,
-        "video/x-vp9" => Syntax::Vp9,
-        "video/mpeg" => match caps.get::<i32>("mpegversion") {
-            Ok(1 | 2) => Syntax::Mpeg12,
-            Ok(4) => Syntax::Mpeg4,
-            _ => return None,
-        },
-        "video/x-theora" => Syntax::Theora,
-        "image/jpeg" | "video/x-prores" | "video/x-dnxhd" => Syntax::Intra,
-        "video/x-ffv" => Syntax::Ffv1,
-        _ => return None,
-    })
-}
-
-fn framing(caps: &gst::StructureRef, at: usize) -> Option<Framing> {
-    if caps.get::<&str>("stream-format").is_ok_and(|form| form == "byte-stream") {
-        return Some(Framing::StartCodes);
-    }
-    let private = caps.get::<gst::Buffer>("codec_data").ok()?.into_mapped_buffer_readable().ok()?;
-    private.get(at).map(|size| Framing::Lengths(usize::from(size & 3) + 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn found(caps: &str) -> Option<Syntax> {
-        gst::init().unwrap();
-        syntax(caps.parse::<gst::Caps>().unwrap().structure(0).unwrap())
-    }
-
-    #[test]
-    fn the_way_units_are_laid_out_is_told_by_their_caps() {
-        assert_eq!(found("video/x-h264, stream-format=byte-stream"), Some(Syntax::H264(Framing::StartCodes)));
-        let avc = "video/x-h264, stream-format=avc, codec_data=(buffer)0164001ffde1";
-        assert_eq!(found(avc), Some(Syntax::H264(Framing::Lengths(2))));
-        let hvc = format!("video/x-h265, stream-format=hvc1, codec_data=(buffer){}03", "00".repeat(21));
-        assert_eq!(found(&hvc), Some(Syntax::H265(Framing::Lengths(4))));
-        assert_eq!(found("video/x-h264, stream-format=avc"), None);
-        assert_eq!(found("video/x-h264, stream-format=avc, codec_data=(buffer)0164"), None);
-        assert_eq!(found("video/mpeg, mpegversion=2"), Some(Syntax::Mpeg12));
-        assert_eq!(found("video/x-msmpeg"), None);
-    }
 
     #[test]
     fn threads_follow_from_where_decoding_starts() {

@@ -4,7 +4,7 @@ use glib::prelude::*;
 use gst::prelude::*;
 use thiserror::Error;
 
-use super::known::{Ending, KNOWN, Known, OptionString, Threads, UNJOINABLE, UNKNOWN};
+use super::known::{Ending, KNOWN, Known, OptionString, Restart, Threads, UNJOINABLE, UNKNOWN};
 
 /// Why an encoder cannot be used as asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -34,6 +34,10 @@ pub enum SpecError {
     OptionKey { factory: String, property: String, key: String, nearest: Vec<String> },
     #[error("{factory} always uses {threads} thread(s), threads={asked} cannot be had")]
     Threads { factory: String, threads: u32, asked: u32 },
+    #[error(
+        "{0} does not begin anew where it is told to, so it can be given no frames before a chunk: the lead-in has to be 0"
+    )]
+    NoLeadIn(String),
     #[error("{0} could not be made: {1}")]
     Build(String, String),
     #[error("the filter has nothing between two '!'")]
@@ -71,6 +75,7 @@ pub(super) fn nearest<'a>(name: &str, all: impl IntoIterator<Item = &'a str>) ->
 pub struct EncoderSpec {
     factory: gst::ElementFactory,
     ending: Ending,
+    restart: Restart,
     /// Name and value as text, already checked.
     properties: Vec<(String, String)>,
     /// What it was read from.
@@ -118,7 +123,8 @@ impl EncoderSpec {
             let text = options.iter().map(|(k, v)| if v.is_empty() { k.clone() } else { format!("{k}={v}") });
             properties.push(checker.value(o.property, &text.collect::<Vec<_>>().join(":"))?);
         }
-        Ok(Self { factory, ending: known.ending, properties, source: (text.to_owned(), threads) })
+        let (ending, restart) = (known.ending, known.restart);
+        Ok(Self { factory, ending, restart, properties, source: (text.to_owned(), threads) })
     }
 
     /// The text and the threads that it was read from.
@@ -129,6 +135,20 @@ impl EncoderSpec {
     /// A property that was set, as text.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.properties.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// So many frames go before each chunk of `chunk_frames`: as many as were `asked` for, else as many as are worth it.
+    ///
+    /// # Errors
+    /// It cannot be given any.
+    pub fn lead_in(&self, asked: Option<u32>, chunk_frames: u32) -> Result<u32, SpecError> {
+        match (asked, self.restart) {
+            (Some(0), _) | (None, Restart::No) => Ok(0),
+            (Some(_), Restart::No) => Err(SpecError::NoLeadIn(self.factory.name().to_string())),
+            (Some(frames), Restart::Exact) => Ok(frames),
+            // The encoder's time for one frame of fifty.
+            (None, Restart::Exact) => Ok(chunk_frames / 50),
+        }
     }
 
     /// What it does when it is told that there are no more frames.
@@ -408,6 +428,16 @@ mod tests {
         }
         // Its own default is to drop.
         assert!(!parse("theoraenc").unwrap().build().unwrap().property::<bool>("drop-frames"));
+    }
+
+    #[test]
+    fn lead_in_is_for_those_that_begin_anew() {
+        let lead_in = |text: &str, asked| parse(text).unwrap().lead_in(asked, 250);
+        assert_eq!(lead_in("x264enc", None), Ok(5));
+        assert_eq!(lead_in("x264enc", Some(0)), Ok(0));
+        assert_eq!(lead_in("vp9enc", Some(12)), Ok(12));
+        assert_eq!((lead_in("av1enc", None), lead_in("av1enc", Some(0))), (Ok(0), Ok(0)));
+        assert!(lead_in("av1enc", Some(1)).is_err_and(|e| e.to_string().contains("has to be 0")));
     }
 
     #[test]

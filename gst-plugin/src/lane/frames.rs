@@ -152,7 +152,7 @@ fn stamped(mut frame: gst::Buffer, pts: Nanos, length: Option<Nanos>) -> gst::Bu
 }
 
 /// What comes to an element.
-enum Passing {
+pub(super) enum Passing {
     Frame(gst::Buffer),
     Caps(gst::Caps),
     Segment(gst::FormattedSegment<gst::ClockTime>),
@@ -160,7 +160,7 @@ enum Passing {
 }
 
 /// An element that hands on what `step` makes of the frames.
-fn element(
+pub(super) fn element(
     filter: &FilterSpec,
     step: impl FnMut(Passing) -> Result<Vec<gst::Buffer>, String> + Send + 'static,
 ) -> Result<gst::Element, glib::BoolError> {

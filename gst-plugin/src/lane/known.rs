@@ -43,6 +43,16 @@ pub(super) struct Known {
     pub(super) options: Option<OptionString>,
     pub(super) refused: &'static [Refused],
     pub(super) ending: Ending,
+    pub(super) restart: Restart,
+}
+
+/// Whether an encoder begins anew within its stream, at a frame that it is told of (force-key-unit).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restart {
+    /// At just that frame, so that it can be given others before it.
+    Exact,
+    /// It does not, or not there, or what follows may refer to what was before.
+    No,
 }
 
 /// What an encoder does when it is told that there are no more frames.
@@ -61,6 +71,7 @@ pub(super) enum Ending {
 pub(super) const UNKNOWN: Known = Known {
     factory: "",
     ending: Ending::Whole,
+    restart: Restart::No,
     threads: Threads::Always(0),
     default_threads: 0,
     defaults: &[],
@@ -97,6 +108,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "x264enc",
         ending: Ending::Whole,
+        restart: Restart::Exact,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -111,6 +123,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "x265enc",
         ending: Ending::Whole,
+        restart: Restart::Exact,
         threads: Threads::X265,
         default_threads: 1,
         defaults: &[],
@@ -127,6 +140,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "av1enc",
         ending: Ending::Whole,
+        restart: Restart::No,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -140,6 +154,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "vp8enc",
         ending: Ending::InParts,
+        restart: Restart::Exact,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -153,6 +168,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "vp9enc",
         ending: Ending::InParts,
+        restart: Restart::Exact,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],
@@ -162,6 +178,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "openh264enc",
         ending: Ending::Unasked,
+        restart: Restart::Exact,
         threads: Threads::Property("multi-thread"),
         default_threads: 1,
         defaults: &[],
@@ -171,6 +188,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "theoraenc",
         ending: Ending::Whole,
+        restart: Restart::No,
         threads: Threads::Always(1),
         default_threads: 1,
         defaults: &[("drop-frames", "false")],
@@ -183,6 +201,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "jpegenc",
         ending: Ending::Whole,
+        restart: Restart::No,
         threads: Threads::Always(1),
         default_threads: 1,
         defaults: &[],
@@ -192,6 +211,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "svtav1enc",
         ending: Ending::Whole,
+        restart: Restart::No,
         threads: Threads::Property("logical-processors"),
         default_threads: 1,
         defaults: &[],
@@ -201,6 +221,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         factory: "rav1enc",
         ending: Ending::Whole,
+        restart: Restart::No,
         threads: Threads::Property("threads"),
         default_threads: 1,
         defaults: &[],

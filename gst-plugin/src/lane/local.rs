@@ -11,6 +11,7 @@ use crate::store::Kept;
 
 use super::complaints::Hearing;
 use super::known::Ending;
+use super::lead_in::{LeadIn, Passed};
 use super::memory;
 use super::wanted::Sieve;
 use super::{Attempt, Encoded, Lane, LaneError, Made, Next, Outlet, frames};
@@ -283,12 +284,16 @@ fn build(attempt: &Attempt, collected: &Arc<Mutex<Collected>>, hearing: &Arc<Hea
         tell_frames(before, fields);
     }
     watch_tags(&encoder, collected);
+    let lead_in = LeadIn::new(attempt.lead_in());
+    if attempt.lead_in() > 0 {
+        elements.push(lead_in.element(&encoder).map_err(|e| start(&e))?);
+    }
     let sink = gst_app::AppSink::builder()
         .caps(&format.output)
         .sync(false)
         // A decoder's error before the first unit would keep the sink from playing.
         .async_(false)
-        .callbacks(collect(attempt, collected.clone()))
+        .callbacks(collect(attempt, collected.clone(), &encoder, lead_in.clone()))
         .build();
     accept_what_meets(&sink, &format.output);
     elements.extend([encoder.clone(), sink.upcast()]);
@@ -388,12 +393,29 @@ fn feed(attempt: &Attempt, hearing: Arc<Hearing>) -> gst_app::AppSrcCallbacks {
         .build()
 }
 
-fn collect(attempt: &Attempt, collected: Arc<Mutex<Collected>>) -> gst_app::AppSinkCallbacks {
-    let (progress, result) = (attempt.progress.clone(), attempt.result.clone());
+fn collect(
+    attempt: &Attempt,
+    collected: Arc<Mutex<Collected>>,
+    encoder: &gst::Element,
+    lead_in: Arc<LeadIn>,
+) -> gst_app::AppSinkCallbacks {
+    let (progress, result, encoder) = (attempt.progress.clone(), attempt.result.clone(), encoder.downgrade());
     gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            let Some(unit) = sample.buffer_owned() else { return Ok(gst::FlowSuccess::Ok) };
+            let (Some(unit), Some(caps)) = (sample.buffer_owned(), sample.caps()) else {
+                return Ok(gst::FlowSuccess::Ok);
+            };
+            let unit = match lead_in.pass(unit, caps) {
+                Ok(Passed::Stays(unit)) => unit,
+                Ok(Passed::Out) => return Ok(gst::FlowSuccess::Ok),
+                Err(why) => {
+                    if let Some(encoder) = encoder.upgrade() {
+                        gst::element_error!(encoder, gst::StreamError::Encode, ["{why}"]);
+                    }
+                    return Err(gst::FlowError::Error);
+                }
+            };
             progress.add_unit(unit.size());
             let (caps, segment_start) = {
                 let mut collected = lock(&collected);
@@ -449,6 +471,7 @@ mod tests {
             filter: super::super::FilterSpec::default(),
             frame_caps: None,
             output: gst::Caps::new_any(),
+            lead_in: 0,
         };
         Attempt::new(Arc::new(format), Arc::default(), None, Outlet::Store(Store::new(0)))
     }

@@ -1,5 +1,6 @@
 //! Encodes one chunk at a time: frames, or the units that make them, in; encoded units out.
 
+pub(crate) mod coding;
 mod complaints;
 mod decoder;
 mod encoder;
@@ -7,6 +8,7 @@ mod filter;
 mod frames;
 mod input;
 mod known;
+mod lead_in;
 mod local;
 mod memory;
 mod wanted;
@@ -26,6 +28,7 @@ pub use encoder::{EncoderSpec, SpecError, option_keys};
 pub use filter::FilterSpec;
 pub use frames::{InOrder, in_order};
 pub use input::{Budget, Cancelled, ChunkInput, CodedUnit, Next, Reader, Reservation};
+pub use lead_in::MOST_LEAD_IN;
 pub use local::LocalLane;
 pub use wanted::{Lost, Wanted, WantedFrame};
 pub use yadif::Yadif;
@@ -45,6 +48,8 @@ pub struct Format {
     pub frame_caps: Option<gst::Structure>,
     /// What the units may be.
     pub output: gst::Caps,
+    /// Frames that each encoder but the stream's first gets before its chunk.
+    pub lead_in: u32,
 }
 
 /// What became of a chunk.
@@ -205,6 +210,8 @@ pub struct Attempt {
     pub input: Arc<Reader>,
     /// Which frames to make of units.
     pub wanted: Option<Arc<Wanted>>,
+    /// The stream begins with it, as a single encoder's does: without lead-in.
+    pub is_first: bool,
     /// Calls the attempt off.
     pub cancel: Arc<Cancel>,
     /// Tells how far it is.
@@ -214,10 +221,15 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// One that begins with the first frame of `input`.
+    /// Frames that the encoder gets before the chunk.
+    pub fn lead_in(&self) -> u32 {
+        if self.is_first { 0 } else { self.format.lead_in }
+    }
+
+    /// One that begins with the first frame of `input`, of a chunk with which the stream begins.
     pub fn new(format: Arc<Format>, input: Arc<ChunkInput>, wanted: Option<Arc<Wanted>>, result: Outlet) -> Self {
         let input = Arc::new(Reader::new(input));
-        Self { format, input, wanted, cancel: Arc::default(), progress: Arc::default(), result }
+        Self { format, input, wanted, is_first: true, cancel: Arc::default(), progress: Arc::default(), result }
     }
 }
 

@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::chunk::Start;
 use crate::lane::{
-    Complaints, DecoderSpec, Encoded, EncoderSpec, FilterSpec, Format, Lost, SpecError, Wanted, WantedFrame,
+    Complaints, DecoderSpec, Encoded, EncoderSpec, FilterSpec, Format, Lost, MOST_LEAD_IN, SpecError, Wanted,
+    WantedFrame,
 };
 use crate::wire::frame::ALIGNMENT;
 use crate::wire::message::{self, Caption, Done, Layout, Plane, Unit};
@@ -279,6 +280,7 @@ pub(crate) fn format_to_wire(format: &Format, id: u32) -> message::Format {
         filter: format.filter.source().to_owned(),
         frame_caps: format.frame_caps.as_ref().map(ToString::to_string),
         output: format.output.to_string(),
+        lead_in: format.lead_in,
     }
 }
 
@@ -309,6 +311,7 @@ pub(crate) fn format_from_wire(format: &message::Format) -> Result<Format, Conve
         filter: FilterSpec::parse(readable(&format.filter)?)?,
         frame_caps: format.frame_caps.as_ref().map(structure).transpose()?,
         output: caps(&format.output)?,
+        lead_in: format.lead_in.min(MOST_LEAD_IN),
     })
 }
 
@@ -468,6 +471,7 @@ mod tests {
                 filter: filter.into(),
                 frame_caps: Some(frame_caps.into()),
                 output: "ANY".into(),
+                lead_in: 0,
             };
             let refused = |format| format_from_wire(&format).is_err();
             assert!(!refused(wire("x264enc", "video/x-raw", "", "a")));
@@ -504,6 +508,7 @@ mod tests {
             filter: String::new(),
             frame_caps: Some(format!("a{fields}")),
             output: "ANY".into(),
+            lead_in: 0,
         };
         assert!(matches!(format_from_wire(&format), Err(ConvertError::Long(_))));
     }

@@ -87,6 +87,7 @@ fn attempt(format: &Format) -> Result<Attempt, String> {
         filter: FilterSpec::parse(&filter).map_err(|error| error.to_string())?,
         frame_caps: format.frame_caps.clone(),
         output: format.encoder.output_caps(),
+        lead_in: 0,
     };
     Ok(Attempt::new(Arc::new(short), input, None, Outlet::Store(Store::new(u64::MAX))))
 }

@@ -186,7 +186,11 @@ async fn work(
     let (leave, leaving) = mpsc::channel(MOST_LEAVING);
     let wanted = begin.wanted.map(|wanted| Arc::new(wanted.into()));
     let result = Outlet::Leave(Arc::new(move |made| leave.blocking_send(made).is_ok()));
-    let attempt = Attempt { progress: progress.clone(), ..Attempt::new(format, input.clone(), wanted, result) };
+    let attempt = Attempt {
+        progress: progress.clone(),
+        is_first: begin.is_first,
+        ..Attempt::new(format, input.clone(), wanted, result)
+    };
     let pictures = attempt.wanted.is_none().then(|| VideoInfo::from_caps(&attempt.format.input)).transpose();
     let pictures = pictures.map_err(|error| LaneError::Start(error.to_string()))?;
     // Whatever becomes of this task, no encoder goes on for nobody.

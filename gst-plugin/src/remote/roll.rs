@@ -117,7 +117,7 @@ fn format(text: &str) -> Option<(String, Format)> {
     let output = encoder.output_caps();
     let name = encoder.factory_name().to_string();
     let (filter, input) = (FilterSpec::default(), CAPS.parse().ok()?);
-    Some((name, Format { encoder, input, decoder: None, filter, frame_caps: None, output }))
+    Some((name, Format { encoder, input, decoder: None, filter, frame_caps: None, output, lead_in: 0 }))
 }
 
 #[cfg(test)]

@@ -236,7 +236,12 @@ impl Site {
             Ok(streams) => streams,
             Err(error) => return Ok(Err(LaneError::Lost(error.to_string()))),
         };
-        let begin = Begin { chunk, format: own.wire.id, wanted: attempt.wanted.as_deref().map(message::Wanted::from) };
+        let begin = Begin {
+            chunk,
+            format: own.wire.id,
+            is_first: attempt.is_first,
+            wanted: attempt.wanted.as_deref().map(message::Wanted::from),
+        };
         let (moved, sent) = (Movement::new(&self.moved), AtomicU64::new(0));
         let mut is_stalled = false;
         let outcome = {

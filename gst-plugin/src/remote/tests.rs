@@ -47,6 +47,7 @@ fn wire_format(id: u32, encoder: &str) -> message::Format {
         filter: String::new(),
         frame_caps: None,
         output: "video/x-h264".into(),
+        lead_in: 0,
     }
 }
 
@@ -171,7 +172,7 @@ fn a_worker_does_nothing_that_a_local_run_would_not_and_goes_on() {
         assert!(matches!(hand.ask(wire_format(60, ENCODER)).await, Received::Fit(_)));
         assert!(std::fs::read_dir(evil.path()).unwrap().next().is_none());
 
-        let begin = |format| Message::Begin(Begin { chunk: 0, format, wanted: None });
+        let begin = |format| Message::Begin(Begin { chunk: 0, format, is_first: true, wanted: None });
         let (units, end) = frames(5);
         let whole = |first: Message, end: End| {
             let all: Vec<_> = [first].into_iter().chain(units.clone()).chain([Message::End(end)]).collect();
@@ -224,7 +225,7 @@ fn coordinators_share_the_slots_of_a_worker() {
         for hand in [&mut one, &mut other] {
             assert!(matches!(hand.ask(wire_format(0, ENCODER)).await, Received::Fit(_)));
         }
-        let begin = Message::Begin(Begin { chunk: 0, format: 0, wanted: None });
+        let begin = Message::Begin(Begin { chunk: 0, format: 0, is_first: true, wanted: None });
         let (units, end) = frames(5);
         // The rest of it waits until its encoder has begun.
         let (mut send, mut receive) = one.connection.open_bi().await.unwrap();
@@ -319,6 +320,7 @@ fn counted(frames: u64, budget: &Arc<Budget>) -> Attempt {
         filter: FilterSpec::default(),
         frame_caps: None,
         output: "video/x-h264".parse().unwrap(),
+        lead_in: 0,
     };
     let input = Arc::new(ChunkInput::default());
     for n in 0..frames {

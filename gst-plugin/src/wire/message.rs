@@ -101,6 +101,8 @@ pub struct Format {
     pub frame_caps: Option<String>,
     /// What the encoder's output may be.
     pub output: String,
+    /// Frames that each encoder but the stream's first gets before its chunk.
+    pub lead_in: u32,
 }
 
 /// A worker can do a format.
@@ -174,6 +176,8 @@ pub struct Begin {
     pub chunk: u64,
     /// How it is encoded.
     pub format: u32,
+    /// The stream begins with it: without lead-in.
+    pub is_first: bool,
     /// What units are to make; `None` where frames follow.
     pub wanted: Option<Wanted>,
 }

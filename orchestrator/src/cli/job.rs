@@ -25,6 +25,8 @@ pub struct Job {
     pub threads: Option<u32>,
     /// `-bsize`: frames in a chunk; `None` is the encoder's default.
     pub chunk_frames: Option<u32>,
+    /// `-lead-in`: frames before each chunk; `None` is as many as are worth it.
+    pub lead_in: Option<u32>,
     /// `-xerror`: what the input has lost ends the run.
     pub strict: bool,
     /// `-lane-timeout`: how long a chunk may stand still before another encoder gets it; 0 is for ever.

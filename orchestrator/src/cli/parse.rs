@@ -92,6 +92,7 @@ struct Typed {
     remote: remote::Typed,
     threads: Option<u32>,
     chunk_frames: Option<u32>,
+    lead_in: Option<u32>,
     cut: Cut,
     strict: bool,
     lane_timeout: Option<Duration>,
@@ -278,6 +279,11 @@ impl Said<'_> {
 
     /// `None` is the encoder's default, for `auto` and 0.
     fn threads(&self, kind: Kind) -> Result<Option<u32>, UsageError> {
+        Ok(self.count_or_auto(kind)?.filter(|threads| *threads > 0))
+    }
+
+    /// `None` is `auto`.
+    fn count_or_auto(&self, kind: Kind) -> Result<Option<u32>, UsageError> {
         let Kind::CountOrAuto { max, .. } = kind else {
             return Err(self.bad("not a number"));
         };
@@ -287,7 +293,7 @@ impl Said<'_> {
         let number = value::number(self.text).filter(|n| n.fract() == 0.0);
         let number = number.ok_or_else(|| self.bad("a whole number or auto is wanted"))?;
         let fits = (0.0..=max as f64).contains(&number);
-        fits.then_some(Some(number as u32).filter(|n| *n > 0)).ok_or_else(|| self.out_of_range(kind))
+        fits.then_some(Some(number as u32)).ok_or_else(|| self.out_of_range(kind))
     }
 
     fn time(&self) -> Result<Duration, UsageError> {
@@ -365,6 +371,7 @@ impl Typed {
                     _ => return Err(said.bad("fixed or keyframe is wanted")),
                 }
             }
+            Id::LeadIn => self.lead_in = said.count_or_auto(option.kind)?,
             Id::Strict => self.strict = true,
             Id::VideoEncoder if said.text == "copy" => {
                 return Err(UsageError::NotTaken {
@@ -499,6 +506,7 @@ impl Typed {
             remote,
             threads: self.threads,
             chunk_frames: self.chunk_frames,
+            lead_in: self.lead_in,
             cut: self.cut,
             strict: self.strict,
             lane_timeout: self.lane_timeout.unwrap_or(PATIENCE),

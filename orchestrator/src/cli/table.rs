@@ -92,6 +92,7 @@ pub(crate) enum Id {
     Threads,
     ChunkFrames,
     Cut,
+    LeadIn,
     VideoEncoder,
     /// Goes to the encoder under this name.
     Encoder(&'static str),
@@ -186,6 +187,7 @@ const WORKER_TIMEOUT: Kind = Kind::Count { metavar: "SECONDS", min: 1, max: 86_4
 const LANE_TIMEOUT: Kind = Kind::Count { metavar: "SECONDS", min: 0, max: 86_400 };
 const THREADS: Kind = Kind::CountOrAuto { metavar: "N", max: 256 };
 const CHUNK: Kind = Kind::Count { metavar: "FRAMES", min: 1, max: 1_000_000 };
+const LEAD_IN: Kind = Kind::CountOrAuto { metavar: "N", max: 48 };
 const FRAMES: Kind = Kind::Count { metavar: "N", min: 1, max: u64::MAX };
 const CHANNELS: Kind = Kind::Count { metavar: "N", min: 1, max: 64 };
 const SAMPLE_RATE: Kind = Kind::Count { metavar: "HZ", min: 1000, max: 768_000 };
@@ -436,6 +438,15 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     )
     .default("keyframe")
     .ffmpeg("divien's own; fixed for pipes, raw pictures and what cannot be cut before it is decoded"),
+    def(
+        Id::LeadIn,
+        "lead-in",
+        LEAD_IN,
+        Group::Global,
+        "frames that each encoder but the first gets before its chunk, its own first ones, so that it begins as well as it goes on; what comes of them is thrown away",
+    )
+    .default("auto: one for each 50 frames of a chunk, where the encoder can be told to begin anew")
+    .ffmpeg("divien's own"),
     def(Id::Encoder("crf"), "crf", Kind::Codec("QUALITY"), Group::Video, "constant quality, less is better").basic(),
     def(Id::Encoder("qp"), "qp", Kind::Codec("QP"), Group::Video, "constant quantizer; 0 is lossless in libx264"),
     def(

@@ -50,9 +50,13 @@ impl Encoder {
         (coded, honest): (&gst::Caps, bool),
         Means { shelf, isolation, .. }: Means,
     ) -> Result<Self, Error> {
-        EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
+        let spec = EncoderSpec::parse(&video.encoder.spec, video.threads).map_err(|e| Error::Plan {
             what: e.to_string(),
             hint: "`divien -h encoder=NAME` lists what an encoder takes".into(),
+        })?;
+        spec.lead_in(video.lead_in, video.chunk_frames).map_err(|e| Error::Plan {
+            what: e.to_string(),
+            hint: "leave -lead-in out, or choose another encoder with -c:v".into(),
         })?;
         let element = gst::ElementFactory::make("divienenc")
             .name(ENCODER)
@@ -83,6 +87,7 @@ impl Encoder {
         element.set_property("lane-timeout", u32::try_from(video.lane_timeout.as_secs()).unwrap_or(u32::MAX));
         element.set_property("threads", video.threads);
         element.set_property("chunk-frames", video.chunk_frames);
+        element.set_property("lead-in-frames", video.lead_in.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1));
         element.set_locked_state(true);
         Ok(Self {
             element,

@@ -89,6 +89,8 @@ pub struct VideoPlan {
     pub lane_timeout: Duration,
     /// Frames in a chunk.
     pub chunk_frames: u32,
+    /// Frames that go before each chunk; `None` is as many as are worth it.
+    pub lead_in: Option<u32>,
     /// How the input is cut before it is decoded; `None` where one decoder gives all pictures in their order.
     pub cut: Option<Mode>,
     /// How frames follow one another, where their times were read.
@@ -280,6 +282,7 @@ fn video(
         isolate: job.isolate,
         lane_timeout: job.lane_timeout,
         chunk_frames,
+        lead_in: job.lead_in,
         cut,
         pace,
         noted_rotation: if filters.turn.is_none() { stream.orientation.degrees } else { 0 },
@@ -507,7 +510,7 @@ fn seed(plan: &Plan, facts: &Facts) -> [u8; 32] {
     };
     add(&format!("{:?}", plan.container));
     add(&plan.video.encoder.spec);
-    add(&format!("{} {}", plan.video.chunk_frames, plan.video.threads));
+    add(&format!("{} {} {:?}", plan.video.chunk_frames, plan.video.threads, plan.video.lead_in));
     add(&format!("{:?} {:?}", plan.range, plan.video.filters));
     add(&format!("{:?} {:?}", plan.others, plan.tags));
     for file in &plan.attachments {

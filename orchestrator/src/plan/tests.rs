@@ -17,6 +17,7 @@ fn job(output: &str) -> Job {
         remote: None,
         threads: None,
         chunk_frames: None,
+        lead_in: None,
         cut: Cut::Keyframe,
         strict: false,
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },

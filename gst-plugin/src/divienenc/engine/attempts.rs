@@ -80,7 +80,10 @@ impl Shared {
         let chunk_id = lane.mail.take()?;
         let chunk = state.chunks.get(&chunk_id)?;
         let (format, result) = (chunk.section.format.clone(), Outlet::Store(self.store.clone()));
-        let attempt = Attempt::new(format, chunk.input.clone(), chunk.wanted.clone(), result);
+        let attempt = Attempt {
+            is_first: chunk_id == ChunkId::default(),
+            ..Attempt::new(format, chunk.input.clone(), chunk.wanted.clone(), result)
+        };
         let (progress, cancel) = (attempt.progress.clone(), attempt.cancel.clone());
         let started = Instant::now();
         let length = attempt.wanted.as_ref().map(|wanted| wanted.frames());

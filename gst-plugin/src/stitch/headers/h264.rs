@@ -15,6 +15,7 @@ const SLICE_IDR: u8 = 5;
 const SEI: u8 = 6;
 const SPS: u8 = 7;
 const PPS: u8 = 8;
+const DELIMITER: u8 = 9;
 const SPS_EXTENSION: u8 = 13;
 const USER_DATA_UNREGISTERED: u8 = 5;
 
@@ -24,6 +25,10 @@ fn nal_type(nal: &[u8]) -> Option<u8> {
 
 pub(super) fn is_parameter_set(nal: &[u8]) -> bool {
     matches!(nal_type(nal), Some(SPS | PPS | SPS_EXTENSION))
+}
+
+pub(super) fn is_delimiter(nal: &[u8]) -> bool {
+    nal_type(nal) == Some(DELIMITER)
 }
 
 pub(super) fn is_user_data(nal: &[u8]) -> bool {

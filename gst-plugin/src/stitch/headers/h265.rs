@@ -10,6 +10,7 @@ use super::nal::ue;
 const VPS: u8 = 32;
 const SPS: u8 = 33;
 const PPS: u8 = 34;
+const DELIMITER: u8 = 35;
 const PREFIX_SEI: u8 = 39;
 const USER_DATA_UNREGISTERED: u8 = 5;
 const HEADER_LEN: usize = 2;
@@ -20,6 +21,10 @@ fn nal_type(nal: &[u8]) -> Option<u8> {
 
 pub(super) fn is_parameter_set(nal: &[u8]) -> bool {
     matches!(nal_type(nal), Some(VPS | SPS | PPS))
+}
+
+pub(super) fn is_delimiter(nal: &[u8]) -> bool {
+    nal_type(nal) == Some(DELIMITER)
 }
 
 pub(super) fn is_user_data(nal: &[u8]) -> bool {

@@ -73,6 +73,31 @@ impl Codec {
     }
 }
 
+/// Whether a NAL unit is of some kind.
+type Kind = fn(&[u8]) -> bool;
+
+impl Codec {
+    /// A unit at which an encoder began anew, with the parameter sets that it wrote in its very first only; `None` where
+    /// the unit has its own, or needs none.
+    pub fn with_sets_of(&self, first: &[u8], unit: &[u8]) -> Option<Vec<u8>> {
+        let (framing, is_set, is_delimiter): (_, Kind, Kind) = match self {
+            Self::H264 { framing, .. } => (*framing, h264::is_parameter_set, h264::is_delimiter),
+            Self::H265 { framing, .. } => (*framing, h265::is_parameter_set, h265::is_delimiter),
+            _ => return None,
+        };
+        let (first, own) = (nal::split(framing, first).ok()?, nal::split(framing, unit).ok()?);
+        let sets: Vec<_> = first.iter().filter(|nal| is_set(nal.body)).collect();
+        if sets.is_empty() || own.iter().any(|nal| is_set(nal.body)) {
+            return None;
+        }
+        // A delimiter comes before all else (ITU-T H.264, 7.4.1.2.3; H.265, 7.4.2.4.4).
+        let head = own.iter().take_while(|nal| is_delimiter(nal.body)).count();
+        let (head, rest) = own.split_at_checked(head)?;
+        let all = head.iter().chain(sets).chain(rest);
+        Some(nal::assemble(framing, all.map(|nal| (nal.prefix, nal.body))))
+    }
+}
+
 /// Why a chunk's bytes do not fit the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HeaderError {
@@ -227,8 +252,8 @@ impl Joiner {
     fn compare(
         &mut self,
         nals: &[nal::Nal<'_>],
-        is_set: fn(&[u8]) -> bool,
-        is_announcement: fn(&[u8]) -> bool,
+        is_set: Kind,
+        is_announcement: Kind,
         at: Position,
     ) -> Result<Vec<usize>, HeaderError> {
         debug_assert!(at.start);
@@ -289,6 +314,22 @@ mod tests {
         assert_eq!(second, annex_b(&[&[0x40, 1, 1], &[0x42, 1, 2], &[0x26, 1, 3]]));
         let other = annex_b(&[&[0x40, 1, 1], &[0x42, 1, 9], &sei]);
         assert_eq!(joiner.join(&other, AT_START), Err(HeaderError::Differ("parameter sets")));
+    }
+
+    #[test]
+    fn a_key_frame_within_an_encode_gets_the_sets_that_came_once() {
+        let (vps, sps, pps) = (&[0x40u8, 1, 1][..], &[0x42u8, 1, 2][..], &[0x44u8, 1, 3][..]);
+        let (delimiter, idr) = (&[0x46u8, 1, 4][..], &[0x26u8, 1, 5][..]);
+        let h265 = Codec::H265 { framing: Framing::AnnexB, config: None };
+        let first = annex_b(&[vps, sps, pps, &[0x4e, 1, 5, 16, 9], idr]);
+        assert_eq!(h265.with_sets_of(&first, &annex_b(&[idr])), Some(annex_b(&[vps, sps, pps, idr])));
+        let behind_a_delimiter = annex_b(&[delimiter, vps, sps, pps, idr]);
+        assert_eq!(h265.with_sets_of(&first, &annex_b(&[delimiter, idr])), Some(behind_a_delimiter));
+        assert_eq!(h265.with_sets_of(&first, &first), None);
+        assert_eq!(h265.with_sets_of(&annex_b(&[idr]), &annex_b(&[idr])), None);
+        let h264 = Codec::H264 { framing: Framing::Length(2), config: None };
+        assert_eq!(h264.with_sets_of(&[0, 1, 0x67, 0, 1, 0x65], &[0, 1, 0x65]), Some(vec![0, 1, 0x67, 0, 1, 0x65]));
+        assert_eq!(Codec::Vp8.with_sets_of(&first, &first), None);
     }
 
     #[test]

@@ -45,6 +45,7 @@ fn all() -> Vec<Message> {
             filter: "videoscale".into(),
             frame_caps: Some("a".into()),
             output: "ANY".into(),
+            lead_in: 5,
         }),
         Message::Fit(Fit { format: 1, software, digest: [9; 32] }),
         Message::Unfit(Unfit { format: 1, reason: "no".into() }),
@@ -55,9 +56,10 @@ fn all() -> Vec<Message> {
         Message::Begin(Begin {
             chunk: 300,
             format: 1,
+            is_first: false,
             wanted: Some(Wanted { start: Some(Start::Recovers), frames: vec![frame], context: vec![4] }),
         }),
-        Message::Begin(Begin { chunk: 0, format: 1, wanted: None }),
+        Message::Begin(Begin { chunk: 0, format: 1, is_first: true, wanted: None }),
         Message::Unit(unit, Bytes::from_static(b"media")),
         Message::End(End { tally }),
         Message::Head(Head { caps: "video/x-h264".into(), segment_start: 1 }),
@@ -149,7 +151,7 @@ fn a_list_that_claims_to_be_endless_takes_no_memory() {
 fn wanted(frames: usize) -> Message {
     let frame = WantedFrame { pts: u64::MAX, shown: u64::MAX, length: Some(u64::MAX) };
     let wanted = Wanted { start: None, frames: vec![frame; frames], context: vec![u64::MAX; frames / 100] };
-    Message::Begin(Begin { chunk: u64::MAX, format: u32::MAX, wanted: Some(wanted) })
+    Message::Begin(Begin { chunk: u64::MAX, format: u32::MAX, is_first: true, wanted: Some(wanted) })
 }
 
 #[test]
@@ -163,7 +165,7 @@ fn a_chunk_of_hours_is_described_and_a_longer_one_is_not() {
 #[test]
 fn few_bytes_do_not_become_many_in_memory() {
     // As many frames as there is room for, each of them as short as any can be.
-    for (tag, head) in [(tag::BEGIN, &[0, 0, 1, 0][..]), (tag::DONE, &[0; 35][..])] {
+    for (tag, head) in [(tag::BEGIN, &[0, 0, 0, 1, 0][..]), (tag::DONE, &[0; 35][..])] {
         let mut body = head.to_vec();
         let count = frame::MOST_LIST as usize / 3 - 100;
         body.extend(postcard::to_stdvec(&count).unwrap());

@@ -24,6 +24,7 @@ fn format(id: u32) -> Message {
         filter: String::new(),
         frame_caps: None,
         output: "ANY".into(),
+        lead_in: 0,
     })
 }
 
@@ -33,7 +34,7 @@ fn fit(format: u32) -> Message {
 
 fn begin() -> Message {
     let wanted = Wanted { start: Some(Start::Clean), frames: Vec::new(), context: Vec::new() };
-    Message::Begin(Begin { chunk: 0, format: 0, wanted: Some(wanted) })
+    Message::Begin(Begin { chunk: 0, format: 0, is_first: true, wanted: Some(wanted) })
 }
 
 fn unit(media: &'static [u8]) -> Message {

@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod lead_in;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
