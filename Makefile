@@ -9,6 +9,7 @@
 # make scale [CHUNKS=2000] [WORKERS=1,4,16,64]           what many workers cost the one that has the chunks
 # make slow [CHUNKS=40,100,400] [ROUNDS=5]               what one slow worker of four costs
 # make raw [FRAMES=2000] [ROUNDS=5]                      what raw pictures for a worker take, against plain QUIC
+# make quality [CLIPS=a,b] [ENCODERS=x264] [WAYS=fixed:0,…]    what cutting costs in quality, against one encoder
 # make fuzz [SECONDS=60] [TARGET=inputs]                 look for bytes from a network that divien does not stand
 # make setup                                             install what a build and the tests need
 
@@ -34,11 +35,14 @@ SEED ?= 1
 SECONDS ?= 60
 CHUNKS ?=
 FRAMES ?= 2000
+CLIPS ?=
+ENCODERS ?=
+WAYS ?=
 MANY := 1,4,16,64
 FEW := 40,100,400
 TARGET ?=
 
-.PHONY: help encode test bench soak kills cost lines scale slow raw fuzz check fmt clippy doc deny setup
+.PHONY: help encode test bench soak kills cost lines scale slow raw quality fuzz check fmt clippy doc deny setup
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' "$(ROOT)Makefile"
@@ -109,6 +113,13 @@ raw:
 	@"$(ROOT)scripts/setup.sh" test
 	cargo build -q --profile $(PROFILE) $(WAITING)
 	"$(ROOT)target/$(PROFILE)/raw" $(BUILT) --frames $(FRAMES) --rounds $(ROUNDS)
+
+quality:
+	@"$(ROOT)scripts/setup.sh" quality
+	cargo build -q --profile $(PROFILE) $(MANIFEST) -p divien -p divien-testbed
+	"$(ROOT)target/$(PROFILE)/quality" "$(ROOT)target/$(PROFILE)/divien" \
+		"$$("$(ROOT)scripts/vmaf.sh" "$(ROOT)target/vmaf")" --into "$(ROOT)$(if $(RECORD),docs,target/quality)" \
+		$(if $(CLIPS),--clips "$(CLIPS)") $(if $(ENCODERS),--encoders "$(ENCODERS)") $(if $(WAYS),--ways "$(WAYS)")
 
 fuzz:
 	@"$(ROOT)scripts/fuzz.sh" $(SECONDS) $(TARGET)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# setup.sh build|test: is everything here that a build, or the tests, need? Installs Debian packages that are missing.
+# setup.sh build|test|quality: is everything here that a build, the tests, or measuring quality need? Installs Debian packages that are missing.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -14,7 +14,8 @@ tests="ffmpeg mkvtoolnix mediainfo chromium faketime procps python3"
 case $what in
     build) packages=$build ;;
     test) packages="$build $tests" ;;
-    *) echo "setup.sh: '$what' is neither 'build' nor 'test'" >&2; exit 2 ;;
+    quality) packages="$build $tests python3-venv" ;;
+    *) echo "setup.sh: '$what' is neither 'build' nor 'test' nor 'quality'" >&2; exit 2 ;;
 esac
 
 stop() {

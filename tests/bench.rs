@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use divien_testbed::bench::Bench;
 use divien_testbed::cost::Round;
+use divien_testbed::quality::Quality;
 use divien_testbed::{Clip, gst, place};
 
 fn bench(clip: PathBuf, contests: &[&str], into: PathBuf) -> Bench {
@@ -111,4 +112,42 @@ fn what_interruption_costs_is_measured_with_the_same_encode_in_both_ways() {
     assert!(wall > 0.0 && cpu > 0.0, "{round:?}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["out.mkv"]);
+}
+
+#[test]
+fn every_way_to_cut_is_measured_against_one_encoder_and_once() {
+    let folder = place::temporary();
+    // libvmaf's log, of PSNR alone.
+    let script = "out=$6 clip=$9 log=$(echo \"$*\" | sed 's/.*log_path=\\([^:]*\\):.*/\\1/')\n\
+                  ffmpeg -nostdin -v error -i \"$out\" -i \"$clip\" -lavfi \
+                  \"[0:v]setpts=N/(25*TB)[a];[1:v]setpts=N/(25*TB)[b];[a][b]psnr=stats_file=$log.txt\" -f null - || exit 1\n\
+                  { echo 'Frame,psnr_y,vmaf,'; sed 's/^n:\\([0-9]*\\) .*psnr_y:\\([0-9.]*\\) .*/\\1,\\2,\\2,/' \"$log.txt\"; } >\"$log\"";
+    let quality = |divien: PathBuf, ways: &str| Quality {
+        divien,
+        vmaf: impostor(&folder.path().join("vmaf"), script),
+        clips: vec![Clip::film(60).path().display().to_string()],
+        encoders: vec!["x264".into()],
+        ways: ways.split(',').map(|way| way.parse().unwrap()).collect(),
+        into: folder.path().join("into"),
+        jobs: 2,
+        surround: gst::surround,
+    };
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_divien"));
+    quality(program.clone(), "fixed:0:20,fixed:2:20").run().unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("into").join(name)).unwrap();
+    let (figures, page) = (read("quality.tsv"), read("quality.md"));
+    assert_eq!(figures.lines().filter(|line| line.starts_with("x264\t")).count(), 3 * 4, "{figures}");
+    for way in ["fixed, 0, 20", "fixed, 2, 20"] {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {way} |"))).unwrap();
+        // Three chunks cost something, and it is no mistake of ten times.
+        let percent: f64 = row.split(['|', '/', '%']).nth(2).unwrap().trim().parse().unwrap();
+        assert!(percent > 0.0 && percent < 100.0, "{row}");
+    }
+    // What is there is not measured again, and a program that loses pictures is found out.
+    quality("no-such-divien".into(), "fixed:0:20").run().unwrap();
+    let loses = "for last; do :; done\nwhile [ $# -gt 0 ]; do [ \"$1\" = -i ] && input=$2; shift; done\n\
+                 exec ffmpeg -nostdin -v error -y -i \"$input\" -frames:v 59 -c:v libx264 -f h264 \"$last\"";
+    let lossy = impostor(&folder.path().join("loses"), loses);
+    let outcome = quality(lossy, "fixed:0:30").run();
+    assert!(outcome.as_ref().is_err_and(|why| why.contains("60 pictures became 59")), "{outcome:?}");
 }

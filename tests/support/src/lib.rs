@@ -20,6 +20,7 @@ pub mod meddler;
 pub mod place;
 pub mod probe;
 mod process;
+pub mod quality;
 pub mod raw;
 pub mod relay;
 pub mod run;
