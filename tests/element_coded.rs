@@ -412,9 +412,15 @@ fn frames_outside_of_the_segment_are_decoded_and_not_shown() {
 
 #[test]
 fn a_seek_leaves_a_clean_element() {
+    seek("keyframe");
+    seek("scene");
+}
+
+#[track_caller]
+fn seek(cut: &str) {
     let (_folder, clip) = made("open.mkv");
     init();
-    let line = line(&clip, "parsebin", &format!("{X264} chunk-frames=20"));
+    let line = line(&clip, "parsebin", &format!("{X264} chunk-frames=20 cut={cut}"));
     let pipeline = gst::parse::launch(&format!("{line} ! appsink name=sink sync=false max-buffers=30")).unwrap();
     let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
     let sink = pipeline.by_name("sink").unwrap().downcast::<gst_app::AppSink>().unwrap();
@@ -438,8 +444,9 @@ fn a_seek_leaves_a_clean_element() {
 fn a_stop_in_the_middle_ends_at_once() {
     let (_folder, clip) = made("closed.mp4");
     init();
-    for wait in [0, 5, 20, 60, 150] {
-        let line = line(&clip, "parsebin", "encoder=\"x264enc speed-preset=medium\" chunk-frames=20");
+    for (wait, cut) in [(0, "keyframe"), (5, "scene"), (20, "keyframe"), (60, "scene"), (150, "scene")] {
+        let properties = format!("encoder=\"x264enc speed-preset=medium\" chunk-frames=20 cut={cut}");
+        let line = line(&clip, "parsebin", &properties);
         let pipeline = gst::parse::launch(&format!("{line} ! fakesink")).unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
         std::thread::sleep(Duration::from_millis(wait));

@@ -17,6 +17,7 @@ pub mod lane;
 pub mod net;
 mod plugin;
 pub mod remote;
+pub mod scenes;
 pub mod stitch;
 pub mod store;
 pub mod wire;

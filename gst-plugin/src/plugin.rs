@@ -1,9 +1,10 @@
 //! The plugin's entry points, as GStreamer's macro writes them.
 #![expect(missing_docs, reason = "the macro's items have no docs")]
 
-use crate::divienenc;
+use crate::{divienenc, scenes};
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    scenes::register(plugin)?;
     divienenc::register(plugin)
 }
 

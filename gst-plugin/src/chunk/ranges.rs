@@ -39,6 +39,8 @@ pub struct Unit {
     pub is_field: bool,
     /// Its frame is to be encoded: others are decoded at most.
     pub wanted: bool,
+    /// A scene begins with its frame.
+    pub scene: bool,
 }
 
 impl Unit {
@@ -47,7 +49,7 @@ impl Unit {
     pub fn new(pts: Option<Nanos>, duration: Option<Nanos>, signs: Option<Signs>) -> Self {
         let unread = Signs { start: None, shown: u8::from(pts.is_some()), drops: false };
         let Signs { start, shown, drops } = signs.unwrap_or(unread);
-        Self { pts, duration, start, shown, drops, is_field: false, wanted: true }
+        Self { pts, duration, start, shown, drops, is_field: false, wanted: true, scene: false }
     }
 }
 
@@ -59,6 +61,8 @@ pub enum Mode {
     /// Where decoding may start, within half a chunk. Where there is no such place: exactly there, if that costs at most
     /// a quarter of a chunk, else at the next such place.
     Keyframe,
+    /// Where scenes begin, within half a chunk; else where decoding may start, within half a chunk; else exactly there.
+    Scene,
 }
 
 /// One chunk of a compressed stream.
@@ -88,8 +92,10 @@ pub struct Source {
 /// What is done to frames that concerns more than one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
-    /// So many frames before a frame, and after it, make a part of it.
-    pub context: usize,
+    /// So many frames before a frame make a part of it.
+    pub before: usize,
+    /// The same of frames behind it.
+    pub after: usize,
     /// Frames are left out and repeated.
     pub fps: Option<Fps>,
 }
@@ -199,11 +205,14 @@ pub struct Ranges<T> {
     shown: Vec<Shown>,
     /// Time and number of the units whose frames those that are in no chunk yet are made of, by presentation time.
     around: Vec<(Nanos, u64)>,
-    context: usize,
+    before_each: usize,
+    after_each: usize,
     rate: Option<Rate<T>>,
     /// Frames that are in chunks.
     taken: u64,
     starts: VecDeque<Place>,
+    /// Frames with which scenes begin, that are in no chunk yet.
+    scenes: BTreeSet<Nanos>,
     /// Of all units so far.
     latest: Option<Nanos>,
     /// Frames have come behind others that are shown after them.
@@ -225,10 +234,12 @@ impl<T: Clone> Ranges<T> {
             before: 0,
             shown: Vec::new(),
             around: Vec::new(),
-            context: 0,
+            before_each: 0,
+            after_each: 0,
             rate: None,
             taken: 0,
             starts: VecDeque::new(),
+            scenes: BTreeSet::new(),
             latest: None,
             reorders: false,
             done: None,
@@ -238,7 +249,8 @@ impl<T: Clone> Ranges<T> {
 
     /// Chunks of frames that this is done to; before the first unit.
     pub fn needing(self, needs: Needs) -> Self {
-        Self { context: needs.context, rate: needs.fps.map(Rate::new), ..self }
+        let rate = needs.fps.map(Rate::new);
+        Self { before_each: needs.before, after_each: needs.after, rate, ..self }
     }
 
     /// The ticks of frames that follow count from another origin.
@@ -319,7 +331,7 @@ impl<T: Clone> Ranges<T> {
     /// another as well.
     pub fn pause(&mut self) -> Option<Vec<Piece<T>>> {
         // Frames may be made, or timed, by those behind them.
-        let needs_what_follows = self.context > 0 || self.rate.is_some();
+        let needs_what_follows = self.after_each > 0 || self.rate.is_some();
         (!needs_what_follows && !self.may_have_holes()).then(|| self.complete(true))
     }
 
@@ -342,7 +354,7 @@ impl<T: Clone> Ranges<T> {
         let may_begin = |rank: &usize| (1..known).contains(rank);
         let next = match self.mode {
             Mode::Fixed => Some(self.target).filter(may_begin),
-            Mode::Keyframe => {
+            Mode::Keyframe | Mode::Scene => {
                 let starts = self.starts.iter().map(|place| self.rank(place.pts)).filter(may_begin);
                 starts.min_by_key(|rank| rank.abs_diff(self.target))
             }
@@ -357,6 +369,7 @@ impl<T: Clone> Ranges<T> {
         self.shown.clear();
         self.around.clear();
         self.starts.clear();
+        self.scenes.clear();
         self.forced.clear();
         (self.latest, self.done, self.reorders) = (None, None, false);
     }
@@ -398,6 +411,9 @@ impl<T: Clone> Ranges<T> {
         if self.done.is_some_and(|done| pts <= done) {
             return Err(Uncuttable::Late(number));
         }
+        if unit.scene {
+            self.scenes.insert(pts);
+        }
         let at = self.rank(pts);
         if self.shown.get(at).is_some_and(|other| other.source == pts) {
             return Err(Uncuttable::SameTime(number));
@@ -406,7 +422,7 @@ impl<T: Clone> Ranges<T> {
         let Shows { number: frame, times } = shows.unwrap_or_else(own);
         let shown = times.into_iter().map(|time| Shown { time, source: pts, number: frame, unit: number });
         self.shown.splice(at..at, shown);
-        if self.context > 0 || self.rate.is_some() {
+        if self.before_each + self.after_each > 0 || self.rate.is_some() {
             let at = self.around.partition_point(|(time, _)| *time < pts);
             self.around.insert(at, (pts, number));
         }
@@ -434,7 +450,7 @@ impl<T: Clone> Ranges<T> {
         let end = forced.or((ended && known > 0).then_some(known));
         let reach = match self.mode {
             Mode::Fixed => 0,
-            Mode::Keyframe => self.target / 2,
+            Mode::Keyframe | Mode::Scene => self.target / 2,
         };
         if let Some(end) = end.filter(|end| *end <= self.target) {
             return Some(end);
@@ -444,8 +460,17 @@ impl<T: Clone> Ranges<T> {
             return None;
         }
         let (before, after) = self.places(limit);
-        let near = [before, after].into_iter().flatten().filter(|rank| rank.abs_diff(self.target) <= reach);
-        let near = near.min_by_key(|rank| rank.abs_diff(self.target));
+        let nearest = |ranks: &mut dyn Iterator<Item = usize>| {
+            ranks.filter(|rank| rank.abs_diff(self.target) <= reach).min_by_key(|rank| rank.abs_diff(self.target))
+        };
+        let may_be = |rank: &usize| (1..limit).contains(rank);
+        let scene = match self.mode {
+            Mode::Scene => nearest(&mut self.scenes.iter().map(|pts| self.rank(*pts)).filter(may_be)),
+            Mode::Fixed | Mode::Keyframe => None,
+        };
+        // Before all is known where scenes may begin, a start is only the second best.
+        let is_known = self.mode != Mode::Scene || end.is_some() || limit > self.target + reach;
+        let near = scene.or_else(|| nearest(&mut [before, after].into_iter().flatten()).filter(|_| is_known));
         // Frames so far away could bring a nearer place.
         let nearer = near.map_or(reach, |rank| rank.abs_diff(self.target));
         if end.is_none() && limit <= self.target + nearer {
@@ -453,7 +478,7 @@ impl<T: Clone> Ranges<T> {
         }
         let next = near.or_else(|| {
             let may_be_exact = match self.mode {
-                Mode::Fixed => true,
+                Mode::Fixed | Mode::Scene => true,
                 Mode::Keyframe => before.is_some_and(|rank| self.target - rank <= self.target / 4),
             };
             if may_be_exact { Some(self.target) } else { after.or(end) }
@@ -469,11 +494,11 @@ impl<T: Clone> Ranges<T> {
 
     /// So many frames have the rank they are seen with, and all that their filters need of those behind them is there.
     fn settled(&self) -> usize {
-        let Some(rate) = &self.rate else { return self.shown.len().saturating_sub(MOST_REORDERED) };
+        let Some(rate) = &self.rate else { return self.shown.len().saturating_sub(MOST_REORDERED + self.after_each) };
         let Some(frontier) = rate.frontier() else { return self.shown.len() };
         let there = self.around.partition_point(|(pts, _)| *pts < frontier);
-        let needed = there.checked_sub(self.context).and_then(|at| self.around.get(at));
-        match (self.context, needed) {
+        let needed = there.checked_sub(self.after_each).and_then(|at| self.around.get(at));
+        match (self.after_each, needed) {
             (0, _) => self.rank(frontier),
             (_, Some((pts, _))) => self.rank(*pts),
             (_, None) => 0,
@@ -493,7 +518,7 @@ impl<T: Clone> Ranges<T> {
         let of: Vec<Shown> = self.shown.drain(..frames.min(self.shown.len())).collect();
         let (first, last) = (of.first()?.source, of.last()?.source);
         let after = self.around.partition_point(|(pts, _)| *pts <= last);
-        let around = self.around.get(self.reach(first)..self.around.len().min(after + self.context));
+        let around = self.around.get(self.reach(first)..self.around.len().min(after + self.after_each));
         let around = around.unwrap_or_default();
         let from = around.first().map_or(first, |(pts, _)| *pts);
         let end = of.iter().map(|shown| shown.unit).chain(around.iter().map(|(_, unit)| *unit)).max()? + 1;
@@ -520,16 +545,17 @@ impl<T: Clone> Ranges<T> {
             context: around.iter().map(|(pts, _)| *pts).filter(|pts| !is_shown(pts)).collect(),
         };
         self.taken += of.len() as u64;
-        self.around.drain(..after.saturating_sub(self.context + 1));
+        self.around.drain(..after.saturating_sub(self.before_each + 1));
         self.done = Some(last);
         self.forced = self.forced.split_off(&(last + 1));
+        self.scenes = self.scenes.split_off(&(last + 1));
         self.forget();
         Some(piece)
     }
 
     /// Where the frames begin that those from `pts` on need, in `around`.
     fn reach(&self, pts: Nanos) -> usize {
-        self.around.partition_point(|(time, _)| *time < pts).saturating_sub(self.context)
+        self.around.partition_point(|(time, _)| *time < pts).saturating_sub(self.before_each)
     }
 
     /// Lets go of the units that no chunk to come can need: those before the last start that is at or before its first

@@ -67,7 +67,8 @@ fn coded(groups: &[Group], wanted: impl Fn(Nanos) -> bool) -> Vec<Coded> {
                 leads.insert(all.len());
             }
             let pts = number * STEP;
-            let unit = Unit { start, wanted: wanted(pts), ..Unit::new(Some(pts), None, None) };
+            let scene = pts / STEP % 11 == 5;
+            let unit = Unit { start, wanted: wanted(pts), scene, ..Unit::new(Some(pts), None, None) };
             all.push(Coded { unit, needs });
             if group.hidden > 0 && i % group.hidden == 0 && i > leading {
                 let needs = (reach..all.len()).filter(|n| !leads.contains(n)).collect();
@@ -133,7 +134,7 @@ fn quiet(units: &[Coded]) -> Vec<usize> {
 }
 
 fn modes() -> impl Strategy<Value = Mode> {
-    prop_oneof![Just(Mode::Fixed), Just(Mode::Keyframe)]
+    prop_oneof![Just(Mode::Fixed), Just(Mode::Keyframe), Just(Mode::Scene)]
 }
 
 proptest! {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::model::{CodedChunk, FrameInfo, Mark};
+use super::scout::{Look, Scout, Survey};
 use crate::chunk::{
     Fields, Fps, FrameTime, Handover, Mode, Nanos, Needs, Obstacles, Piece, Preface, Ranges, Start, Syntax, Told,
     Uncuttable, Unit,
 };
-use crate::lane::{CodedUnit, DecoderSpec, Wanted, WantedFrame, fields_of};
+use crate::lane::{CodedUnit, DecoderSpec, LaneError, Wanted, WantedFrame, fields_of};
 use crate::store::{Kept, Store};
 
 /// Each unit has to be whole: a frame, or what is decoded with one.
@@ -34,13 +35,15 @@ pub(super) enum Unfit {
     Uncuttable(#[from] Uncuttable),
     #[error("a packet cannot be kept in {0}: {1}")]
     Unkept(String, String),
+    #[error("where scenes begin cannot be found: {0}")]
+    Scenes(LaneError),
     #[error("key frames are too far apart: {0} packets that belong together are more than max-buffered-bytes ({1})")]
     TooLarge(usize, u64),
 }
 
 /// A unit, and what goes before it where it is a chunk's first.
 #[derive(Debug, Clone)]
-struct Held {
+pub(super) struct Held {
     unit: Kept,
     preface: Option<Before>,
 }
@@ -87,6 +90,8 @@ pub(super) struct Coded {
     most: u64,
     needs: Needs,
     ranges: Ranges<Held>,
+    /// What units wait for before they are cut, where that is done by scenes.
+    scout: Option<Scout>,
     /// Bytes of each unit that is held, and of all.
     sizes: VecDeque<u64>,
     bytes: u64,
@@ -115,6 +120,7 @@ impl Coded {
             needs,
             most,
             ranges: Ranges::new(target, mode).needing(needs),
+            scout: None,
             sizes: VecDeque::new(),
             bytes: 0,
             preface: Preface::default(),
@@ -126,6 +132,11 @@ impl Coded {
             handover: Handover::default(),
             obstacles: Obstacles::default(),
         }
+    }
+
+    /// Scenes are looked for, in so many stretches at once.
+    pub(super) fn with_scouts(self, most: usize) -> Self {
+        Self { scout: Some(Scout::new(most)), ..self }
     }
 
     /// How units of these caps are laid out; an error says why they cannot be cut.
@@ -167,7 +178,12 @@ impl Coded {
     }
 
     /// Takes the next unit, in decode order, which waits in the store. Returns the chunks that are whole now.
-    pub(super) fn push(&mut self, mut unit: gst::Buffer, store: &Arc<Store>) -> Result<Vec<CodedChunk>, Unfit> {
+    pub(super) fn push(
+        &mut self,
+        mut unit: gst::Buffer,
+        store: &Arc<Store>,
+        look: Look<'_>,
+    ) -> Result<Vec<CodedChunk>, Unfit> {
         let (signs, preface, is_field) = match (self.syntax, unit.map_readable()) {
             (Some(syntax), Ok(bytes)) => {
                 if let Some(obstacle) = self.obstacles.pass(syntax, &bytes) {
@@ -200,9 +216,42 @@ impl Coded {
             .keep(unit)
             .map_err(|error| Unfit::Unkept(std::env::temp_dir().display().to_string(), error.to_string()))?;
         let held = Held { unit: kept, preface: preface.map(Before::from) };
-        let mut pieces = self.ranges.push(held, known)?;
         self.sizes.push_back(size);
         self.bytes += size;
+        match &mut self.scout {
+            Some(scout) => {
+                scout.push(held, known, look)?;
+                self.settle(false)
+            }
+            None => self.cut([(held, known)]),
+        }
+    }
+
+    /// What has to be waited for, without the lock on this, before [`Self::settle`]: of scenes that are looked for too
+    /// much, or `all`.
+    pub(super) fn awaited(&self, all: bool) -> Option<Arc<Survey>> {
+        self.scout.as_ref()?.awaited(all)
+    }
+
+    /// The chunks that are whole now that more is known of scenes; where the input `has_ended`, nothing is held back.
+    pub(super) fn settle(&mut self, has_ended: bool) -> Result<Vec<CodedChunk>, Unfit> {
+        let Some(scout) = &mut self.scout else { return Ok(Vec::new()) };
+        let settled = scout.settled(has_ended).map_err(Unfit::Scenes)?;
+        self.cut(settled)
+    }
+
+    /// No more units come for now: what is left is looked through.
+    pub(super) fn conclude(&mut self, look: Look<'_>) {
+        if let Some(scout) = &mut self.scout {
+            scout.end(look);
+        }
+    }
+
+    fn cut(&mut self, units: impl IntoIterator<Item = (Held, Unit)>) -> Result<Vec<CodedChunk>, Unfit> {
+        let mut pieces = Vec::new();
+        for (held, unit) in units {
+            pieces.extend(self.ranges.push(held, unit)?);
+        }
         while self.held() > self.most {
             match self.ranges.relieve() {
                 Some(piece) => pieces.push(piece),
@@ -214,7 +263,8 @@ impl Coded {
 
     /// Bytes of the units that are in no chunk yet, or that later ones need as well.
     fn held(&mut self) -> u64 {
-        let gone = self.sizes.len().saturating_sub(self.ranges.held());
+        let waiting = self.scout.as_ref().map_or(0, Scout::held);
+        let gone = self.sizes.len().saturating_sub(self.ranges.held() + waiting);
         self.bytes -= self.sizes.drain(..gone).sum::<u64>();
         self.bytes
     }
@@ -231,7 +281,8 @@ impl Coded {
 
     /// Takes what keeps its place among the frames; gives it back where no frame is before it any more.
     pub(super) fn mark(&mut self, mark: Mark) -> Option<Mark> {
-        if self.ranges.waiting() == 0 && self.pending.is_empty() {
+        let none_waits = self.ranges.waiting() == 0 && self.scout.as_ref().is_none_or(Scout::is_empty);
+        if none_waits && self.pending.is_empty() {
             return Some(mark);
         }
         self.pending.push(mark);
@@ -266,8 +317,9 @@ impl Coded {
 
     /// After a flush: what the stream has told once stays known.
     pub(super) fn after_flush(self) -> Self {
-        let Self { syntax, usual, preface, fields, target, mode, needs, most, .. } = self;
-        Self { syntax, usual, preface, fields, ..Self::new(target, mode, needs, most) }
+        let Self { syntax, usual, preface, fields, target, mode, needs, most, scout, .. } = self;
+        let scout = scout.map(|scout| scout.after_flush());
+        Self { syntax, usual, preface, fields, scout, ..Self::new(target, mode, needs, most) }
     }
 
     /// When a frame is shown, and for how long, of what is in the segment.
@@ -316,11 +368,16 @@ impl Coded {
             let answered = std::mem::replace(&mut self.asked, later);
             first.marks.extend(answered.into_values().next_back());
         }
-        let mut held = units.into_iter();
-        let mut units = held.next().map(|held| held.first(start)).unwrap_or_default();
-        units.extend(held.map(|held| CodedUnit::from(held.unit)));
-        CodedChunk { wanted, frames: infos, units }
+        CodedChunk { wanted, frames: infos, units: coded_units(units, start) }
     }
+}
+
+/// Units that are decoded from the first of them on, which is a start of this kind, if any.
+pub(super) fn coded_units(units: Vec<Held>, start: Option<Start>) -> Vec<CodedUnit> {
+    let mut held = units.into_iter();
+    let mut units = held.next().map(|held| held.first(start)).unwrap_or_default();
+    units.extend(held.map(|held| CodedUnit::from(held.unit)));
+    units
 }
 
 /// Ticks count in running time: the same in the time stamps of a segment.

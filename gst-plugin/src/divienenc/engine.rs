@@ -5,18 +5,21 @@
 
 mod attempts;
 mod finished;
+mod scouts;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use self::scouts::Scouts;
 use super::chunks::{Chunk, Frame, Item, LaneState, State};
 use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section, Stats};
+use super::scout::Survey;
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Event, LaneId, Site};
 use crate::isolate::Isolation;
 use crate::journal::{Key, Pictures, Shelf};
-use crate::lane::{Attempt, Budget, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Reservation};
+use crate::lane::{Attempt, Budget, ChunkInput, CodedUnit, Encoded, Format, Lane, LaneError, Reservation, Wanted};
 use crate::store::Store;
 
 struct Shared {
@@ -24,6 +27,8 @@ struct Shared {
     budget: Arc<Budget>,
     /// Coded units before they are decoded, and what the encoders made.
     store: Arc<Store>,
+    /// Those who look for scenes, if that is asked for.
+    scouts: Scouts,
     /// Raw frames that have been read and may be read again.
     frames: Arc<Store>,
     /// Where finished chunks are kept for other runs.
@@ -45,6 +50,9 @@ struct Shared {
 /// Of compressed units so many bytes wait in memory.
 const IN_MEMORY: u64 = 32 << 20;
 
+/// Those who work on chunks of one kind.
+type Lanes = Vec<Box<dyn Lane>>;
+
 /// How a chunk begins.
 #[derive(Debug, Clone, Copy)]
 enum Opening {
@@ -63,10 +71,10 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Starts a thread for each lane. Those beyond the number of workers are for the last chunks.
+    /// Starts a thread for each lane. Those beyond the number of workers are for the last chunks; `scouts` look for scenes.
     pub(super) fn start(
         config: Config,
-        lanes: Vec<Box<dyn Lane>>,
+        (lanes, scouts): (Lanes, Lanes),
         shelf: Option<Arc<Shelf>>,
         isolation: Option<Arc<Isolation>>,
         notify: impl Fn(Notice) + Send + Sync + 'static,
@@ -75,10 +83,12 @@ impl Engine {
         // Of frames that may be read again a quarter may have been read before.
         let most = config.max_buffered_bytes;
         let first = if config.may_lose { most - most / 4 } else { most };
+        let store = Store::new(config.max_buffered_bytes.min(IN_MEMORY));
         let shared = Arc::new(Shared {
             config,
             budget: Budget::new(first),
-            store: Store::new(config.max_buffered_bytes.min(IN_MEMORY)),
+            scouts: Scouts::start(scouts, &store)?,
+            store,
             frames: Store::new(config.max_buffered_bytes - first),
             shelf,
             isolation,
@@ -147,6 +157,16 @@ impl Engine {
         let Some(cutter) = &mut state.cutter else { return Err(gst::FlowError::NotNegotiated) };
         let cuts = cutter.push(frame, is_forced);
         self.shared.apply(state, cuts).map(drop)
+    }
+
+    /// How many look for scenes.
+    pub(super) fn scouts(&self) -> usize {
+        self.shared.scouts.count()
+    }
+
+    /// Has units decoded by this format, and looked through for scenes.
+    pub(super) fn look(&self, format: Arc<Format>, wanted: Wanted, units: Vec<CodedUnit>) -> Arc<Survey> {
+        self.shared.scouts.look(format, wanted, units)
     }
 
     /// Where coded units wait.
@@ -587,6 +607,7 @@ impl Shared {
             state.lanes.values().for_each(LaneState::wake);
             (inputs, state.lanes.values().filter_map(|lane| lane.cancel.clone()).collect())
         };
+        self.scouts.stop();
         self.budget.cancel();
         self.room.notify_all();
         self.work.notify_all();

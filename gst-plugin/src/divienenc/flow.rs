@@ -427,7 +427,7 @@ impl DivienEnc {
     pub(super) fn longest_chunk(&self) -> gst::ClockTime {
         let settings = self.settings().clone();
         let frames = u64::from(settings.chunk_frames);
-        let seeks = self.is_coded() && Mode::from(settings.cut) == Mode::Keyframe;
+        let seeks = self.is_coded() && Mode::from(settings.cut) != Mode::Fixed;
         let more = if seeks { frames.div_ceil(4).max(frames / 2) } else { frames.div_ceil(4) };
         self.shown_for(frames + more)
     }

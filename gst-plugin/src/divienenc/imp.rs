@@ -18,10 +18,11 @@ use super::negotiation::Negotiation;
 use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
 use super::sites::{News, Nobody, Sites};
+use crate::chunk::Mode;
 use crate::dispatch::{Dispatch, Site};
 use crate::isolate::{Isolation, ProcessLane};
 use crate::journal::Shelf;
-use crate::lane::{EncoderSpec, FilterSpec, InOrder, Lane, LaneError, LocalLane};
+use crate::lane::{EncoderSpec, FilterSpec, Format, InOrder, Lane, LaneError, LocalLane};
 use crate::net::Token;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -48,6 +49,8 @@ pub(super) struct Run {
     pub(super) in_order: Option<InOrder>,
     /// While compressed video comes in.
     pub(super) coded: Option<Coded>,
+    /// How they are looked through for scenes, where that is done.
+    pub(super) survey: Option<Arc<Format>>,
     /// Caps that are not in force yet: they begin where decoding may start.
     pub(super) next_caps: Option<gst::Caps>,
     pub(super) negotiation: Arc<Negotiation>,
@@ -119,6 +122,7 @@ impl DivienEnc {
             frame_caps,
             lead_in,
             coded: None,
+            survey: None,
             next_caps: None,
             negotiation: Arc::new(negotiation),
             segment: None,
@@ -160,7 +164,8 @@ impl DivienEnc {
             Some(isolation) => Box::new(ProcessLane::new(isolation.clone())) as Box<dyn Lane>,
             None => Box::new(LocalLane),
         };
-        let lanes = (0..lanes).map(lane).collect();
+        let scouts = if Mode::from(settings.cut) == Mode::Scene { config.workers.clamp(1, cores) } else { 0 };
+        let lanes = ((0..lanes).map(lane).collect(), (0..scouts).map(lane).collect());
         let element = self.obj().downgrade();
         // Chunks of another run, after a flush, would have the same numbers.
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take();

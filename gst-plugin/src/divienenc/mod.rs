@@ -23,7 +23,14 @@
 //! The frames that reach the encoders are those that one decoder would make of the whole input, whichever chunks they
 //! are in. With `cut=keyframe` chunks begin at those of the input's key frames that are nearest to `chunk-frames`; with
 //! `cut=fixed` they have exactly so many frames, as chunks of raw video always have, and the frames between the key frame
-//! before a chunk and its first are decoded once more.
+//! before a chunk and its first are decoded once more. With `cut=scene` they begin where a new scene does, within half of
+//! `chunk-frames` of that many, and elsewhere as with `keyframe`: the video is decoded once more for it, ahead of the encoders
+//! and on as many threads, and the element `divienscenes` looks at small grey pictures of it.
+//!
+//! Each encoder but the first gets some frames before its chunk (`lead-in-frames`), which are its chunk's own first ones; what
+//! it makes of them is thrown away, up to the key frame with which it is told to begin anew. So rate control knows such pictures
+//! when the chunk begins. x264, x265, VP8, VP9 and openh264 can be told so; others get none.
+//!
 //! Video that cannot be cut before it is decoded (without time stamps, say) ends in an error that names the packet; a
 //! decoder before the element takes it. Frames of units with the flag `DECODE_ONLY` are decoded where others need them,
 //! and not encoded. Frames that the input has lost are left out, and a warning message names them;
@@ -84,6 +91,7 @@ mod model;
 mod negotiation;
 mod output;
 mod raw;
+mod scout;
 mod settings;
 mod sites;
 mod units;

@@ -57,6 +57,9 @@ pub(super) enum Cut {
     #[default]
     #[enum_value(name = "At the input's key frame nearest to that, within half a chunk", nick = "keyframe")]
     Keyframe,
+    /// At a new scene near by.
+    #[enum_value(name = "Where a scene begins nearest to that, within half a chunk, else as keyframe", nick = "scene")]
+    Scene,
 }
 
 impl From<Cut> for Mode {
@@ -64,6 +67,7 @@ impl From<Cut> for Mode {
         match cut {
             Cut::Fixed => Self::Fixed,
             Cut::Keyframe => Self::Keyframe,
+            Cut::Scene => Self::Scene,
         }
     }
 }

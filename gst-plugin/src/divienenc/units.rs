@@ -9,8 +9,49 @@ use super::coded::{Coded, Unfit};
 use super::engine::Engine;
 use super::imp::DivienEnc;
 use super::model::{CodedChunk, LostFrames, Mark};
+use super::scout::Survey;
 use crate::chunk::ChunkId;
-use crate::lane::{Complaints, Format};
+use crate::lane::{CodedUnit, Complaints, DecoderSpec, EncoderSpec, FilterSpec, Format, Wanted};
+use crate::scenes;
+
+/// So many stretches for each of those who look for scenes are on their way.
+const SURVEYS: usize = 3;
+
+/// Has stretches looked through by this engine.
+fn looking<'a>(
+    engine: &'a Engine,
+    format: &'a Option<Arc<Format>>,
+) -> impl Fn(Wanted, Vec<CodedUnit>) -> Arc<Survey> + 'a {
+    move |wanted, units| match format {
+        Some(format) => engine.look(format.clone(), wanted, units),
+        None => {
+            let survey = Arc::<Survey>::default();
+            survey.conclude(Ok(Vec::new()));
+            survey
+        }
+    }
+}
+
+/// How units of these caps are looked through, where anybody does.
+fn survey(caps: &gst::Caps, decoder: &DecoderSpec, engine: &Engine) -> Result<Option<Format>, gst::FlowError> {
+    if engine.scouts() == 0 {
+        return Ok(None);
+    }
+    let size = |name| caps.structure(0).and_then(|s| s.get::<i32>(name).ok()).and_then(|side| u32::try_from(side).ok());
+    let filter = FilterSpec::parse(&scenes::filter(size("width").zip(size("height"))));
+    let (Ok(encoder), Ok(filter)) = (EncoderSpec::parse(scenes::FACTORY, 0), filter) else {
+        return Err(gst::FlowError::Error);
+    };
+    Ok(Some(Format {
+        encoder,
+        input: caps.clone(),
+        decoder: Some(decoder.clone()),
+        filter,
+        frame_caps: None,
+        output: gst::Caps::new_any(),
+        lead_in: 0,
+    }))
+}
 
 /// So many lost frames are named one by one.
 const NAMED: usize = 8;
@@ -27,7 +68,7 @@ impl DivienEnc {
             self.finish_coded(&engine)?;
             self.begin_coded(&engine, caps)?;
         }
-        let (engine, learnt, pushed) = {
+        let (engine, learnt, pushed, awaits) = {
             let mut state = self.state();
             let run = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             run.engine.flow()?;
@@ -46,24 +87,61 @@ impl DivienEnc {
             let step = || unit.duration().or_else(|| coded.step(unit.pts()?));
             let learnt = run.frame_duration.is_none().then(step).flatten();
             run.frame_duration = run.frame_duration.or(learnt);
-            (run.engine.clone(), learnt.is_some(), coded.push(unit, run.engine.store()))
+            let pushed = coded.push(unit, run.engine.store(), &looking(&run.engine, &run.survey));
+            let awaits = coded.awaited(false).is_some();
+            (run.engine.clone(), learnt.is_some(), pushed, awaits)
         };
         if learnt {
             self.latency_changed();
         }
-        let chunks = pushed.map_err(|why| {
-            if let Unfit::Unkept(..) = why {
-                self.cannot_keep(&why);
-                return gst::FlowError::Error;
+        let chunks = pushed.map_err(|why| self.unfit(&engine, why))?;
+        self.push_coded(&engine, chunks)?;
+        if awaits {
+            self.await_scenes(&engine, false)?;
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Says why units cannot be cut, unless the engine has stopped.
+    fn unfit(&self, engine: &Engine, why: Unfit) -> gst::FlowError {
+        if let Err(flow) = engine.flow() {
+            return flow;
+        }
+        match &why {
+            Unfit::Unkept(..) => self.cannot_keep(&why),
+            Unfit::Scenes(_) => {
+                gst::element_imp_error!(self, gst::StreamError::Failed, ("{why}; cut=keyframe does without"))
             }
-            gst::element_imp_error!(
+            _ => gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
                 ("the input cannot be cut before it is decoded: {why}; put a decoder before divienenc (decodebin in place of parsebin)")
-            );
-            gst::FlowError::Error
-        })?;
-        self.push_coded(&engine, chunks).map(|()| gst::FlowSuccess::Ok)
+            ),
+        }
+        gst::FlowError::Error
+    }
+
+    /// Waits until no more is looked for scenes than may be at once, or until nothing is where `has_ended`.
+    fn await_scenes(&self, engine: &Engine, has_ended: bool) -> Result<(), gst::FlowError> {
+        let with = |step: &mut dyn FnMut(&mut Coded)| {
+            if let Some(coded) = self.state().as_mut().and_then(|run| run.coded.as_mut()) {
+                step(coded);
+            }
+        };
+        loop {
+            let mut awaited = None;
+            with(&mut |coded| awaited = coded.awaited(has_ended));
+            if let Some(survey) = &awaited {
+                survey.wait();
+            }
+            let mut settled = Ok(Vec::new());
+            with(&mut |coded| settled = coded.settle(has_ended));
+            let chunks = settled.map_err(|why| self.unfit(engine, why))?;
+            self.push_coded(engine, chunks)?;
+            if awaited.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// New caps that begin with this unit: earlier ones still belong to what came before.
@@ -90,8 +168,11 @@ impl DivienEnc {
             let is_new = run.coded.is_none();
             let segment = run.segment.clone();
             let (frames, cut, most) = (settings.chunk_frames, settings.cut, settings.max_buffered_bytes);
-            let needs = run.filter.needs();
-            let new = || Coded::new(frames.into(), cut.into(), needs, most);
+            let (needs, scouts) = (run.filter.needs(), run.engine.scouts());
+            let new = || {
+                let coded = Coded::new(frames.into(), cut.into(), needs, most);
+                if scouts > 0 { coded.with_scouts(SURVEYS * scouts) } else { coded }
+            };
             let coded = run.coded.get_or_insert_with(new);
             if let Some(segment) = segment.filter(|_| is_new) {
                 coded.moves_to(segment);
@@ -122,6 +203,7 @@ impl DivienEnc {
             if let Some(coded) = &mut run.coded {
                 coded.becomes(&caps, syntax, usual);
             }
+            run.survey = survey(&caps, &decoder, engine)?.map(Arc::new);
             Format {
                 encoder: run.encoder.clone(),
                 input: caps,
@@ -152,6 +234,19 @@ impl DivienEnc {
         engine: &Engine,
         end: impl FnOnce(&mut Coded) -> (Vec<CodedChunk>, Vec<Mark>),
     ) -> Result<(), gst::FlowError> {
+        let scouts = {
+            let mut state = self.state();
+            let run = state.as_mut();
+            run.is_some_and(|run| {
+                if let Some(coded) = &mut run.coded {
+                    coded.conclude(&looking(&run.engine, &run.survey));
+                }
+                run.engine.scouts() > 0
+            })
+        };
+        if scouts {
+            self.await_scenes(engine, true)?;
+        }
         let left = self.state().as_mut().and_then(|run| run.coded.as_mut()).map(end);
         let Some((chunks, marks)) = left else { return Ok(()) };
         self.push_coded(engine, chunks)?;

@@ -88,7 +88,8 @@ impl FilterSpec {
 
     /// What a chunk needs beside its own frames.
     pub fn needs(&self) -> Needs {
-        Needs { context: usize::from(self.yadif.is_some()), fps: self.fps }
+        let of_neighbours = usize::from(self.yadif.is_some());
+        Needs { before: of_neighbours, after: of_neighbours, fps: self.fps }
     }
 
     /// True where one of the elements brings frames into the form the encoder takes.

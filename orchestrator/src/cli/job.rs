@@ -93,6 +93,8 @@ pub enum Cut {
     /// At a key frame of the input near by.
     #[default]
     Keyframe,
+    /// Where a scene begins near by.
+    Scene,
 }
 
 /// Which chunks are encoded in processes of their own.

@@ -368,7 +368,8 @@ impl Typed {
                 self.cut = match said.text {
                     "fixed" => Cut::Fixed,
                     "keyframe" => Cut::Keyframe,
-                    _ => return Err(said.bad("fixed or keyframe is wanted")),
+                    "scene" => Cut::Scene,
+                    _ => return Err(said.bad("keyframe, scene or fixed is wanted")),
                 }
             }
             Id::LeadIn => self.lead_in = said.count_or_auto(option.kind)?,

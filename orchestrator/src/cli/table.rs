@@ -434,7 +434,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         "cut",
         Kind::Text("MODE"),
         Group::Global,
-        "keyframe: chunks begin at the input's key frames nearest to -bsize; fixed: after exactly -bsize frames",
+        "keyframe: chunks begin at the input's key frames nearest to -bsize; scene: where the picture changes, which takes a second decoder; fixed: after exactly -bsize frames",
     )
     .default("keyframe")
     .ffmpeg("divien's own; fixed for pipes, raw pictures and what cannot be cut before it is decoded"),

@@ -149,6 +149,7 @@ impl Encoder {
         let cut = match mode {
             Mode::Fixed => "fixed",
             Mode::Keyframe => "keyframe",
+            Mode::Scene => "scene",
         };
         self.element.set_property_from_str("cut", cut);
         // Packets wait in files beyond a little memory, and no more chunks of them than encoders soon take.

@@ -47,7 +47,8 @@ impl Filters {
 
     /// What chunks need for it.
     pub(super) fn needs(&self) -> Needs {
-        Needs { context: usize::from(self.yadif.is_some()), fps: self.fps }
+        let of_neighbours = usize::from(self.yadif.is_some());
+        Needs { before: of_neighbours, after: of_neighbours, fps: self.fps }
     }
 }
 

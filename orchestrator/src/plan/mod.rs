@@ -298,16 +298,26 @@ fn cut(job: &Job, stream: &Stream, (chunk_frames, needs): (u32, Needs), notes: &
     let mode = match job.cut {
         Cut::Fixed => Mode::Fixed,
         Cut::Keyframe => Mode::Keyframe,
+        Cut::Scene => Mode::Scene,
     };
+    let by_scenes =
+        "chunks have exactly so many frames each: scenes are looked for before pictures are decoded in order";
     let why = match &stream.cutting {
-        Cutting::Whole => return None,
+        Cutting::Whole => {
+            notes.extend((mode == Mode::Scene).then(|| format!("video: {by_scenes}")));
+            return None;
+        }
         Cutting::Refused(why) => why.clone(),
         // That there is nothing is told in the end.
         Cutting::Apart(units) if units.wanted().is_empty() => return None,
-        Cutting::Apart(units) => match chunk::cut_for(&units.all, chunk_frames.into(), mode, needs) {
-            Ok(_) => return Some(mode),
-            Err(why) => why.to_string(),
-        },
+        Cutting::Apart(units) => {
+            // Most scenes begin with key frames, so that what holds of these is near enough.
+            let known = if mode == Mode::Scene { Mode::Keyframe } else { mode };
+            match chunk::cut_for(&units.all, chunk_frames.into(), known, needs) {
+                Ok(_) => return Some(mode),
+                Err(why) => why.to_string(),
+            }
+        }
     };
     notes.push(format!("video: one decoder gives all pictures in their order: {why}"));
     None

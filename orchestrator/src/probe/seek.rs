@@ -255,7 +255,7 @@ mod tests {
     }
 
     fn unit(pts: u64, start: Option<Start>, wanted: bool) -> Unit {
-        Unit { pts: Some(pts), duration: Some(1), start, shown: 1, is_field: false, drops: false, wanted }
+        Unit { pts: Some(pts), duration: Some(1), start, shown: 1, is_field: false, drops: false, wanted, scene: false }
     }
 
     #[test]

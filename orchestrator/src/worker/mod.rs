@@ -106,6 +106,7 @@ pub fn lane(version: &str) -> Result<(), Error> {
         )));
     }
     gst::init().map_err(|e| fault(format!("GStreamer does not start: {e}")))?;
+    gstdivien::plugin_register_static().map_err(|e| fault(format!("divien's elements cannot be registered: {e}")))?;
     hear_all_decoders();
     gstdivien::isolate::serve().map_err(|e| fault(format!("an encoder's process: {e}")))
 }

@@ -15,6 +15,7 @@ fn stream(text: &str) -> Vec<Unit> {
             drops: kind == "D",
             is_field: kind == "F",
             wanted: kind != kind.to_lowercase(),
+            scene: false,
         }
     };
     text.split_whitespace().map(unit).collect()
@@ -44,6 +45,29 @@ fn chunks_begin_at_key_frames_near_by_and_nothing_is_decoded_twice() {
     assert_eq!(lengths(&closed(1, 1), 250, Mode::Keyframe), [1]);
     let pieces = cut(&closed(200, 50), 60, Mode::Keyframe).unwrap();
     assert!(pieces.iter().all(|p| p.units.len() == p.frames.len()), "{pieces:?}");
+}
+
+#[test]
+fn chunks_begin_where_scenes_do() {
+    let with = |scenes: &[usize], frames, gop| {
+        let mut units = closed(frames, gop);
+        scenes.iter().for_each(|scene| units[*scene].scene = true);
+        units
+    };
+    // The nearest within half a chunk, else a key frame there, else exactly so many frames.
+    assert_eq!(lengths(&with(&[70, 95, 130, 290], 300, 8), 100, Mode::Scene), [95, 97, 108]);
+    assert_eq!(lengths(&with(&[40, 160, 290], 300, 100), 100, Mode::Scene), [100, 60, 140]);
+    assert_eq!(lengths(&with(&[49, 151], 250, 7), 100, Mode::Scene), [98, 53, 99]);
+    assert_eq!(lengths(&with(&[50, 150], 230, 7), 100, Mode::Scene), [50, 100, 80]);
+    // A tail goes with the chunk before it.
+    assert_eq!(lengths(&with(&[100, 190], 200, 10), 100, Mode::Scene), [100, 100]);
+    // What is decoded twice is what lies between a key frame and the scene.
+    let pieces = cut(&with(&[107], 200, 20), 100, Mode::Scene).unwrap();
+    assert_eq!(pieces[1].units, (100..200).collect::<Vec<_>>());
+    // Cuts are those of hindsight, though they are made while units come.
+    let units = with(&[120, 101], 400, 30);
+    assert_eq!(lengths(&units, 100, Mode::Scene)[0], 101);
+    assert_eq!(lengths(&with(&[120, 101], 400, 30), 100, Mode::Keyframe)[0], 90);
 }
 
 #[test]
@@ -168,7 +192,7 @@ fn what_comes_long_before_the_first_wanted_frame_is_not_kept() {
 
 #[test]
 fn a_chunk_has_the_frames_before_and_behind_it_that_its_filters_need() {
-    let needs = Needs { context: 1, fps: None };
+    let needs = Needs { before: 1, after: 1, fps: None };
     let pieces = cut_for(&closed(90, 3), 30, Mode::Fixed, needs).unwrap();
     assert_eq!(pieces.iter().map(|p| p.context.clone()).collect::<Vec<_>>(), [vec![30], vec![29, 60], vec![59]]);
     let units: Vec<_> = pieces.iter().map(|p| (p.units[0], p.units[p.units.len() - 1])).collect();
@@ -184,7 +208,7 @@ fn chunks_are_as_long_as_asked_for_in_the_frames_that_come_out() {
         .map(|u| Unit { pts: u.pts.map(|n| n * second / 25), duration: Some(second / 25), ..u })
         .collect();
     let lengths = |n, d, target, mode| {
-        let needs = Needs { context: 0, fps: Fps::new(n, d) };
+        let needs = Needs { before: 0, after: 0, fps: Fps::new(n, d) };
         let pieces = cut_for(&units, target, mode, needs).unwrap();
         let times: Vec<u64> = pieces.iter().flat_map(|p| p.frames.iter().map(|f| f.pts)).collect();
         let tick = u64::from(d) * second / u64::from(n);
@@ -225,7 +249,7 @@ fn frames_that_are_left_out_are_still_there_for_the_filters() {
     let times = |n: u64| n * second / 20;
     let units: Vec<Unit> =
         closed(40, 10).into_iter().map(|u| Unit { pts: u.pts.map(times), duration: Some(second / 20), ..u }).collect();
-    let needs = Needs { context: 1, fps: Fps::new(10, 1) };
+    let needs = Needs { before: 1, after: 1, fps: Fps::new(10, 1) };
     let pieces = cut_for(&units, 10, Mode::Fixed, needs).unwrap();
     assert_eq!(pieces.iter().map(|p| p.frames.len()).collect::<Vec<_>>(), [10, 10]);
     assert_eq!(pieces[0].sources.iter().map(|s| s.number).collect::<Vec<_>>(), (0..20).step_by(2).collect::<Vec<_>>());

@@ -22,15 +22,19 @@ pub(super) fn scores(
 ) -> Result<Scores, String> {
     let log = folder.join("scores.csv");
     // Pictures meet by their number: whatever a stream or a container says of times.
-    let numbered = "setpts=N/(25*TB),format=yuv420p";
+    let numbered = "settb=1/25,setpts=N,format=yuv420p";
     let path = log.to_str().ok_or("a temporary folder that is no text")?;
     let graph = format!(
         "[0:v:0]{numbered}[out];[1:v:0]{numbered}[clip];\
-         [out][clip]libvmaf=feature=name=psnr:log_fmt=csv:log_path={path}:n_threads=1:shortest=0:repeatlast=0"
+         [out][clip]libvmaf=feature=name=psnr:log_fmt=csv:log_path={path}:n_threads=1"
     );
     let mut command = Command::new(ffmpeg);
     command.args(["-nostdin", "-v", "error", "-noautorotate", "-i"]).arg(output);
-    command.args(["-noautorotate", "-i"]).arg(clip).args(["-lavfi", &graph, "-f", "null", "-"]);
+    command
+        .args(["-noautorotate", "-i"])
+        .arg(clip)
+        .args(["-lavfi", &graph, "-fps_mode", "passthrough"])
+        .args(["-f", "null", "-"]);
     measured(&mut command)?;
     let text = std::fs::read_to_string(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let (scores, pictures) = read(&text).ok_or_else(|| format!("libvmaf's log cannot be read: {text:.200}"))?;

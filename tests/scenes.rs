@@ -1,0 +1,136 @@
+//! Chunks that begin where scenes do.
+
+#![cfg(test)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use divien_testbed::run::{LIMIT, Signal};
+use divien_testbed::{Fidelity, Running, divien, gst, media, place, probe, run};
+
+/// The frames with which scenes begin in [`film`], which has a key frame every 25 and none at scenes, and 300 frames.
+const SCENES: [u64; 3] = [70, 170, 231];
+/// Encoded in chunks of about so many, those begin.
+const CHUNK: &str = "80";
+const FAST: [&str; 5] = ["-preset", "ultrafast", "-sc_threshold", "0", "-an"];
+
+/// Four patterns, one after another.
+fn film(folder: &Path) -> PathBuf {
+    let output = folder.join("scenes.mkv");
+    let part = |source: &str, frames: u64| format!("{source}=s=320x240:r=25,trim=end_frame={frames},format=yuv420p");
+    let parts = [
+        part("testsrc2", SCENES[0]),
+        format!("{},hue=h=120", part("mandelbrot", SCENES[1] - SCENES[0])),
+        format!("{},hue=h=60,negate", part("testsrc2", SCENES[2] - SCENES[1])),
+        part("gradients", 300 - SCENES[2]),
+    ];
+    let labelled: String = parts.iter().enumerate().map(|(n, part)| format!("{part}[p{n}];")).collect();
+    let graph = format!("{labelled}[p0][p1][p2][p3]concat=n=4:v=1[v]");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-y", "-filter_complex", &graph, "-map", "[v]"]);
+    command.args(["-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-sc_threshold", "0"]);
+    run(command.arg(&output)).success();
+    output
+}
+
+/// Which of its frames are key frames.
+fn keys(file: &Path) -> Vec<u64> {
+    let mut packets: Vec<_> = probe::rows(file, "packet", Some("v:0"), "pts_time,flags")
+        .iter()
+        .map(|packet| (packet.number("pts_time").unwrap(), packet.text("flags").unwrap().contains('K')))
+        .collect();
+    packets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    (0..).zip(packets).filter(|(_, (_, key))| *key).map(|(n, _)| n).collect()
+}
+
+fn by_scenes(input: &Path, output: &Path, more: &[&str]) -> Command {
+    let mut command = divien!("-y", "-cut", "scene", "-bsize", CHUNK, "-i", input);
+    command.args(FAST).args(more).arg(output);
+    command
+}
+
+#[test]
+fn chunks_begin_where_scenes_do_and_no_byte_depends_on_who_looks() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let output = folder.path().join("out.mp4");
+    let written = |more: &[&str]| {
+        run(&mut by_scenes(&film, &output, more)).success();
+        std::fs::read(&output).unwrap()
+    };
+    let one = written(&["-w", "1"]);
+    assert_eq!(keys(&output), [&[0], &SCENES[..]].concat());
+    Fidelity::of(&output, &film).assert();
+    for more in [&["-w", "2"][..], &["-w", "5"], &["-w", "2", "-isolate", "none"], &["-w", "1", "-isolate", "all"]] {
+        assert!(written(more) == one, "{more:?}");
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_with_the_same_chunks() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let (whole, stopped) = (folder.path().join("whole.mp4"), folder.path().join("stopped.mp4"));
+    let slow = ["-preset", "veryslow", "-w", "1"];
+    run(&mut by_scenes(&film, &whole, &slow)).success();
+    let running = Running::start(&mut by_scenes(&film, &stopped, &slow));
+    let finished = || {
+        let files = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let jobs = files.map(|entry| entry.path()).filter(|path| path.is_dir());
+        jobs.flat_map(|job| std::fs::read_dir(job).unwrap().flatten())
+            .any(|f| f.path().extension().is_some_and(|e| e == "chunk"))
+    };
+    while !finished() && !stopped.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    running.signal(Signal::KILL);
+    running.wait(LIMIT);
+    let outcome = run(by_scenes(&film, &stopped, &slow).arg("-resume"));
+    outcome.success();
+    assert!(std::fs::read(&stopped).unwrap() == std::fs::read(&whole).unwrap());
+}
+
+#[test]
+fn the_element_cuts_by_scenes_as_well() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let output = folder.path().join("out.mkv");
+    let line = format!(
+        "filesrc location={} ! parsebin ! divienenc cut=scene chunk-frames={CHUNK} \
+         encoder=\"x264enc speed-preset=ultrafast key-int-max=250 option-string=scenecut=0\" ! h264parse ! matroskamux ! \
+         filesink location={}",
+        gst::quoted(&film),
+        gst::quoted(&output),
+    );
+    gst::launch(&line).success();
+    assert_eq!(keys(&output), [&[0], &SCENES[..]].concat());
+    Fidelity::of(&output, &film).assert();
+}
+
+#[test]
+fn what_one_decoder_gives_is_cut_exactly_and_that_is_said() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let output = folder.path().join("out.mp4");
+    let mut command = by_scenes(Path::new("-"), &output, &[]);
+    command.stdin(std::fs::File::open(&film).unwrap());
+    let outcome = run(&mut command);
+    outcome.says(&["exactly so many frames"]);
+    assert_eq!(keys(&output), [0, 80, 160, 240]);
+}
+
+#[test]
+fn real_clips_are_whole_wherever_their_scenes_begin() {
+    let folder = place::temporary();
+    for name in ["h264_opengop.mp4", "hevc10_opengop.mkv", "interlaced_tff.ts", "vfr.mp4", "ocean.webm"] {
+        let Some(clip) = media(name) else { return };
+        let files = ["1", "3"].map(|workers| {
+            let output = folder.path().join(format!("{workers}.mkv"));
+            let mut command = divien!("-y", "-cut", "scene", "-bsize", "60", "-w", workers, "-i", &clip, "-an", "-sn");
+            run(command.args(["-preset", "ultrafast", "-map_chapters", "-1"]).arg(&output)).success();
+            std::fs::read(&output).unwrap()
+        });
+        assert!(files[0] == files[1], "{name}");
+        Fidelity::of(folder.path().join("3.mkv"), &clip).assert();
+    }
+}
