@@ -63,6 +63,12 @@ impl From<Told> for Before {
     }
 }
 
+impl From<Kept> for Held {
+    fn from(unit: Kept) -> Self {
+        Self { unit, preface: None }
+    }
+}
+
 impl Held {
     /// The units that a chunk begins with.
     fn first(self, start: Option<Start>) -> Vec<CodedUnit> {

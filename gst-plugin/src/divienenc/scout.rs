@@ -148,3 +148,76 @@ impl Scout {
         Ok(ready)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::chunk::Start;
+    use crate::store::Kept;
+
+    /// A stretch that somebody looks at: its survey, and the times of its frames.
+    type Looked = (Arc<Survey>, Vec<Nanos>);
+
+    fn unit(pts: Nanos) -> (Held, Unit) {
+        let start = pts.is_multiple_of(50).then_some(Start::Clean);
+        (Held::from(Kept::whole(gst::Buffer::new())), Unit { start, ..Unit::new(Some(pts), None, None) })
+    }
+
+    /// Those of so many frames, of which the surveys are concluded in this order once all are pushed.
+    fn scouted(frames: u64, scenes: &[Nanos], order: fn(&mut Vec<Looked>)) -> Vec<(Nanos, bool)> {
+        gst::init().unwrap();
+        let looked = RefCell::<Vec<Looked>>::default();
+        let look = |wanted: Wanted, units: Vec<CodedUnit>| {
+            assert!(!units.is_empty());
+            let survey = Arc::<Survey>::default();
+            looked.borrow_mut().push((survey.clone(), wanted.times().collect()));
+            survey
+        };
+        let (mut scout, mut came) = (Scout::new(2), Vec::new());
+        for pts in 0..frames {
+            let (held, unit) = unit(pts);
+            scout.push(held, unit, &look).unwrap();
+            came.extend(scout.settled(false).unwrap());
+        }
+        scout.end(&look);
+        assert!(came.is_empty(), "nothing is known yet");
+        assert_eq!(scout.awaited(true).is_some(), frames > 0);
+        let mut looked = looked.take();
+        order(&mut looked);
+        for (survey, times) in looked {
+            survey.conclude(Ok(times.into_iter().filter(|pts| scenes.contains(pts)).collect()));
+            survey.wait();
+            came.extend(scout.settled(false).unwrap());
+        }
+        came.extend(scout.settled(true).unwrap());
+        assert!(scout.is_empty() && scout.awaited(true).is_none());
+        came.into_iter().map(|(_, unit)| (unit.pts.unwrap(), unit.scene)).collect()
+    }
+
+    #[test]
+    fn every_frame_is_known_whoever_is_done_first() {
+        let scenes = [0, 3, 99, 100, 150, 299];
+        let expected: Vec<_> = (0..300).map(|pts| (pts, pts > 0 && scenes.contains(&pts))).collect();
+        assert_eq!(scouted(300, &scenes, |_| {}), expected);
+        assert_eq!(scouted(300, &scenes, |looked| looked.reverse()), expected);
+        assert_eq!(scouted(0, &[], |_| {}), []);
+        assert_eq!(scouted(1, &[0], |_| {}), [(0, false)]);
+    }
+
+    #[test]
+    fn a_survey_that_failed_is_told() {
+        gst::init().unwrap();
+        let mut scout = Scout::new(2);
+        let look = |_, _| {
+            let survey = Arc::<Survey>::default();
+            survey.conclude(Err(LaneError::Nothing));
+            survey
+        };
+        let (held, unit) = unit(0);
+        scout.push(held, unit, &look).unwrap();
+        scout.end(&look);
+        assert!(matches!(scout.settled(true), Err(LaneError::Nothing)));
+    }
+}

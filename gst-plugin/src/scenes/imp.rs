@@ -13,8 +13,8 @@ use super::SCENE;
 
 /// The detector looks so many pictures ahead to tell a scene from a flash.
 pub(super) const AHEAD: usize = 5;
-/// Pixels around a picture where blocks are looked for.
-const MARGIN: usize = 32;
+/// Pixels around a picture, where the blocks of the detector reach to: av-decoders has as many.
+const MARGIN: usize = 64 + 24;
 /// What its measure of pictures' distance does not depend on, and asks for.
 const RATE: (i32, i32) = (1, 25);
 

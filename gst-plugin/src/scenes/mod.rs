@@ -87,6 +87,23 @@ mod tests {
     }
 
     #[test]
+    fn pictures_of_any_size_are_looked_at() {
+        gst::init().unwrap();
+        crate::plugin_register_static().unwrap();
+        for (width, height) in (1..20).map(|n| (n * 16, 320 - n * 16)).chain([(1, 1), (7, 33), (65, 130), (1920, 16)]) {
+            let mut harness = gst_check::Harness::new(FACTORY);
+            harness.set_src_caps_str(&format!("video/x-raw,format=GRAY8,width={width},height={height},framerate=25/1"));
+            let stride = (width + 3) / 4 * 4;
+            for n in 0..9u8 {
+                let frame = gst::Buffer::from_mut_slice(vec![n * 28; stride * height]);
+                harness.push(frame).unwrap_or_else(|error| panic!("{width}x{height}: {error}"));
+            }
+            harness.push_event(gst::event::Eos::new());
+            assert_eq!((0..9).filter(|_| harness.pull().is_ok()).count(), 9, "{width}x{height}");
+        }
+    }
+
+    #[test]
     fn a_scene_begins_where_the_pictures_change() {
         assert_eq!(scenes(&[23, 60], 80), [23, 60]);
         assert_eq!(scenes(&[], 40), [0u64; 0]);
