@@ -146,8 +146,26 @@ impl EncoderSpec {
             (Some(0), _) | (None, Restart::No) => Ok(0),
             (Some(_), Restart::No) => Err(SpecError::NoLeadIn(self.factory.name().to_string())),
             (Some(frames), Restart::Exact) => Ok(frames),
+            // It would make the same of the chunk.
+            (None, Restart::Exact) if self.has_one_quantizer() => Ok(0),
             // The encoder's time for one frame of fifty.
             (None, Restart::Exact) => Ok(chunk_frames / 50),
+        }
+    }
+
+    /// Nothing that it makes depends on the frames it has had: it has no rate control.
+    fn has_one_quantizer(&self) -> bool {
+        let is = |name: &str, values: &[&str]| self.property(name).is_some_and(|value| values.contains(&value));
+        let mut options = self.property("option-string").unwrap_or_default().split(':');
+        match self.factory.name().as_str() {
+            "x264enc" => is("pass", &["quant", "4"]) || options.any(|option| option.starts_with("qp=")),
+            "x265enc" => {
+                let is_set = self.property("qp").is_some_and(|qp| !qp.starts_with('-'));
+                is_set
+                    || options.any(|option| option.starts_with("qp=") || option == "lossless" || option == "lossless=1")
+            }
+            "openh264enc" => is("rate-control", &["off", "-1"]),
+            _ => false,
         }
     }
 
@@ -436,6 +454,9 @@ mod tests {
         assert_eq!(lead_in("x264enc", None), Ok(5));
         assert_eq!(lead_in("x264enc", Some(0)), Ok(0));
         assert_eq!(lead_in("vp9enc", Some(12)), Ok(12));
+        for fixed in ["x264enc pass=quant quantizer=20", "x265enc qp=30", "x265enc option-string=lossless=1"] {
+            assert_eq!((lead_in(fixed, None), lead_in(fixed, Some(3))), (Ok(0), Ok(3)), "{fixed}");
+        }
         assert_eq!((lead_in("av1enc", None), lead_in("av1enc", Some(0))), (Ok(0), Ok(0)));
         assert!(lead_in("av1enc", Some(1)).is_err_and(|e| e.to_string().contains("has to be 0")));
     }

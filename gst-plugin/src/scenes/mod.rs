@@ -93,7 +93,7 @@ mod tests {
         for (width, height) in (1..20).map(|n| (n * 16, 320 - n * 16)).chain([(1, 1), (7, 33), (65, 130), (1920, 16)]) {
             let mut harness = gst_check::Harness::new(FACTORY);
             harness.set_src_caps_str(&format!("video/x-raw,format=GRAY8,width={width},height={height},framerate=25/1"));
-            let stride = (width + 3) / 4 * 4;
+            let stride = usize::div_ceil(width, 4) * 4;
             for n in 0..9u8 {
                 let frame = gst::Buffer::from_mut_slice(vec![n * 28; stride * height]);
                 harness.push(frame).unwrap_or_else(|error| panic!("{width}x{height}: {error}"));

@@ -445,7 +445,7 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
         Group::Global,
         "frames that each encoder but the first gets before its chunk, its own first ones, so that it begins as well as it goes on; what comes of them is thrown away",
     )
-    .default("auto: one for each 50 frames of a chunk, where the encoder can be told to begin anew")
+    .default("auto: one for each 50 frames of a chunk, where the encoder has a rate control and can be told to begin anew")
     .ffmpeg("divien's own"),
     def(Id::Encoder("crf"), "crf", Kind::Codec("QUALITY"), Group::Video, "constant quality, less is better").basic(),
     def(Id::Encoder("qp"), "qp", Kind::Codec("QP"), Group::Video, "constant quantizer; 0 is lossless in libx264"),
