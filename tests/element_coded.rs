@@ -200,6 +200,23 @@ fn chunks_begin_at_key_frames_of_the_input() {
 }
 
 #[test]
+fn a_small_budget_cuts_by_scenes_the_same_however_many_look() {
+    let (_folder, clip) = made("closed.mp4");
+    let properties = format!("{X264} chunk-frames=60 cut=scene");
+    let free = coded_way(&clip, &properties).whole();
+    assert_eq!(free.times.len(), 150);
+    let largest = std::fs::metadata(&clip).unwrap().len();
+    for bytes in [largest / 2, largest / 3] {
+        // That fewer work at once is said where they would.
+        let [one, three] = ["1", "3"]
+            .map(|workers| coded_way(&clip, &format!("{properties} workers={workers} max-buffered-bytes={bytes}")));
+        let times: Vec<_> = one.times.iter().map(|(time, _)| *time).collect();
+        assert_eq!((&one.error, times), (&None, (0..150).map(|n| n * 40).collect()));
+        assert!(one.units == three.units, "{bytes}");
+    }
+}
+
+#[test]
 fn a_key_frame_that_is_asked_for_comes_in_the_middle_of_a_group_too() {
     let (_folder, clip) = made("open.mkv");
     let ask = |pipeline: &gst::Pipeline| {

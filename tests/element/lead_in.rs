@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use divien_testbed::gst::{launch, quoted};
 use divien_testbed::{Clip, Fidelity, place, probe, stream};
 
 use super::{ENCODERS, EXACT, Encoder, encode, encode_bare};
@@ -61,6 +62,22 @@ fn the_number_of_workers_changes_no_byte_with_lead_in() {
         assert!(one.len() > 1000, "{spec} gave {} bytes", one.len());
         assert!(one == two && one == five, "{spec}");
     }
+}
+
+#[test]
+fn what_comes_of_a_chunk_in_parts_comes_behind_its_lead_in() {
+    let folder = place::temporary();
+    let output = folder.path().join("snow.mkv");
+    // All of a chunk and of what goes before it is in libvpx's look-ahead when the chunk ends, and comes a few frames at a
+    // time: the first few are the lead-in's alone.
+    launch(&format!(
+        "videotestsrc pattern=snow num-buffers=48 ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! \
+         divienenc encoder=\"vp9enc cpu-used=8 target-bitrate=500000000 min-quantizer=0 max-quantizer=0 lag-in-frames=25\" \
+         chunk-frames=12 lead-in-frames=12 workers=2 ! vp9parse ! matroskamux ! filesink location={}",
+        quoted(&output),
+    ))
+    .success();
+    assert_eq!(probe::frame_times(&output).len(), 48);
 }
 
 /// The bytes of each packet of a file.
@@ -127,7 +144,7 @@ fn who_cannot_begin_anew_gets_no_lead_in_and_an_error_where_it_is_asked_for() {
         assert!(auto == none, "{}", encoder.spec);
     }
     let line = "videotestsrc num-buffers=5 ! divienenc encoder=\"av1enc\" lead-in-frames=2 ! fakesink";
-    let outcome = divien_testbed::gst::launch(line);
+    let outcome = launch(line);
     assert!(!outcome.status.success());
     assert!(outcome.stderr.contains("av1enc does not begin anew"), "{outcome}");
 }

@@ -355,8 +355,10 @@ impl<T: Clone> Ranges<T> {
         let next = match self.mode {
             Mode::Fixed => Some(self.target).filter(may_begin),
             Mode::Keyframe | Mode::Scene => {
-                let starts = self.starts.iter().map(|place| self.rank(place.pts)).filter(may_begin);
-                starts.min_by_key(|rank| rank.abs_diff(self.target))
+                let starts = self.starts.iter().map(|place| place.pts).chain(self.scenes.iter().copied());
+                let ranks = starts.map(|pts| self.rank(pts)).filter(may_begin);
+                let exact = Some(self.target).filter(|rank| self.mode == Mode::Scene && may_begin(rank));
+                ranks.min_by_key(|rank| rank.abs_diff(self.target)).or(exact)
             }
         };
         next.and_then(|frames| self.take(frames))

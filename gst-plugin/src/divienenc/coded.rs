@@ -70,6 +70,11 @@ impl From<Kept> for Held {
 }
 
 impl Held {
+    /// Its bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.unit.size()
+    }
+
     /// The units that a chunk begins with.
     fn first(self, start: Option<Start>) -> Vec<CodedUnit> {
         let starts = start.is_some();
@@ -179,7 +184,9 @@ impl Coded {
             Some(time) => time,
             None => self.latest.map_or(0, |latest| latest + 1),
         };
-        let time = self.ranges.force(time);
+        // How many chunks there are by now is chance where scenes are looked for.
+        let next = self.scout.as_ref().and(self.latest).map_or(0, |latest| latest + 1);
+        let time = self.ranges.force(time.max(next));
         self.asked.insert(time, mark);
     }
 
@@ -217,13 +224,10 @@ impl Coded {
                 self.marks.entry(pts).or_default().append(&mut self.pending);
             }
         }
-        let size = unit.size() as u64;
         let kept = store
             .keep(unit)
             .map_err(|error| Unfit::Unkept(std::env::temp_dir().display().to_string(), error.to_string()))?;
         let held = Held { unit: kept, preface: preface.map(Before::from) };
-        self.sizes.push_back(size);
-        self.bytes += size;
         match &mut self.scout {
             Some(scout) => {
                 scout.push(held, known, look)?;
@@ -236,7 +240,7 @@ impl Coded {
     /// What has to be waited for, without the lock on this, before [`Self::settle`]: of scenes that are looked for too
     /// much, or `all`.
     pub(super) fn awaited(&self, all: bool) -> Option<Arc<Survey>> {
-        self.scout.as_ref()?.awaited(all)
+        self.scout.as_ref()?.awaited(all, self.most)
     }
 
     /// The chunks that are whole now that more is known of scenes; where the input `has_ended`, nothing is held back.
@@ -246,22 +250,27 @@ impl Coded {
         self.cut(settled)
     }
 
-    /// No more units come for now: what is left is looked through.
-    pub(super) fn conclude(&mut self, look: Look<'_>) {
+    /// No more units come for now, and what follows `needs` what was before it, or does not: what is left is looked
+    /// through.
+    pub(super) fn conclude(&mut self, needs: bool, look: Look<'_>) {
         if let Some(scout) = &mut self.scout {
-            scout.end(look);
+            scout.end(needs, look);
         }
     }
 
     fn cut(&mut self, units: impl IntoIterator<Item = (Held, Unit)>) -> Result<Vec<CodedChunk>, Unfit> {
         let mut pieces = Vec::new();
         for (held, unit) in units {
+            let size = held.size();
             pieces.extend(self.ranges.push(held, unit)?);
-        }
-        while self.held() > self.most {
-            match self.ranges.relieve() {
-                Some(piece) => pieces.push(piece),
-                None => return Err(Unfit::TooLarge(self.sizes.len(), self.most)),
+            self.sizes.push_back(size);
+            self.bytes += size;
+            // One by one, and without those that wait for a scout: it depends on the units alone where chunks end.
+            while self.held() > self.most {
+                match self.ranges.relieve() {
+                    Some(piece) => pieces.push(piece),
+                    None => return Err(Unfit::TooLarge(self.sizes.len(), self.most)),
+                }
             }
         }
         Ok(pieces.into_iter().map(|piece| self.chunk(piece)).collect())
@@ -269,15 +278,15 @@ impl Coded {
 
     /// Bytes of the units that are in no chunk yet, or that later ones need as well.
     fn held(&mut self) -> u64 {
-        let waiting = self.scout.as_ref().map_or(0, Scout::held);
-        let gone = self.sizes.len().saturating_sub(self.ranges.held() + waiting);
+        let gone = self.sizes.len().saturating_sub(self.ranges.held());
         self.bytes -= self.sizes.drain(..gone).sum::<u64>();
         self.bytes
     }
 
-    /// When the first frame is shown that is in no chunk yet.
+    /// When the first frame is shown that is in no chunk yet; where scenes are looked for, which takes chance times, the last
+    /// that has come.
     pub(super) fn since(&self) -> Option<Nanos> {
-        self.ranges.since()
+        if self.scout.is_some() { self.latest } else { self.ranges.since() }
     }
 
     /// How much later than those before it the frame of this time is shown.

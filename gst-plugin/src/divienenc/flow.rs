@@ -13,8 +13,11 @@ use super::imp::{CAT, DivienEnc};
 use super::key_requests::{KeyRequest, KeyRequests};
 use super::model::{Finished, Mark, Output};
 use super::output::Out;
+use super::scout::STRETCH;
+use super::units::SURVEYS;
 use crate::chunk::{FrameTime, MOST_REORDERED, Mode};
 use crate::lane::{Format, InOrder};
+use crate::scenes::AHEAD;
 
 /// A frame's duration where nothing tells, for the latency.
 const UNKNOWN_FRAME_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
@@ -436,6 +439,10 @@ impl DivienEnc {
     fn own_latency(&self) -> gst::ClockTime {
         let chunks = u64::from(self.settings().workers()) + 1;
         let reordered = if self.is_coded() { MOST_REORDERED as u64 } else { 0 };
+        // Each stretch may be longer by half.
+        let scouts = self.engine().filter(|_| self.is_coded()).map_or(0, |engine| engine.scouts());
+        let looked = if scouts > 0 { (1 + SURVEYS * scouts) as u64 * STRETCH * 3 / 2 + AHEAD as u64 } else { 0 };
+        let reordered = reordered + looked;
         let all = self.longest_chunk().nseconds().saturating_mul(chunks);
         gst::ClockTime::from_nseconds(all.saturating_add(self.shown_for(reordered).nseconds()).min(u64::MAX / 2))
     }

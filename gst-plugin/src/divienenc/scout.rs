@@ -13,7 +13,7 @@ use crate::lane::{CodedUnit, LaneError, Wanted, WantedFrame};
 use crate::scenes::AHEAD;
 
 /// Frames of a stretch, about: what is decoded of the next one is a small part of it, and several are soon there.
-const STRETCH: u64 = 120;
+pub(super) const STRETCH: u64 = 120;
 
 /// What is found out about a stretch.
 #[derive(Debug, Default)]
@@ -64,6 +64,8 @@ pub(super) struct Scout {
     scenes: BTreeSet<Nanos>,
     /// It is known of all frames up to this one.
     known: Option<Nanos>,
+    /// Bytes of the units that wait.
+    bytes: u64,
     /// So many surveys may be on their way.
     most: usize,
 }
@@ -77,6 +79,7 @@ impl Scout {
             surveys: VecDeque::new(),
             scenes: BTreeSet::new(),
             known: None,
+            bytes: 0,
             most,
         }
     }
@@ -86,11 +89,6 @@ impl Scout {
         Self::new(self.most)
     }
 
-    /// Units that wait.
-    pub(super) fn held(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// None waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -98,16 +96,17 @@ impl Scout {
 
     /// Takes the next unit.
     pub(super) fn push(&mut self, held: Held, unit: Unit, look: Look<'_>) -> Result<(), Uncuttable> {
-        // Frames that are not to be encoded can be looked at all the same.
-        let pieces = self.stretches.push(held.clone(), Unit { wanted: true, ..unit })?;
+        let pieces = self.stretches.push(held.clone(), unit)?;
+        self.bytes += held.size();
         self.waiting.push_back((held, unit));
         pieces.into_iter().for_each(|piece| self.begin(piece, look));
         Ok(())
     }
 
-    /// Nothing follows, or what follows shares no chunk with it.
-    pub(super) fn end(&mut self, look: Look<'_>) {
-        self.stretches.split().into_iter().for_each(|piece| self.begin(piece, look));
+    /// Nothing follows that shares a chunk with it; what does may `need` it to be decoded.
+    pub(super) fn end(&mut self, needs: bool, look: Look<'_>) {
+        let pieces = if needs { self.stretches.split() } else { self.stretches.finish() };
+        pieces.into_iter().for_each(|piece| self.begin(piece, look));
     }
 
     fn begin(&mut self, piece: Piece<Held>, look: Look<'_>) {
@@ -121,9 +120,11 @@ impl Scout {
         self.surveys.push_back(Ahead { survey, after, until });
     }
 
-    /// What has to be waited for: the first survey, where there are too many of them, or `all` are wanted.
-    pub(super) fn awaited(&self, all: bool) -> Option<Arc<Survey>> {
-        let first = self.surveys.front().filter(|_| all || self.surveys.len() > self.most);
+    /// What has to be waited for: the first survey, where there are too many of them, units that wait have more than so
+    /// many bytes, or `all` are wanted.
+    pub(super) fn awaited(&self, all: bool, most_bytes: u64) -> Option<Arc<Survey>> {
+        let is_much = self.surveys.len() > self.most || self.bytes > most_bytes;
+        let first = self.surveys.front().filter(|_| all || is_much);
         first.map(|ahead| ahead.survey.clone())
     }
 
@@ -137,8 +138,11 @@ impl Scout {
         let all = has_ended && self.surveys.is_empty();
         let mut ready = Vec::new();
         while let Some((_, unit)) = self.waiting.front() {
-            let is_known = unit.shown == 0 || unit.pts.is_none_or(|pts| self.known.is_some_and(|known| pts <= known));
-            let Some((held, unit)) = self.waiting.pop_front_if(|_| all || is_known) else { break };
+            let is_looked_at = unit.wanted && unit.shown > 0;
+            let is_known = unit.pts.is_none_or(|pts| self.known.is_some_and(|known| pts <= known));
+            let is_ready = all || !is_looked_at || is_known;
+            let Some((held, unit)) = self.waiting.pop_front_if(|_| is_ready) else { break };
+            self.bytes -= held.size();
             let scene = unit.pts.is_some_and(|pts| self.scenes.remove(&pts));
             ready.push((held, Unit { scene, ..unit }));
         }
@@ -181,9 +185,9 @@ mod tests {
             scout.push(held, unit, &look).unwrap();
             came.extend(scout.settled(false).unwrap());
         }
-        scout.end(&look);
+        scout.end(true, &look);
         assert!(came.is_empty(), "nothing is known yet");
-        assert_eq!(scout.awaited(true).is_some(), frames > 0);
+        assert_eq!(scout.awaited(true, 0).is_some(), frames > 0);
         let mut looked = looked.take();
         order(&mut looked);
         for (survey, times) in looked {
@@ -192,7 +196,7 @@ mod tests {
             came.extend(scout.settled(false).unwrap());
         }
         came.extend(scout.settled(true).unwrap());
-        assert!(scout.is_empty() && scout.awaited(true).is_none());
+        assert!(scout.is_empty() && scout.awaited(true, 0).is_none());
         came.into_iter().map(|(_, unit)| (unit.pts.unwrap(), unit.scene)).collect()
     }
 
@@ -217,7 +221,7 @@ mod tests {
         };
         let (held, unit) = unit(0);
         scout.push(held, unit, &look).unwrap();
-        scout.end(&look);
+        scout.end(false, &look);
         assert!(matches!(scout.settled(true), Err(LaneError::Nothing)));
     }
 }

@@ -15,7 +15,7 @@ use crate::lane::{CodedUnit, Complaints, DecoderSpec, EncoderSpec, FilterSpec, F
 use crate::scenes;
 
 /// So many stretches for each of those who look for scenes are on their way.
-const SURVEYS: usize = 3;
+pub(super) const SURVEYS: usize = 3;
 
 /// Has stretches looked through by this engine.
 fn looking<'a>(
@@ -42,12 +42,17 @@ fn survey(caps: &gst::Caps, decoder: &DecoderSpec, engine: &Engine) -> Result<Op
     let (Ok(encoder), Ok(filter)) = (EncoderSpec::parse(scenes::FACTORY, 0), filter) else {
         return Err(gst::FlowError::Error);
     };
+    let plain = gst::Structure::builder("video/x-raw")
+        .field("interlace-mode", "progressive")
+        .field("framerate", gst::Fraction::new(25, 1))
+        .build();
     Ok(Some(Format {
         encoder,
         input: caps.clone(),
         decoder: Some(decoder.clone()),
         filter,
-        frame_caps: None,
+        // Nothing that a decoder finds out on its way begins another stream.
+        frame_caps: Some(plain),
         output: gst::Caps::new_any(),
         lead_in: 0,
     }))
@@ -221,17 +226,18 @@ impl DivienEnc {
 
     /// Chunks that are open end here, and nothing that follows needs their units.
     pub(super) fn finish_coded(&self, engine: &Engine) -> Result<(), gst::FlowError> {
-        self.end_coded(engine, Coded::finish)
+        self.end_coded(engine, false, Coded::finish)
     }
 
     /// Chunks that are open end here. What follows may need their units to be decoded.
     pub(super) fn split_coded(&self, engine: &Engine) -> Result<(), gst::FlowError> {
-        self.end_coded(engine, Coded::split)
+        self.end_coded(engine, true, Coded::split)
     }
 
     fn end_coded(
         &self,
         engine: &Engine,
+        needs: bool,
         end: impl FnOnce(&mut Coded) -> (Vec<CodedChunk>, Vec<Mark>),
     ) -> Result<(), gst::FlowError> {
         let scouts = {
@@ -239,7 +245,7 @@ impl DivienEnc {
             let run = state.as_mut();
             run.is_some_and(|run| {
                 if let Some(coded) = &mut run.coded {
-                    coded.conclude(&looking(&run.engine, &run.survey));
+                    coded.conclude(needs, &looking(&run.engine, &run.survey));
                 }
                 run.engine.scouts() > 0
             })
@@ -259,7 +265,7 @@ impl DivienEnc {
         let since = self.state().as_ref().and_then(|run| run.coded.as_ref()?.since());
         let most = self.longest_chunk().nseconds();
         match since.filter(|since| end.nseconds().saturating_sub(*since) >= most) {
-            Some(_) => self.end_coded(engine, Coded::pause),
+            Some(_) => self.end_coded(engine, true, Coded::pause),
             None => Ok(()),
         }
     }

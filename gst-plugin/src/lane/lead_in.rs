@@ -150,7 +150,8 @@ impl State {
         let later = match frames.get(self.most) {
             Some(next) => next.pts(),
             None => frames.last().and_then(|last| {
-                last.pts()?.checked_add(last.duration().unwrap_or(gst::ClockTime::from_nseconds(USUAL)))
+                let length = last.duration().filter(|length| !length.is_zero());
+                last.pts()?.checked_add(length.unwrap_or(gst::ClockTime::from_nseconds(USUAL)))
             }),
         };
         let first = frames.first().and_then(|first| first.pts());
@@ -215,6 +216,17 @@ mod tests {
         assert_eq!(anew, Some(3));
         assert_eq!(fed(1, &[0]), (vec![(0, 0), (0, 10)], Some(1)));
         assert_eq!(fed(3, &[]), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_frame_that_lasts_no_time_comes_again_later_all_the_same() {
+        gst::init().unwrap();
+        let lead_in = LeadIn::new(5);
+        let mut none = frame(0, 0);
+        none.make_mut().set_duration(gst::ClockTime::ZERO);
+        assert!(lead_in.state().push(none).is_empty());
+        let times: Vec<_> = lead_in.state().lead().iter().map(|frame| frame.pts().unwrap().nseconds()).collect();
+        assert_eq!(times, [0, USUAL]);
     }
 
     fn vp8(is_key: bool, is_shown: bool) -> gst::Buffer {

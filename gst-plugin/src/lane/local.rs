@@ -198,11 +198,11 @@ fn end_again(encoder: &gst::Element, attempt: &Attempt) {
     let stream = sink.sticky_event::<gst::event::StreamStart>(0).map(|start| start.stream_id().to_owned());
     let stream_start = || gst::event::StreamStart::new(stream.as_deref().unwrap_or_default());
     loop {
-        let before = attempt.progress.units();
+        let before = attempt.progress.made();
         src.push_event(stream_start());
         sink.send_event(stream_start());
         sink.send_event(gst::event::Eos::new());
-        if attempt.progress.units() == before || attempt.cancel.is_cancelled() {
+        if attempt.progress.made() == before || attempt.cancel.is_cancelled() {
             break;
         }
     }
@@ -408,7 +408,10 @@ fn collect(
             };
             let unit = match lead_in.pass(unit, caps) {
                 Ok(Passed::Stays(unit)) => unit,
-                Ok(Passed::Out) => return Ok(gst::FlowSuccess::Ok),
+                Ok(Passed::Out) => {
+                    progress.throw_unit();
+                    return Ok(gst::FlowSuccess::Ok);
+                }
                 Err(why) => {
                     if let Some(encoder) = encoder.upgrade() {
                         gst::element_error!(encoder, gst::StreamError::Encode, ["{why}"]);

@@ -157,6 +157,7 @@ pub enum LaneError {
 pub struct Progress {
     frames: AtomicU64,
     units: AtomicU64,
+    thrown: AtomicU64,
     bytes: AtomicU64,
     ended: AtomicBool,
 }
@@ -170,6 +171,11 @@ impl Progress {
     /// Units the encoder gave back.
     pub fn units(&self) -> u64 {
         self.units.load(Ordering::Relaxed)
+    }
+
+    /// The same with those of the lead-in.
+    pub(crate) fn made(&self) -> u64 {
+        self.units() + self.thrown.load(Ordering::Relaxed)
     }
 
     /// Bytes of these units.
@@ -188,6 +194,10 @@ impl Progress {
 
     fn add_frame(&self) {
         self.frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn throw_unit(&self) {
+        self.thrown.fetch_add(1, Ordering::Relaxed);
     }
 
     /// So many frames have been taken, as another machine says.

@@ -152,6 +152,8 @@ impl VideoEncoderImpl for DivienScenes {
         &self,
         state: &gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>,
     ) -> Result<(), gst::LoggableError> {
+        // What waits is of the pictures before.
+        self.give(true).map_err(|_| gst::loggable_error!(gst::CAT_RUST, "nobody takes what there is"))?;
         *self.state() = Some(State::new(state.info().clone()));
         let caps = gst::Caps::new_empty_simple("application/x-divien-scenes");
         let element = self.obj();

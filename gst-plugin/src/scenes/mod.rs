@@ -29,20 +29,18 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
 
 /// The filter that makes pictures of this size small and grey: as a launch line.
 pub fn filter(size: Option<(u32, u32)>) -> String {
-    let small = size.map(|(width, height)| {
-        let by = (width.min(height) / SMALL).max(1);
-        // The detector's blocks are whole.
-        let side = |side: u32| (side / by / BLOCK).max(1) * BLOCK;
-        format!(",width={},height={}", side(width), side(height))
-    });
-    format!(
-        "videoconvertscale method=bilinear add-borders=false ! video/x-raw,format=GRAY8,pixel-aspect-ratio=1/1{}",
-        small.unwrap_or_default()
-    )
+    let (width, height) = size.unwrap_or(USUAL);
+    let by = (width.min(height) / SMALL).max(1);
+    // The detector's blocks are whole.
+    let side = |side: u32| (side / by / BLOCK).max(1) * BLOCK;
+    let form = format!("format=GRAY8,pixel-aspect-ratio=1/1,width={},height={}", side(width), side(height));
+    format!("videoconvertscale method=bilinear add-borders=false ! video/x-raw,{form}")
 }
 
 /// The shorter side is so long, and less than twice.
 const SMALL: u32 = 180;
+/// The size that those of no known one are taken for.
+const USUAL: (u32, u32) = (1920, 1080);
 /// The sides are multiples of this.
 const BLOCK: u32 = 16;
 
@@ -57,7 +55,7 @@ mod tests {
         assert_eq!(sized(960, 540).unwrap(), "width=320,height=176");
         assert_eq!(sized(161, 121).unwrap(), "width=160,height=112");
         assert_eq!(sized(8, 4000).unwrap(), "width=16,height=4000");
-        assert!(filter(None).ends_with("pixel-aspect-ratio=1/1"));
+        assert!(filter(None).ends_with(",width=320,height=176"));
     }
 
     /// Pictures of stripes that move slowly, with another pattern from these on.
