@@ -115,7 +115,7 @@ fn what_one_decoder_gives_is_cut_exactly_and_that_is_said() {
     let mut command = by_scenes(Path::new("-"), &output, &[]);
     command.stdin(std::fs::File::open(&film).unwrap());
     let outcome = run(&mut command);
-    outcome.says(&["exactly so many frames"]);
+    outcome.says(&["exactly 80 frames"]);
     assert_eq!(keys(&output), [0, 80, 160, 240]);
 }
 

@@ -320,6 +320,7 @@ fn cut(job: &Job, stream: &Stream, (chunk_frames, needs): (u32, Needs), notes: &
         }
     };
     notes.push(format!("video: one decoder gives all pictures in their order: {why}"));
+    notes.extend((mode == Mode::Scene).then(|| format!("video: {by_scenes}")));
     None
 }
 
