@@ -300,8 +300,9 @@ fn cut(job: &Job, stream: &Stream, (chunk_frames, needs): (u32, Needs), notes: &
         Cut::Keyframe => Mode::Keyframe,
         Cut::Scene => Mode::Scene,
     };
-    let by_scenes =
-        "chunks have exactly so many frames each: scenes are looked for before pictures are decoded in order";
+    let by_scenes = format!(
+        "chunks have exactly {chunk_frames} frames each: scenes are looked for in files whose packets can be cut"
+    );
     let why = match &stream.cutting {
         Cutting::Whole => {
             notes.extend((mode == Mode::Scene).then(|| format!("video: {by_scenes}")));
