@@ -146,7 +146,7 @@ fn every_way_to_cut_is_measured_against_one_encoder_and_once() {
     // What is there is not measured again, and a program that loses pictures is found out.
     quality("no-such-divien".into(), "fixed:0:20").run().unwrap();
     let loses = "for last; do :; done\nwhile [ $# -gt 0 ]; do [ \"$1\" = -i ] && input=$2; shift; done\n\
-                 exec ffmpeg -nostdin -v error -y -i \"$input\" -frames:v 59 -c:v libx264 -f h264 \"$last\"";
+                 exec ffmpeg -nostdin -v error -y -i \"$input\" -frames:v 59 -c:v libx264 -f matroska \"$last\"";
     let lossy = impostor(&folder.path().join("loses"), loses);
     let outcome = quality(lossy, "fixed:0:30").run();
     assert!(outcome.as_ref().is_err_and(|why| why.contains("60 pictures became 59")), "{outcome:?}");

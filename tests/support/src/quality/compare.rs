@@ -13,13 +13,13 @@ pub(super) struct Scores {
     pub(super) psnr: f64,
 }
 
-/// Compares all pictures, first with first.
+/// Compares all pictures, first with first. Gives the bytes that the output takes for them as well.
 pub(super) fn scores(
     ffmpeg: &Path,
     output: &Path,
     (clip, frames): (&Path, usize),
     folder: &Path,
-) -> Result<Scores, String> {
+) -> Result<(u64, Scores), String> {
     let log = folder.join("scores.csv");
     // Pictures meet by their number: whatever a stream or a container says of times.
     let numbered = "settb=1/25,setpts=N,format=yuv420p";
@@ -38,28 +38,27 @@ pub(super) fn scores(
     measured(&mut command)?;
     let text = std::fs::read_to_string(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let (scores, pictures) = read(&text).ok_or_else(|| format!("libvmaf's log cannot be read: {text:.200}"))?;
-    let encoded = packets(output)?;
+    let (encoded, bytes) = packets(output);
     if pictures != frames || encoded != frames {
         return Err(format!("{frames} pictures became {encoded}, of which {pictures} were compared"));
     }
-    Ok(scores)
+    Ok((bytes, scores))
 }
 
 /// The pictures that a clip has once it is decoded.
 pub(super) fn frames(clip: &Path) -> Result<usize, String> {
-    counted(clip, "-count_frames", "nb_read_frames")
-}
-
-fn packets(stream: &Path) -> Result<usize, String> {
-    counted(stream, "-count_packets", "nb_read_packets")
-}
-
-fn counted(file: &Path, how: &str, entry: &str) -> Result<usize, String> {
     let mut command = Command::new("ffprobe");
-    command.args(["-v", "error", "-select_streams", "v:0", how, "-show_entries", &format!("stream={entry}")]);
-    let output = command.args(["-of", "csv=p=0"]).arg(file).output().map_err(|error| format!("ffprobe: {error}"))?;
+    command.args(["-v", "error", "-select_streams", "v:0", "-count_frames", "-show_entries", "stream=nb_read_frames"]);
+    let output = command.args(["-of", "csv=p=0"]).arg(clip).output().map_err(|error| format!("ffprobe: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().trim_end_matches(',').parse().map_err(|_| format!("{}: ffprobe counts nothing", file.display()))
+    text.trim().trim_end_matches(',').parse().map_err(|_| format!("{}: ffprobe counts nothing", clip.display()))
+}
+
+/// The packets of an output's video, and their bytes.
+fn packets(output: &Path) -> (usize, u64) {
+    let packets = crate::probe::rows(output, "packet", Some("v:0"), "size");
+    let bytes = packets.iter().filter_map(|packet| packet.text("size")?.parse::<u64>().ok()).sum();
+    (packets.len(), bytes)
 }
 
 /// The means of a log, and how many pictures it has.

@@ -2,7 +2,7 @@
 //!
 //! A *subject* is one clip and one encoder with its settings. It is encoded at four qualities by ffmpeg, whose one encoder has
 //! one thread as each of divien's has, and by divien in several *ways*: where chunks are cut, and how many frames go before
-//! each. Every output is an elementary stream, so that its bytes are the video's alone, and is decoded and compared with the
+//! each. What counts of an output is the bytes of its video's packets. It is decoded and compared with the
 //! clip, picture by picture, by an ffmpeg that has libvmaf. The [BD-rate](bd) of a way says how many more bytes it takes than
 //! the one encoder for the same quality: by VMAF's mean, and by that of PSNR-Y.
 //!
@@ -104,15 +104,14 @@ impl Quality {
 
     fn measure(&self, job: &Job<'_>, folder: &std::path::Path) -> Result<Measured, String> {
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-        let output = folder.join("out").with_extension(job.encoder.extension);
+        let output = folder.join("out.mkv");
         let mut command = match job.way {
             None => job.encoder.alone(&job.clip.path, job.quality, &output),
             Some(way) => way.command(&self.divien, job.encoder, &job.clip.path, job.quality, &output),
         };
         (self.surround)(&mut command);
         let (usage, _) = crate::bench::measured(&mut command)?;
-        let bytes = std::fs::metadata(&output).map_err(|error| error.to_string())?.len();
-        let scores = compare::scores(&self.vmaf, &output, (&job.clip.path, job.clip.frames), folder)?;
+        let (bytes, scores) = compare::scores(&self.vmaf, &output, (&job.clip.path, job.clip.frames), folder)?;
         println!(
             "{}: {bytes} bytes, VMAF {:.3}, PSNR-Y {:.3} dB, {:.1} s of CPU",
             job.key(),

@@ -16,9 +16,6 @@ pub(super) struct Encoder {
     /// The option that says how good it is to be, and its values.
     quality: &'static str,
     pub(super) qualities: &'static [&'static str],
-    /// Of an elementary stream.
-    pub(super) extension: &'static str,
-    format: &'static str,
 }
 
 pub(super) const ENCODERS: &[Encoder] = &[
@@ -28,8 +25,6 @@ pub(super) const ENCODERS: &[Encoder] = &[
         one_thread: "-threads 1",
         quality: "-crf",
         qualities: &["20", "24", "28", "32"],
-        extension: "h264",
-        format: "h264",
     },
     Encoder {
         name: "x265",
@@ -37,8 +32,6 @@ pub(super) const ENCODERS: &[Encoder] = &[
         one_thread: "-x265-params pools=none:frame-threads=1:log-level=none",
         quality: "-crf",
         qualities: &["20", "24", "28", "32"],
-        extension: "hevc",
-        format: "hevc",
     },
     // Constant quality within a rate that it never reaches, which is as near as GStreamer's element comes to it.
     Encoder {
@@ -47,10 +40,11 @@ pub(super) const ENCODERS: &[Encoder] = &[
         one_thread: "-threads 1 -row-mt 0",
         quality: "-crf",
         qualities: &["28", "36", "44", "52"],
-        extension: "ivf",
-        format: "ivf",
     },
 ];
+
+/// Of every output. Only the packets of its video count.
+const FORMAT: &str = "matroska";
 
 impl Encoder {
     /// One encoder for all, by ffmpeg.
@@ -59,7 +53,7 @@ impl Encoder {
         command.args(["-nostdin", "-v", "error", "-y", "-noautorotate", "-i"]).arg(clip);
         command.args(["-map", "0:v:0", "-fps_mode", "passthrough"]);
         command.args(words(self.settings)).args(words(self.one_thread)).args([self.quality, quality]);
-        command.args(["-f", self.format]).arg(output);
+        command.args(["-f", FORMAT]).arg(output);
         command
     }
 }
@@ -91,7 +85,7 @@ impl Way {
         if let Some(frames) = self.chunk {
             command.args(["-bsize", &frames.to_string()]);
         }
-        command.args(["-f", encoder.format]).arg(output);
+        command.args(["-f", FORMAT]).arg(output);
         command
     }
 }
