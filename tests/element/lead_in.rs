@@ -5,7 +5,7 @@ use std::path::Path;
 use divien_testbed::gst::{launch, quoted};
 use divien_testbed::{Clip, Fidelity, place, probe, stream};
 
-use super::{ENCODERS, EXACT, Encoder, encode, encode_bare};
+use super::{ENCODERS, EXACT, Encoder, encode, encode_bare, workers_change_no_byte};
 
 /// Encoders that begin anew where they are told to.
 const RESTARTING: [&str; 5] = ["x264enc", "x265enc", "vp8enc", "vp9enc", "openh264enc"];
@@ -47,21 +47,7 @@ fn every_frame_is_exact_whatever_goes_before_its_chunk() {
 
 #[test]
 fn the_number_of_workers_changes_no_byte_with_lead_in() {
-    let folder = place::temporary();
-    let clip = Clip::raw(120);
-    for spec in [
-        "x264enc speed-preset=veryfast pass=qual quantizer=23",
-        "x264enc speed-preset=veryfast pass=cbr bitrate=300",
-        "x265enc speed-preset=ultrafast bitrate=300",
-        "vp9enc cpu-used=5 target-bitrate=300000",
-    ] {
-        let [one, two, five] = ["workers=1", "workers=2", "workers=5"].map(|workers| {
-            let properties = format!("chunk-frames=25 lead-in-frames=5 {workers}");
-            std::fs::read(encode_bare(&clip, spec, &properties, folder.path())).unwrap()
-        });
-        assert!(one.len() > 1000, "{spec} gave {} bytes", one.len());
-        assert!(one == two && one == five, "{spec}");
-    }
+    workers_change_no_byte("lead-in-frames=5");
 }
 
 #[test]

@@ -213,6 +213,12 @@ fn frames_that_vp9_holds_to_the_end_are_not_lost() {
 
 #[test]
 fn the_number_of_workers_changes_no_byte() {
+    workers_change_no_byte("");
+}
+
+/// With these properties besides.
+#[track_caller]
+fn workers_change_no_byte(more: &str) {
     let folder = place::temporary();
     let clip = Clip::raw(120);
     for spec in [
@@ -222,7 +228,7 @@ fn the_number_of_workers_changes_no_byte() {
         "vp9enc cpu-used=5 target-bitrate=300000",
     ] {
         let outputs = ["workers=1", "workers=2", "workers=5"].map(|workers| {
-            let properties = format!("chunk-frames=25 {workers}");
+            let properties = format!("chunk-frames=25 {more} {workers}");
             let output = encode_bare(&clip, spec, &properties, folder.path());
             std::fs::read(output).unwrap()
         });

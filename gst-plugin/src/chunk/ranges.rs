@@ -100,6 +100,13 @@ pub struct Needs {
     pub fps: Option<Fps>,
 }
 
+impl Needs {
+    /// As many frames on either side.
+    pub fn around(frames: usize, fps: Option<Fps>) -> Self {
+        Self { before: frames, after: frames, fps }
+    }
+}
+
 /// Why a stream cannot be cut before it is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Uncuttable {

@@ -352,10 +352,7 @@ impl Current {
             self.joiner.join(&bytes, at)?
         };
         let Some(mended) = mended else { return Ok(unit) };
-        let mut new = gst::Buffer::from_mut_slice(mended);
-        let metadata = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
-        unit.copy_into(new.make_mut(), metadata, ..).map_err(|_| JoinError::Unreadable)?;
-        Ok(new)
+        coding::with_bytes(&unit, mended).map_err(|_| JoinError::Unreadable)
     }
 }
 

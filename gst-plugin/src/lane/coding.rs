@@ -54,6 +54,14 @@ pub(crate) fn codec(caps: &gst::CapsRef) -> Codec {
     }
 }
 
+/// A unit with other bytes; all else that is known of it stays.
+pub(crate) fn with_bytes(unit: &gst::BufferRef, bytes: Vec<u8>) -> Result<gst::Buffer, glib::BoolError> {
+    let mut new = gst::Buffer::from_mut_slice(bytes);
+    let metadata = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
+    unit.copy_into(new.make_mut(), metadata, ..)?;
+    Ok(new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -88,8 +88,7 @@ impl FilterSpec {
 
     /// What a chunk needs beside its own frames.
     pub fn needs(&self) -> Needs {
-        let of_neighbours = usize::from(self.yadif.is_some());
-        Needs { before: of_neighbours, after: of_neighbours, fps: self.fps }
+        Needs::around(usize::from(self.yadif.is_some()), self.fps)
     }
 
     /// True where one of the elements brings frames into the form the encoder takes.

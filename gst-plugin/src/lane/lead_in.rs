@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 
-use super::coding::{codec, syntax};
+use super::coding::{codec, syntax, with_bytes};
 use super::frames::{self, Passing};
 
 /// The most frames of a lead-in. They are in memory until the chunk has begun.
@@ -35,15 +35,6 @@ struct State {
     /// The first unit, for what the chunk's first does not say again.
     opening: Option<gst::Buffer>,
     has_begun: bool,
-}
-
-/// What becomes of a unit.
-#[derive(Debug)]
-pub(super) enum Passed {
-    /// It is of the lead-in.
-    Out,
-    /// It is of the chunk.
-    Stays(gst::Buffer),
 }
 
 impl LeadIn {
@@ -93,11 +84,11 @@ impl LeadIn {
         Ok(())
     }
 
-    /// Takes the next unit that the encoder made. An error says why the chunk cannot begin where it should.
-    pub(super) fn pass(&self, unit: gst::Buffer, caps: &gst::CapsRef) -> Result<Passed, String> {
+    /// Takes the next unit that the encoder made; `None` where it is of the lead-in. An error says why the chunk cannot begin where it should.
+    pub(super) fn pass(&self, unit: gst::Buffer, caps: &gst::CapsRef) -> Result<Option<gst::Buffer>, String> {
         let mut state = self.state();
         if state.has_begun {
-            return Ok(Passed::Stays(unit));
+            return Ok(Some(unit));
         }
         let bytes = unit.map_readable().map_err(|_| "a unit that cannot be read".to_owned())?;
         // Whatever an encoder holds back, it has had more frames than it has shown units, so the lead-in's length is known
@@ -108,7 +99,7 @@ impl LeadIn {
                 drop(bytes);
                 state.opening = Some(unit);
             }
-            return Ok(Passed::Out);
+            return Ok(None);
         }
         let kind = caps.structure(0).and_then(syntax);
         let is_key = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
@@ -123,11 +114,8 @@ impl LeadIn {
         let whole = opening.and_then(|opening| codec(caps).with_sets_of(&opening, &bytes));
         drop(bytes);
         state.has_begun = true;
-        let Some(whole) = whole else { return Ok(Passed::Stays(unit)) };
-        let mut first = gst::Buffer::from_mut_slice(whole);
-        let about = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
-        unit.copy_into(first.make_mut(), about, ..).map_err(|error| error.to_string())?;
-        Ok(Passed::Stays(first))
+        let Some(whole) = whole else { return Ok(Some(unit)) };
+        with_bytes(&unit, whole).map(Some).map_err(|error| error.to_string())
     }
 }
 
@@ -245,7 +233,7 @@ mod tests {
         let (lead_in, mut kept) = (LeadIn::new(2), 0);
         (0..4).for_each(|n| drop(lead_in.state().push(frame(n, n * 40))));
         for (is_key, is_shown) in [(true, true), (false, false), (false, true), (true, true), (false, false)] {
-            kept += u32::from(matches!(lead_in.pass(vp8(is_key, is_shown), &caps), Ok(Passed::Stays(_))));
+            kept += u32::from(matches!(lead_in.pass(vp8(is_key, is_shown), &caps), Ok(Some(_))));
         }
         assert_eq!(kept, 2);
     }
@@ -257,7 +245,7 @@ mod tests {
         for (marked, is) in [(false, false), (true, false), (false, true)] {
             let lead_in = LeadIn::new(1);
             (0..3).for_each(|n| drop(lead_in.state().push(frame(n, n * 40))));
-            assert!(matches!(lead_in.pass(vp8(true, true), &caps), Ok(Passed::Out)));
+            assert!(matches!(lead_in.pass(vp8(true, true), &caps), Ok(None)));
             let mut unit = vp8(is, true);
             let fields = unit.make_mut();
             if marked {

@@ -11,7 +11,7 @@ use crate::store::Kept;
 
 use super::complaints::Hearing;
 use super::known::Ending;
-use super::lead_in::{LeadIn, Passed};
+use super::lead_in::LeadIn;
 use super::memory;
 use super::wanted::Sieve;
 use super::{Attempt, Encoded, Lane, LaneError, Made, Next, Outlet, frames};
@@ -407,8 +407,8 @@ fn collect(
                 return Ok(gst::FlowSuccess::Ok);
             };
             let unit = match lead_in.pass(unit, caps) {
-                Ok(Passed::Stays(unit)) => unit,
-                Ok(Passed::Out) => {
+                Ok(Some(unit)) => unit,
+                Ok(None) => {
                     progress.throw_unit();
                     return Ok(gst::FlowSuccess::Ok);
                 }

@@ -47,8 +47,7 @@ impl Filters {
 
     /// What chunks need for it.
     pub(super) fn needs(&self) -> Needs {
-        let of_neighbours = usize::from(self.yadif.is_some());
-        Needs { before: of_neighbours, after: of_neighbours, fps: self.fps }
+        Needs::around(usize::from(self.yadif.is_some()), self.fps)
     }
 }
 
