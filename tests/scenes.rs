@@ -107,6 +107,71 @@ fn the_element_cuts_by_scenes_as_well() {
     Fidelity::of(&output, &film).assert();
 }
 
+/// The frames with which the chunks in a file begin.
+fn listed(file: &Path) -> Vec<u64> {
+    let list: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let scenes = list["scenes"].as_array().unwrap();
+    let number = |scene: &serde_json::Value, name: &str| scene[name].as_u64().unwrap();
+    assert_eq!(list["frames"], scenes.last().unwrap()["end_frame"]);
+    assert!(scenes.windows(2).all(|pair| pair[0]["end_frame"] == pair[1]["start_frame"]));
+    scenes.iter().map(|scene| number(scene, "start_frame")).collect()
+}
+
+#[test]
+fn where_chunks_began_is_written_and_read_again() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let (output, list) = (folder.path().join("out.mp4"), folder.path().join("scenes.json"));
+    let scenes = ["-scenes", list.to_str().unwrap(), "-lead-in", "1"];
+    run(&mut by_scenes(&film, &output, &scenes)).success();
+    let first = std::fs::read(&output).unwrap();
+    assert_eq!(listed(&list), [&[0], &SCENES[..]].concat());
+    // Whatever else is said of cuts, and whether the frames are decoded one after another.
+    let again = |command: &mut Command| {
+        let outcome = run(command.args(scenes).args(FAST).arg(&output)).success();
+        outcome.says(&["4 chunks of 61 to 100 frames"]);
+        assert!(std::fs::read(&output).unwrap() == first);
+    };
+    again(&mut divien!("-y", "-i", &film, "-w", "1"));
+    again(&mut divien!("-y", "-i", &film, "-w", "5", "-cut", "fixed", "-bsize", "10"));
+    let mut command = divien!("-y", "-i", "-", "-map_metadata", "-1");
+    command.stdin(std::fs::File::open(&film).unwrap()).args(scenes).args(FAST).arg(&output);
+    run(&mut command).success().says(&["4 chunks of 61 to 100 frames"]);
+    assert_eq!(keys(&output), [&[0], &SCENES[..]].concat());
+}
+
+#[test]
+fn a_list_of_another_tool_is_followed_frame_by_frame() {
+    let folder = place::temporary();
+    let film = film(folder.path());
+    let (output, list) = (folder.path().join("out.mp4"), folder.path().join("scenes.json"));
+    // Its third cut is far behind a key frame; its scenes are not where it says that chunks are.
+    let scenes = r#"{"frames":300,"scenes":[{"start_frame":0,"end_frame":300,"zone_overrides":null}],"split_scenes":[
+        {"start_frame":0,"end_frame":25,"zone_overrides":null},{"start_frame":25,"end_frame":100,"zone_overrides":null},
+        {"start_frame":100,"end_frame":124,"zone_overrides":null},{"start_frame":124,"end_frame":300,"zone_overrides":null}]}"#;
+    std::fs::write(&list, scenes).unwrap();
+    let files = ["1", "5"].map(|workers| {
+        let mut command = divien!("-y", "-i", &film, "-w", workers, "-scenes", &list);
+        run(command.args(FAST).arg(&output)).success();
+        assert_eq!(keys(&output), [0, 25, 100, 124]);
+        Fidelity::of(&output, &film).assert();
+        std::fs::read(&output).unwrap()
+    });
+    assert!(files[0] == files[1]);
+    // No other video has so many frames.
+    let part = run(divien!("-y", "-i", &film, "-frames:v", "200", "-scenes", &list).args(FAST).arg(&output));
+    part.failure().says(&["it is of a video of 300 frames, and this one has 200"]);
+    let line = format!(
+        "filesrc location={} ! parsebin ! avdec_h264 ! divienenc cuts=\"<25,100,124>\" \
+         encoder=\"x264enc speed-preset=ultrafast key-int-max=250 option-string=scenecut=0\" ! h264parse ! matroskamux ! \
+         filesink location={}",
+        gst::quoted(&film),
+        gst::quoted(&output.with_extension("mkv")),
+    );
+    gst::launch(&line).success();
+    assert_eq!(keys(&output.with_extension("mkv")), [0, 25, 100, 124]);
+}
+
 #[test]
 fn what_one_decoder_gives_is_cut_exactly_and_that_is_said() {
     let folder = place::temporary();

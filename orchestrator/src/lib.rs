@@ -12,6 +12,7 @@ pub mod probe;
 pub mod report;
 mod resume;
 pub mod run;
+pub mod scenes;
 mod signals;
 mod sync;
 mod verify;

@@ -336,6 +336,9 @@ fn facts(job: &Job, plan: &Plan, found: &Found) -> Result<Facts, Error> {
     add("-bsize", video.chunk_frames.to_string());
     add("-lead-in", video.lead_in.map_or_else(|| "auto".into(), |frames| frames.to_string()));
     add("-cut", format!("{:?}", job.cut).to_lowercase());
+    if let Some(cuts) = &video.cuts {
+        add("-scenes", blake3::hash(format!("{:?}", cuts.numbers()).as_bytes()).to_hex().to_string());
+    }
     add("-f", plan.container.name().to_owned());
     if !job.filters.is_empty() {
         add("-vf, -s and -r", format!("{:?}", job.filters));

@@ -20,6 +20,7 @@ use crate::plan::{self, Encoder, Plan};
 use crate::probe::{self, Breaks, Facts, Messages, Stream, said};
 use crate::report::{Lane, Machine, Report, Snapshot, Summary, counted, tell};
 use crate::resume::{Kept, Opening};
+use crate::scenes::{self, Scenes};
 use crate::signals::Signals;
 use crate::verify::{verify, verify_count};
 use crate::worker;
@@ -50,6 +51,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     plan::window(job)?;
     let choice = codec::resolve(&job.video, job.threads)?;
     is_another_file(job)?;
+    let scenes = job.scenes.as_deref().map(Scenes::read).transpose()?.flatten();
     may_join(job)?;
     may_verify(job)?;
     let opening = Opening::of(job)?;
@@ -59,7 +61,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
     let replaces = if may_be_complete { Ok(false) } else { may_replace(job) };
     let encoded = replaces.and_then(|replaces| {
         let means = (choice, opening.kept(), isolation.clone(), replaces);
-        encode(job, means, &signals, &mut report)
+        encode((job, scenes.as_ref()), means, &signals, &mut report)
     });
     isolation.iter().for_each(|isolation| isolation.end());
     match encoded {
@@ -83,7 +85,7 @@ pub fn run(job: &Job) -> Result<Option<Summary>, Error> {
 }
 
 fn encode(
-    job: &Job,
+    (job, scenes): (&Job, Option<&Scenes>),
     (choice, kept, isolation, replaces): (codec::Choice, Option<&Kept>, Option<Arc<Isolation>>, bool),
     signals: &Signals,
     report: &mut Report,
@@ -96,7 +98,7 @@ fn encode(
     probe::measure(&mut source, &job.input, &job.range);
     drop(waiting);
     let encoder = chosen(choice, plan::size(job, &source.facts), report);
-    let decided = plan::make(job, &source.facts, encoder, &|name| gst::ElementFactory::find(name).is_some());
+    let decided = plan::make(job, (&source.facts, scenes), encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
     plan.notes.iter().for_each(|n| report.note(n));
     let is_complete = kept.map_or(Ok(false), |kept| kept.is_complete(job, (&plan, &source.facts)));
@@ -109,6 +111,9 @@ fn encode(
             verified(report, (&name, is_seen), &format!("{} decoded", counted(frames, "picture")));
         }
         report.note(&format!("{name} was complete already"));
+        if let Some(path) = job.scenes.as_ref().filter(|_| scenes.is_none()) {
+            report.warn(&format!("{}: not written: nothing was encoded", path.display()));
+        }
         kept.and_then(Kept::is_over).iter().for_each(|left| report.warn(left));
         return Ok(None);
     }
@@ -142,7 +147,7 @@ fn encode(
         started,
         lost: source.facts.complaint.clone(),
         moved: Movement { at: started, mark: (0, 0), said: false },
-        chunks: 0,
+        chunks: Vec::new(),
         shown: (0, 0),
         finishes: job.resume.finishes,
         has_wound_down: false,
@@ -203,6 +208,10 @@ fn encode(
         }
     })?;
     kept.and_then(Kept::is_over).iter().for_each(|left| report.warn(left));
+    if let Some(path) = &job.scenes {
+        let told = list_scenes((path, scenes), &watch.chunks, written.shown.count, lost.is_some());
+        told.iter().for_each(|told| report.warn(told));
+    }
     let summary = Summary {
         output: name,
         size,
@@ -211,7 +220,7 @@ fn encode(
         end: written.end,
         elapsed: started.elapsed(),
         busy,
-        chunks: watch.chunks,
+        chunks: watch.chunks.len() as u64,
         lanes: work.done,
         machines: work.machines,
     };
@@ -300,6 +309,17 @@ impl Drop for Waiting {
     }
 }
 
+/// Writes where chunks begin, or compares with what was read. Gives what is to be said of it.
+fn list_scenes((path, read): (&Path, Option<&Scenes>), chunks: &[u64], frames: u64, is_lossy: bool) -> Option<String> {
+    let unwritten = |why: &dyn std::fmt::Display| format!("{}: not written: {why}", path.display());
+    match read {
+        Some(_) if is_lossy => None,
+        Some(read) => read.differs(frames),
+        None if is_lossy || chunks.iter().sum::<u64>() != frames => Some(unwritten(&"frames are missing")),
+        None => scenes::write(path, chunks).err().map(|error| unwritten(&error)),
+    }
+}
+
 /// Whether what has no room is no part of the job, but waits for its turn elsewhere.
 fn waits_in(error: &Error) -> bool {
     matches!(error, Error::Write { path, .. } if *path == std::env::temp_dir())
@@ -315,6 +335,12 @@ fn output_name(job: &Job) -> String {
 /// Whether the output is not the input, asked before anything is opened.
 fn is_another_file(job: &Job) -> Result<(), Error> {
     let Target::File(path) = &job.output else { return Ok(()) };
+    if job.scenes.as_ref() == Some(path) {
+        return Err(Error::Plan {
+            what: format!("{}: -scenes and output are the same file", path.display()),
+            hint: "give each a name of its own".into(),
+        });
+    }
     if let Input::File(input) = &job.input
         && let (Ok(a), Ok(b)) = (input.canonicalize(), path.canonicalize())
         && a == b
@@ -485,7 +511,8 @@ struct Watch {
     started: Instant,
     lost: Option<String>,
     moved: Movement,
-    chunks: u64,
+    /// Frames of each.
+    chunks: Vec<u64>,
     /// The most frames and bytes that were shown.
     shown: (u64, u64),
     /// A run that is told to end ends the chunks that it has begun.
@@ -585,7 +612,7 @@ impl Watch {
             }
             gst::MessageView::Element(e) => {
                 match e.structure().map(|told| (told.name().as_str(), told)) {
-                    Some(("divien-chunk-done", _)) => self.chunks += 1,
+                    Some(("divien-chunk-done", told)) => self.chunks.extend(told.get::<u64>("frames")),
                     Some(("divien-worker", told)) => of_worker(told, report),
                     Some((DivienEnc::WOUND_DOWN, _)) => self.has_wound_down = true,
                     Some(("divien-complaints", told)) => drop(running.lost(told)),

@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::mem;
 
+use super::Cuts;
+
 /// What happens next in the chunk that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut<F> {
@@ -29,6 +31,8 @@ pub struct Cutter<F> {
     /// Frames the open chunk has; 0 when none is open.
     open: u64,
     held: VecDeque<F>,
+    /// Where chunks begin in place of after `target` frames, and the number of the next frame.
+    listed: Option<(Cuts, u64)>,
 }
 
 impl<F> Cutter<F> {
@@ -39,13 +43,23 @@ impl<F> Cutter<F> {
     pub fn new(target: u64, most_held: u64) -> Self {
         let target = target.max(1);
         let shortest_alone = if target == 1 { 1 } else { target.div_ceil(4).max(2) };
-        Self { target, tail: shortest_alone.min(most_held.max(2)), open: 0, held: VecDeque::new() }
+        Self { target, tail: shortest_alone.min(most_held.max(2)), open: 0, held: VecDeque::new(), listed: None }
+    }
+
+    /// Cuts where `cuts` say; so many frames were before the first.
+    pub fn listed(cuts: Cuts, before: u64) -> Self {
+        Self { listed: Some((cuts, before)), ..Self::new(u64::MAX, 0) }
     }
 
     /// Takes the next frame; `forced` when it has to begin a chunk.
     pub fn push(&mut self, frame: F, forced: bool) -> Vec<Cut<F>> {
+        let is_listed = self.listed.as_mut().is_some_and(|(listed, next)| {
+            let number = *next;
+            *next += 1;
+            listed.contains(number)
+        });
         let mut cuts = Vec::new();
-        if forced {
+        if forced || is_listed {
             cuts = self.finish();
         }
         if self.open < self.target {
@@ -90,7 +104,10 @@ mod tests {
 
     /// Chunk lengths for `frames` frames with forced starts at `forced`, and whether the frames kept their order.
     fn lengths(target: u64, most_held: u64, frames: u64, forced: &[u64]) -> Vec<u64> {
-        let mut cutter = Cutter::new(target, most_held);
+        cut(Cutter::new(target, most_held), frames, forced)
+    }
+
+    fn cut(mut cutter: Cutter<u64>, frames: u64, forced: &[u64]) -> Vec<u64> {
         let mut cuts = Vec::new();
         for n in 0..frames {
             cuts.extend(cutter.push(n, forced.contains(&n)));
@@ -151,6 +168,17 @@ mod tests {
         assert_eq!(lengths(100, 10, 209, &[]), [100, 109]);
         assert_eq!(lengths(100, 10, 210, &[]), [100, 100, 10]);
         assert_eq!(lengths(100, 0, 201, &[]), [100, 101]);
+    }
+
+    #[test]
+    fn listed_cuts_are_where_chunks_begin_whatever_their_lengths() {
+        let lengths = |cuts: &[u64], before, frames: u64, forced: &[u64]| {
+            cut(Cutter::listed(Cuts::new(cuts.iter().copied()), before), frames, forced)
+        };
+        assert_eq!(lengths(&[0, 7, 1, 300], 0, 301, &[]), [1, 6, 293, 1]);
+        assert_eq!(lengths(&[], 0, 1000, &[]), [1000]);
+        assert_eq!(lengths(&[100, 300], 50, 100, &[]), [50, 50]);
+        assert_eq!(lengths(&[10, 20], 0, 30, &[15]), [10, 5, 5, 10]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use thiserror::Error;
 
 use super::rate::{Rate, Shows, TooOften};
-use super::{Fps, FrameTime, Nanos, Signs, Start};
+use super::{Cuts, Fps, FrameTime, Nanos, Signs, Start};
 
 /// More frames decoded twice than this share of all is worse than one decoder for all.
 const TWICE: f64 = 0.25;
@@ -152,7 +152,11 @@ pub fn cut(units: &[Unit], target: u64, mode: Mode) -> Result<Vec<Piece<usize>>,
 
 /// The same for frames that more is done to.
 pub fn cut_for(units: &[Unit], target: u64, mode: Mode, needs: Needs) -> Result<Vec<Piece<usize>>, Uncuttable> {
-    let mut ranges = Ranges::new(target, mode).needing(needs);
+    cut_as(Ranges::new(target, mode).needing(needs), units)
+}
+
+/// The same as these ranges do it, which have taken nothing yet.
+pub fn cut_as(mut ranges: Ranges<usize>, units: &[Unit]) -> Result<Vec<Piece<usize>>, Uncuttable> {
     let mut pieces = Vec::new();
     for (i, unit) in units.iter().enumerate() {
         pieces.extend(ranges.push(i, *unit)?);
@@ -164,14 +168,15 @@ pub fn cut_for(units: &[Unit], target: u64, mode: Mode, needs: Needs) -> Result<
     let frames = pieces.iter().map(|p| p.frames.len()).sum();
     let longest = pieces.iter().map(|p| p.frames.len()).max().unwrap_or(0);
     let is_much = longest > ranges.target.saturating_mul(LONG) && longest.saturating_mul(PART) > frames;
-    if is_much || longest > ranges.target.saturating_mul(LONGEST) {
+    let is_far_more = longest > ranges.target.saturating_mul(LONGEST);
+    if ranges.cuts.is_none() && (is_much || is_far_more) {
         return Err(Uncuttable::TooLong(longest));
     }
     let all = pieces.iter().flat_map(|p| &p.units);
     let once = all.clone().collect::<BTreeSet<_>>().len();
     let twice = all.count() - once;
     // Those that are repeated are decoded once.
-    let frames = if needs.fps.is_some() { once } else { frames };
+    let frames = if ranges.rate.is_some() { once } else { frames };
     if twice as f64 > frames as f64 * TWICE {
         return Err(Uncuttable::Twice(twice, frames));
     }
@@ -228,6 +233,8 @@ pub struct Ranges<T> {
     done: Option<Nanos>,
     /// At these times, or at the first frame after each, a chunk has to begin.
     forced: BTreeSet<Nanos>,
+    /// Where chunks begin in place of after about `target` frames.
+    cuts: Option<Cuts>,
 }
 
 impl<T: Clone> Ranges<T> {
@@ -251,7 +258,13 @@ impl<T: Clone> Ranges<T> {
             reorders: false,
             done: None,
             forced: BTreeSet::new(),
+            cuts: None,
         }
+    }
+
+    /// Cuts where these say, if there are any, in place of after about so many frames; before the first unit.
+    pub fn at(self, cuts: Option<Cuts>) -> Self {
+        Self { cuts, ..self }
     }
 
     /// Chunks of frames that this is done to; before the first unit.
@@ -360,6 +373,8 @@ impl<T: Clone> Ranges<T> {
         let known = self.settled();
         let may_begin = |rank: &usize| (1..known).contains(rank);
         let next = match self.mode {
+            // A cut that is known has been made.
+            _ if self.cuts.is_some() => None,
             Mode::Fixed => Some(self.target).filter(may_begin),
             Mode::Keyframe | Mode::Scene => {
                 let starts = self.starts.iter().map(|place| place.pts).chain(self.scenes.iter().copied());
@@ -457,6 +472,10 @@ impl<T: Clone> Ranges<T> {
         let forced = self.forced.iter().map(|pts| self.rank(*pts)).find(|rank| (1..known).contains(rank));
         // What has to end there, whatever else.
         let end = forced.or((ended && known > 0).then_some(known));
+        if let Some(cuts) = &self.cuts {
+            let next = cuts.after(self.taken).and_then(|number| usize::try_from(number - self.taken).ok());
+            return next.filter(|rank| *rank < end.unwrap_or(known)).or(end);
+        }
         let reach = match self.mode {
             Mode::Fixed => 0,
             Mode::Keyframe | Mode::Scene => self.target / 2,

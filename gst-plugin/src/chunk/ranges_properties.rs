@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{FrameTime, MOST_REORDERED, Mode, Nanos, Piece, Ranges, Start, Unit};
+use super::{Cuts, FrameTime, MOST_REORDERED, Mode, Nanos, Piece, Ranges, Start, Unit};
 
 /// A group of pictures, in the numbers of its frames.
 #[derive(Debug, Clone)]
@@ -213,6 +213,27 @@ proptest! {
             prop_assert!(nearer.is_none() || to == all.len(), "{from} to {to}, not {nearer:?}");
             from = to;
         }
+    }
+
+    #[test]
+    fn chunks_begin_with_the_listed_frames_and_no_others(
+        groups in groups(), mode in modes(), listed in proptest::collection::btree_set(0u64..200, 0..12),
+    ) {
+        let units = coded(&groups, |_| true);
+        let mut ranges = Ranges::new(10, mode).at(Some(Cuts::new(listed.iter().copied())));
+        let mut pieces = Vec::new();
+        for (i, coded) in units.iter().enumerate() {
+            pieces.extend(ranges.push(i, coded.unit).unwrap());
+            prop_assert!(ranges.relieve().is_none());
+        }
+        pieces.extend(ranges.finish());
+        let mut from = 0;
+        let begin = |piece: &Piece<usize>| {
+            from += piece.frames.len() as u64;
+            from - piece.frames.len() as u64
+        };
+        let begins: BTreeSet<u64> = pieces.iter().map(begin).collect();
+        prop_assert_eq!(begins, listed.into_iter().chain([0]).filter(|number| *number < from).collect());
     }
 
     #[test]

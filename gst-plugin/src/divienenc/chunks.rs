@@ -116,7 +116,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(config: Config, window: u64, lanes: u32) -> Self {
+    pub(super) fn new(config: &Config, window: u64, lanes: u32) -> Self {
         Self {
             flow: Ok(()),
             section: None,
@@ -285,9 +285,15 @@ mod tests {
 
     #[test]
     fn a_machine_that_comes_and_goes_takes_no_room_and_keeps_what_it_did() {
-        let config =
-            Config { workers: 1, has_elsewhere: true, may_lose: true, chunk_frames: 10, max_buffered_bytes: 1 << 20 };
-        let mut state = State::new(config, 4, 1);
+        let config = Config {
+            workers: 1,
+            has_elsewhere: true,
+            may_lose: true,
+            chunk_frames: 10,
+            max_buffered_bytes: 1 << 20,
+            cuts: None,
+        };
+        let mut state = State::new(&config, 4, 1);
         for time in 1..=100 {
             let (site, lanes) = state.add_site([7; 16], "bee", 3);
             assert_eq!(lanes.len(), 4);

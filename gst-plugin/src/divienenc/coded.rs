@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::model::{CodedChunk, FrameInfo, Mark};
 use super::scout::{Look, Scout, Survey};
 use crate::chunk::{
-    Fields, Fps, FrameTime, Handover, Mode, Nanos, Needs, Obstacles, Piece, Preface, Ranges, Start, Syntax, Told,
+    Cuts, Fields, Fps, FrameTime, Handover, Mode, Nanos, Needs, Obstacles, Piece, Preface, Ranges, Start, Syntax, Told,
     Uncuttable, Unit,
 };
 use crate::lane::{CodedUnit, DecoderSpec, LaneError, Wanted, WantedFrame, fields_of};
@@ -100,6 +100,7 @@ pub(super) struct Coded {
     /// The most bytes that units may have before they are in a chunk.
     most: u64,
     needs: Needs,
+    cuts: Option<Cuts>,
     ranges: Ranges<Held>,
     /// What units wait for before they are cut, where that is done by scenes.
     scout: Option<Scout>,
@@ -130,6 +131,7 @@ impl Coded {
             mode,
             needs,
             most,
+            cuts: None,
             ranges: Ranges::new(target, mode).needing(needs),
             scout: None,
             sizes: VecDeque::new(),
@@ -143,6 +145,11 @@ impl Coded {
             handover: Handover::default(),
             obstacles: Obstacles::default(),
         }
+    }
+
+    /// Chunks begin where these say, if there are any, in place of after about so many frames.
+    pub(super) fn at(self, cuts: Option<Cuts>) -> Self {
+        Self { ranges: self.ranges.at(cuts.clone()), cuts, ..self }
     }
 
     /// Scenes are looked for, in so many stretches at once.
@@ -332,9 +339,9 @@ impl Coded {
 
     /// After a flush: what the stream has told once stays known.
     pub(super) fn after_flush(self) -> Self {
-        let Self { syntax, usual, preface, fields, target, mode, needs, most, scout, .. } = self;
+        let Self { syntax, usual, preface, fields, target, mode, needs, most, cuts, scout, .. } = self;
         let scout = scout.map(|scout| scout.after_flush());
-        Self { syntax, usual, preface, fields, scout, ..Self::new(target, mode, needs, most) }
+        Self { syntax, usual, preface, fields, scout, ..Self::new(target, mode, needs, most).at(cuts) }
     }
 
     /// When a frame is shown, and for how long, of what is in the segment.

@@ -85,7 +85,6 @@ impl Engine {
         let first = if config.may_lose { most - most / 4 } else { most };
         let store = Store::new(config.max_buffered_bytes.min(IN_MEMORY));
         let shared = Arc::new(Shared {
-            config,
             budget: Budget::new(first),
             scouts: Scouts::start(scouts, &store)?,
             store,
@@ -93,11 +92,12 @@ impl Engine {
             shelf,
             isolation,
             pictures: Mutex::default(),
-            state: Mutex::new(State::new(config, window, u32::try_from(lanes.len()).unwrap_or(u32::MAX))),
+            state: Mutex::new(State::new(&config, window, u32::try_from(lanes.len()).unwrap_or(u32::MAX))),
             room: Condvar::new(),
             work: Condvar::new(),
             due: Condvar::new(),
             notify: Box::new(notify),
+            config,
         });
         let engine = Self { shared, threads: Mutex::default() };
         for (n, lane) in (0u32..).zip(lanes) {
@@ -123,7 +123,10 @@ impl Engine {
         let mut state = self.shared.state();
         state.flow?;
         let most_held = self.shared.config.max_buffered_bytes / 2 / frame_bytes.max(1);
-        state.cutter = Some(Cutter::new(self.shared.config.chunk_frames, most_held));
+        state.cutter = Some(match &self.shared.config.cuts {
+            Some(cuts) => Cutter::listed(cuts.clone(), state.frames_in),
+            None => Cutter::new(self.shared.config.chunk_frames, most_held),
+        });
         state.section = Some(Arc::new(Section { format, frame_bytes, epoch, number, stamp }));
         Ok(())
     }

@@ -429,6 +429,9 @@ impl DivienEnc {
     /// too late.
     pub(super) fn longest_chunk(&self) -> gst::ClockTime {
         let settings = self.settings().clone();
+        if let Some(cuts) = &settings.cuts {
+            return self.shown_for(cuts.longest());
+        }
         let frames = u64::from(settings.chunk_frames);
         let seeks = self.is_coded() && Mode::from(settings.cut) != Mode::Fixed;
         let more = if seeks { frames.div_ceil(4).max(frames / 2) } else { frames.div_ceil(4) };

@@ -156,6 +156,7 @@ impl DivienEnc {
             may_lose: meeting.is_some() || isolation.is_some(),
             chunk_frames: settings.chunk_frames.into(),
             max_buffered_bytes: settings.max_buffered_bytes,
+            cuts: settings.cuts.clone(),
         };
         // Two encoders a core leave none of it idle at the end; more would only take memory.
         let cores = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
@@ -164,7 +165,8 @@ impl DivienEnc {
             Some(isolation) => Box::new(ProcessLane::new(isolation.clone())) as Box<dyn Lane>,
             None => Box::new(LocalLane),
         };
-        let scouts = if Mode::from(settings.cut) == Mode::Scene { config.workers.clamp(1, cores) } else { 0 };
+        let seeks_scenes = settings.cuts.is_none() && Mode::from(settings.cut) == Mode::Scene;
+        let scouts = if seeks_scenes { config.workers.clamp(1, cores) } else { 0 };
         let lanes = ((0..lanes).map(lane).collect(), (0..scouts).map(lane).collect());
         let element = self.obj().downgrade();
         // Chunks of another run, after a flush, would have the same numbers.

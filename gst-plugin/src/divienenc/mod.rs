@@ -26,6 +26,7 @@
 //! before a chunk and its first are decoded once more. With `cut=scene` they begin where a new scene does, within half of
 //! `chunk-frames` of that many, and elsewhere as with `keyframe`: the video is decoded once more for it, ahead of the encoders
 //! and on as many threads, and the element `divienscenes` looks at small grey pictures of it.
+//! A list of frames in `cuts` takes the place of both.
 //!
 //! Each encoder but the first gets some frames before its chunk (`lead-in-frames`), which are its chunk's own first ones; what
 //! it makes of them is thrown away, up to the key frame with which it is told to begin anew. So rate control knows such pictures

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chunk::{ChunkId, FrameTime, Nanos};
+use crate::chunk::{ChunkId, Cuts, FrameTime, Nanos};
 use crate::dispatch::{LaneId, Site};
 use crate::journal::Stamp;
 use crate::lane::{CodedUnit, Encoded, Format, LaneError, Wanted};
 
 /// How the engine runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Config {
     /// Encoders at work on this machine.
     pub(super) workers: u32,
@@ -19,6 +19,8 @@ pub(super) struct Config {
     pub(super) may_lose: bool,
     pub(super) chunk_frames: u64,
     pub(super) max_buffered_bytes: u64,
+    /// The frames with which chunks begin in place of after so many.
+    pub(super) cuts: Option<Cuts>,
 }
 
 /// What the engine has to say besides its output.

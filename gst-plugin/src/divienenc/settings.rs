@@ -7,7 +7,7 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::sites::Meeting;
-use crate::chunk::Mode;
+use crate::chunk::{Cuts, Mode};
 use crate::lane::{EncoderSpec, MOST_LEAD_IN};
 use crate::net::{Token, address};
 
@@ -33,6 +33,7 @@ pub(super) struct Settings {
     pub(super) chunk_frames: u32,
     pub(super) max_buffered_bytes: u64,
     pub(super) cut: Cut,
+    pub(super) cuts: Option<Cuts>,
     pub(super) lead_in_frames: i32,
     pub(super) filter: String,
     pub(super) frame_caps: Option<gst::Caps>,
@@ -81,6 +82,7 @@ impl Default for Settings {
             chunk_frames: DEFAULT_CHUNK_FRAMES,
             max_buffered_bytes: DEFAULT_MAX_BUFFERED_BYTES,
             cut: Cut::default(),
+            cuts: None,
             lead_in_frames: AUTO,
             filter: String::new(),
             frame_caps: None,
@@ -179,6 +181,7 @@ impl Settings {
             "max-buffered-bytes" => self.max_buffered_bytes = value.get().unwrap_or(self.max_buffered_bytes),
             "lead-in-frames" => self.lead_in_frames = value.get().unwrap_or(self.lead_in_frames),
             "cut" => self.cut = value.get().unwrap_or(self.cut),
+            "cuts" => self.cuts = numbers(value).map(Cuts::new),
             "filter" => self.filter = text(value),
             "local" => self.local = value.get().unwrap_or(self.local),
             "isolate" => self.isolate = value.get().unwrap_or(self.isolate),
@@ -199,6 +202,7 @@ impl Settings {
             "threads" => self.threads.to_value(),
             "chunk-frames" => self.chunk_frames.to_value(),
             "cut" => self.cut.to_value(),
+            "cuts" => gst::Array::new(self.cuts.iter().flat_map(Cuts::numbers).copied()).to_value(),
             "lead-in-frames" => self.lead_in_frames.to_value(),
             "filter" => self.filter.to_value(),
             "frame-caps" => self.frame_caps.to_value(),
@@ -212,6 +216,13 @@ impl Settings {
             _ => self.max_buffered_bytes.to_value(),
         }
     }
+}
+
+/// Those of an array; `None` where there are none.
+fn numbers(value: &glib::Value) -> Option<Vec<u64>> {
+    let numbers = value.get::<gst::Array>().ok()?;
+    let numbers: Vec<u64> = numbers.iter().filter_map(|number| number.get().ok()).collect();
+    (!numbers.is_empty()).then_some(numbers)
 }
 
 /// A text, empty where there is none.
@@ -268,6 +279,18 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
         glib::ParamSpecEnum::builder_with_default("cut", defaults.cut)
             .nick("Cut")
             .blurb("Where chunks of compressed video begin; raw video is always cut after chunk-frames frames")
+            .mutable_ready()
+            .build(),
+        // By their numbers, counted from 0 in the order the frames are shown: cuts="<100,250>" (quoted, for the shell). The first frame need not be named.
+        gst::ParamSpecArray::builder("cuts")
+            .nick("Cuts")
+            .blurb("Numbers of the frames with which chunks begin, in place of what cut and chunk-frames say; empty for those")
+            .element_spec(
+                &glib::ParamSpecUInt64::builder("number")
+                    .nick("Number")
+                    .blurb("A frame's number, counted from 0")
+                    .build(),
+            )
             .mutable_ready()
             .build(),
         // A chunk's own first frames, encoded once more before it and thrown away: the encoder's rate control then knows such

@@ -175,7 +175,7 @@ impl DivienEnc {
             let (frames, cut, most) = (settings.chunk_frames, settings.cut, settings.max_buffered_bytes);
             let (needs, scouts) = (run.filter.needs(), run.engine.scouts());
             let new = || {
-                let coded = Coded::new(frames.into(), cut.into(), needs, most);
+                let coded = Coded::new(frames.into(), cut.into(), needs, most).at(settings.cuts.clone());
                 if scouts > 0 { coded.with_scouts(SURVEYS * scouts) } else { coded }
             };
             let coded = run.coded.get_or_insert_with(new);

@@ -37,6 +37,8 @@ pub struct Job {
     pub isolate: Isolate,
     /// `-cut`
     pub cut: Cut,
+    /// `-scenes`: a file that says where chunks begin, or will say it.
+    pub scenes: Option<PathBuf>,
     /// `-c:v` and everything that belongs to the encoder.
     pub video: VideoArgs,
     /// `-vf`, and after it `-s` and `-r`.

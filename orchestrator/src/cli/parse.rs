@@ -94,6 +94,7 @@ struct Typed {
     chunk_frames: Option<u32>,
     lead_in: Option<u32>,
     cut: Cut,
+    scenes: Option<PathBuf>,
     strict: bool,
     lane_timeout: Option<Duration>,
     isolate: Isolate,
@@ -372,6 +373,7 @@ impl Typed {
                     _ => return Err(said.bad("keyframe, scene or fixed is wanted")),
                 }
             }
+            Id::Scenes => self.scenes = Some(said.text.into()),
             Id::LeadIn => self.lead_in = said.count_or_auto(option.kind)?,
             Id::Strict => self.strict = true,
             Id::VideoEncoder if said.text == "copy" => {
@@ -509,6 +511,7 @@ impl Typed {
             chunk_frames: self.chunk_frames,
             lead_in: self.lead_in,
             cut: self.cut,
+            scenes: self.scenes,
             strict: self.strict,
             lane_timeout: self.lane_timeout.unwrap_or(PATIENCE),
             isolate: self.isolate,

@@ -92,6 +92,7 @@ pub(crate) enum Id {
     Threads,
     ChunkFrames,
     Cut,
+    Scenes,
     LeadIn,
     VideoEncoder,
     /// Goes to the encoder under this name.
@@ -438,6 +439,14 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     )
     .default("keyframe")
     .ffmpeg("divien's own; fixed for pipes, raw pictures and what cannot be cut before it is decoded"),
+    def(
+        Id::Scenes,
+        "scenes",
+        Kind::Text("FILE"),
+        Group::Global,
+        "where chunks begin: as the file says, whatever -cut and -bsize are; where there is none, it is written when the output is there",
+    )
+    .ffmpeg("divien's own; JSON, as av1an's scene files are"),
     def(
         Id::LeadIn,
         "lead-in",

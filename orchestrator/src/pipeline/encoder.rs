@@ -87,6 +87,9 @@ impl Encoder {
         element.set_property("lane-timeout", u32::try_from(video.lane_timeout.as_secs()).unwrap_or(u32::MAX));
         element.set_property("threads", video.threads);
         element.set_property("chunk-frames", video.chunk_frames);
+        if let Some(cuts) = &video.cuts {
+            element.set_property("cuts", gst::Array::new(cuts.numbers()));
+        }
         element.set_property("lead-in-frames", video.lead_in.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1));
         element.set_locked_state(true);
         Ok(Self {

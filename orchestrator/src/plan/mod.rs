@@ -7,13 +7,14 @@ mod sound;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gstdivien::chunk::{self, Mode, Needs};
+use gstdivien::chunk::{self, Cuts, Mode, Needs, Ranges};
 
 use crate::cli::{AudioCodec, Cut, Input, Isolate, Job, Output, Remote};
 use crate::error::Error;
 use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
 use crate::probe::{Cutting, Facts, Pace, Pause, Stream};
 use crate::report::counted;
+use crate::scenes::Scenes;
 pub(crate) use filters::may_deinterlace;
 pub use filters::{Filters, size};
 pub use sound::SoundEncoder;
@@ -93,6 +94,8 @@ pub struct VideoPlan {
     pub lead_in: Option<u32>,
     /// How the input is cut before it is decoded; `None` where one decoder gives all pictures in their order.
     pub cut: Option<Mode>,
+    /// The frames with which chunks begin, where a file says them.
+    pub cuts: Option<Cuts>,
     /// How frames follow one another, where their times were read.
     pub pace: Option<Pace>,
     /// Degrees noted in the container's header.
@@ -162,11 +165,16 @@ impl Plan {
     }
 }
 
-/// Decides everything. `installed` tells whether a GStreamer element is there.
-pub fn make(job: &Job, facts: &Facts, encoder: Encoder, installed: &dyn Fn(&str) -> bool) -> Result<Plan, Error> {
+/// Decides everything. `installed` tells whether a GStreamer element is there; `scenes`, if there are any, where chunks begin.
+pub fn make(
+    job: &Job,
+    (facts, scenes): (&Facts, Option<&Scenes>),
+    encoder: Encoder,
+    installed: &dyn Fn(&str) -> bool,
+) -> Result<Plan, Error> {
     let container = container(job)?;
     let mut notes = Vec::new();
-    let mut video = video(job, facts, container, encoder, &mut notes)?;
+    let mut video = video(job, (facts, scenes), container, encoder, &mut notes)?;
     carry::video_tag(&job.carry, container, &video.codec)?;
     let mut others = others(job, facts, container, video.stream, installed, &mut notes)?;
     if !job.carry.metadata {
@@ -221,7 +229,7 @@ pub fn container(job: &Job) -> Result<Container, Error> {
 
 fn video(
     job: &Job,
-    facts: &Facts,
+    (facts, scenes): (&Facts, Option<&Scenes>),
     container: Container,
     mut encoder: Encoder,
     notes: &mut Vec<String>,
@@ -257,14 +265,15 @@ fn video(
     let chunk_frames = match encoder.gop.filter(|g| *g > 1) {
         Some(gop) => {
             let rounded = chunk.div_ceil(gop).saturating_mul(gop);
-            if rounded != chunk {
+            if rounded != chunk && scenes.is_none() {
                 notes.push(format!("chunks of {rounded} frames: {chunk} is no multiple of -g {gop}"));
             }
             rounded
         }
         None => chunk,
     };
-    let cut = cut(job, stream, (chunk_frames, filters.needs()), notes);
+    let cut = cut(job, (stream, scenes), (chunk_frames, filters.needs()), notes)?;
+    notes.extend(scenes.map(Scenes::told));
     if filters.turn.is_some() {
         let why = if job.filters.is_empty() { " has no note for it" } else { ": filters see them upright" };
         notes.push(format!("video: pictures are turned ({}{why})", container.name()));
@@ -284,6 +293,7 @@ fn video(
         chunk_frames,
         lead_in: job.lead_in,
         cut,
+        cuts: scenes.map(Scenes::cuts),
         pace,
         noted_rotation: if filters.turn.is_none() { stream.orientation.degrees } else { 0 },
         filters,
@@ -294,35 +304,49 @@ fn video(
 }
 
 /// Whether each chunk is decoded by itself, and where chunks then begin.
-fn cut(job: &Job, stream: &Stream, (chunk_frames, needs): (u32, Needs), notes: &mut Vec<String>) -> Option<Mode> {
+fn cut(
+    job: &Job,
+    (stream, scenes): (&Stream, Option<&Scenes>),
+    (chunk_frames, needs): (u32, Needs),
+    notes: &mut Vec<String>,
+) -> Result<Option<Mode>, Error> {
     let mode = match job.cut {
         Cut::Fixed => Mode::Fixed,
         Cut::Keyframe => Mode::Keyframe,
         Cut::Scene => Mode::Scene,
     };
-    let by_scenes = format!(
-        "chunks have exactly {chunk_frames} frames each: scenes are looked for in files whose packets can be cut"
-    );
+    let by_scenes = (mode == Mode::Scene && scenes.is_none()).then(|| {
+        format!(
+            "video: chunks have exactly {chunk_frames} frames each: scenes are looked for in files whose packets can be cut"
+        )
+    });
     let why = match &stream.cutting {
         Cutting::Whole => {
-            notes.extend((mode == Mode::Scene).then(|| format!("video: {by_scenes}")));
-            return None;
+            notes.extend(by_scenes);
+            return Ok(None);
         }
         Cutting::Refused(why) => why.clone(),
         // That there is nothing is told in the end.
-        Cutting::Apart(units) if units.wanted().is_empty() => return None,
+        Cutting::Apart(units) if units.wanted().is_empty() => return Ok(None),
         Cutting::Apart(units) => {
             // Most scenes begin with key frames, so that what holds of these is near enough.
             let known = if mode == Mode::Scene { Mode::Keyframe } else { mode };
-            match chunk::cut_for(&units.all, chunk_frames.into(), known, needs) {
-                Ok(_) => return Some(mode),
+            let ranges = Ranges::new(chunk_frames.into(), known).needing(needs).at(scenes.map(Scenes::cuts));
+            match chunk::cut_as(ranges, &units.all) {
+                Ok(pieces) => {
+                    let frames = pieces.iter().map(|piece| piece.frames.len() as u64).sum();
+                    return match scenes.and_then(|scenes| scenes.differs(frames)) {
+                        None => Ok(Some(mode)),
+                        Some(what) => Err(Error::Plan { what, hint: "leave -scenes out, or name another file".into() }),
+                    };
+                }
                 Err(why) => why.to_string(),
             }
         }
     };
     notes.push(format!("video: one decoder gives all pictures in their order: {why}"));
-    notes.extend((mode == Mode::Scene).then(|| format!("video: {by_scenes}")));
-    None
+    notes.extend(by_scenes);
+    Ok(None)
 }
 
 /// x264 and x265 take no odd sizes where chroma is subsampled: the nearest form that they take.
@@ -524,6 +548,7 @@ fn seed(plan: &Plan, facts: &Facts) -> [u8; 32] {
     add(&plan.video.encoder.spec);
     add(&format!("{} {} {:?}", plan.video.chunk_frames, plan.video.threads, plan.video.lead_in));
     add(&format!("{:?} {:?}", plan.range, plan.video.filters));
+    plan.video.cuts.iter().for_each(|cuts| add(&format!("{cuts:?}")));
     add(&format!("{:?} {:?}", plan.others, plan.tags));
     for file in &plan.attachments {
         add(&format!("{} {}", file.name, blake3::hash(&file.data)));

@@ -19,6 +19,7 @@ fn job(output: &str) -> Job {
         chunk_frames: None,
         lead_in: None,
         cut: Cut::Keyframe,
+        scenes: None,
         strict: false,
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
         filters: Vec::new(),
@@ -83,7 +84,7 @@ fn x264() -> Encoder {
 }
 
 fn plan(job: &Job) -> Result<Plan, Error> {
-    make(job, &facts(), x264(), &|_| true)
+    make(job, (&facts(), None), x264(), &|_| true)
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn pictures_that_were_counted_are_not_guessed_and_their_pauses_are_told() {
     let video = facts.video().unwrap();
     facts.streams[video].frames = Some(1769);
     facts.streams[video].pauses = (1..=5).map(|s| Pause { start: s * 1_000_000_000, end: s * 1_500_000_000 }).collect();
-    let plan = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
+    let plan = make(&job("o.mkv"), (&facts, None), x264(), &|_| true).unwrap();
     assert_eq!(plan.frames, Some(1769));
     let [note] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
     assert!(note.contains("from 1.000 to 1.500 s, 2.000 to 3.000 s, 3.000 to 4.500 s and 2 more"), "{note}");
@@ -130,7 +131,7 @@ fn a_container_that_cannot_hold_the_codec_is_refused_before_the_run() {
 #[test]
 fn chunks_are_rounded_up_to_whole_groups_of_pictures() {
     let encoder = Encoder { gop: Some(48), ..x264() };
-    let plan = make(&job("o.mkv"), &facts(), encoder, &|_| true).unwrap();
+    let plan = make(&job("o.mkv"), (&facts(), None), encoder, &|_| true).unwrap();
     assert_eq!(plan.video.chunk_frames, 288);
     assert!(plan.notes.iter().any(|n| n.contains("288")));
 }
@@ -143,7 +144,7 @@ fn chunks_are_as_long_as_the_encoders_own_groups_unless_told_otherwise() {
         let video = VideoArgs { encoder: encoder.into(), options, pix_fmt: None };
         let choice = crate::codec::resolve(&video, None).unwrap();
         let encoder = Encoder { chunk_frames: choice.chunk_frames, ..x264() };
-        let planned = |job: &Job| make(job, &facts(), encoder.clone(), &|_| true).unwrap().video.chunk_frames;
+        let planned = |job: &Job| make(job, (&facts(), None), encoder.clone(), &|_| true).unwrap().video.chunk_frames;
         assert_eq!(planned(&job("o.mkv")), frames);
         assert_eq!(planned(&Job { chunk_frames: Some(40), ..job("o.mkv") }), 40);
     }
@@ -172,9 +173,9 @@ fn an_empty_range_is_refused() {
 fn pictures_are_turned_only_where_the_container_cannot_say_it() {
     let mut facts = facts();
     facts.streams[0].orientation = Orientation { degrees: 90, flipped: false };
-    let mp4 = make(&job("o.mp4"), &facts, x264(), &|_| true).unwrap();
+    let mp4 = make(&job("o.mp4"), (&facts, None), x264(), &|_| true).unwrap();
     assert_eq!((mp4.video.noted_rotation, mp4.video.filters.turn), (90, None));
-    let mkv = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
+    let mkv = make(&job("o.mkv"), (&facts, None), x264(), &|_| true).unwrap();
     assert_eq!((mkv.video.noted_rotation, mkv.video.filters.turn), (0, Some("clockwise")));
 }
 
@@ -182,7 +183,7 @@ fn pictures_are_turned_only_where_the_container_cannot_say_it() {
 fn an_odd_height_is_kept_by_finer_chroma() {
     let mut facts = facts();
     facts.streams[0] = stream("video/mpeg,mpegversion=2,width=720,height=405,framerate=25/1");
-    let plan = make(&job("o.mkv"), &facts, x264(), &|_| true).unwrap();
+    let plan = make(&job("o.mkv"), (&facts, None), x264(), &|_| true).unwrap();
     assert!(plan.video.encoder.raw_formats.contains(&"Y42B".to_owned()) && plan.notes.len() == 1);
 }
 
@@ -206,7 +207,7 @@ fn chunks_are_decoded_apart_where_that_can_be_and_the_reason_is_told_where_not()
     let planned = |cutting: Cutting, job: &Job| {
         let mut facts = facts();
         facts.streams[0].cutting = cutting;
-        let plan = make(job, &facts, x264(), &|_| true).unwrap();
+        let plan = make(job, (&facts, None), x264(), &|_| true).unwrap();
         (plan.video.cut, plan.notes.into_iter().find(|note| note.contains("one decoder")))
     };
     let short = Job { chunk_frames: Some(20), ..job("a.mkv") };

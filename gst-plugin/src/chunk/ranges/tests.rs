@@ -48,6 +48,19 @@ fn chunks_begin_at_key_frames_near_by_and_nothing_is_decoded_twice() {
 }
 
 #[test]
+fn listed_cuts_are_where_chunks_begin_whatever_their_lengths() {
+    let listed = |units: &[Unit], cuts: &[u64]| {
+        let ranges = Ranges::new(10, Mode::Keyframe).at(Some(Cuts::new(cuts.iter().copied())));
+        cut_as(ranges, units).map(|pieces| pieces.iter().map(|piece| piece.frames.len()).collect::<Vec<_>>())
+    };
+    assert_eq!(listed(&closed(300, 10), &[7, 10, 11, 299]), Ok(vec![7, 3, 1, 288, 1]));
+    assert_eq!(listed(&closed(300, 1), &[]), Ok(vec![300]));
+    assert_eq!(listed(&closed(300, 100), &[190]), Err(Uncuttable::Twice(90, 300)));
+    // By the order in which frames are shown, of those that are wanted.
+    assert_eq!(listed(&stream("i0 I4 B2 P6 B5 I8 B7"), &[2]), Ok(vec![2, 4]));
+}
+
+#[test]
 fn chunks_begin_where_scenes_do() {
     let with = |scenes: &[usize], frames, gop| {
         let mut units = closed(frames, gop);
