@@ -5,6 +5,7 @@
 //! [`divienenc`] puts them between two pads. [`wire`] is what machines say to each other, and a lane to a process of its own
 //! ([`isolate`]); [`net`] is how machines meet, and [`remote`] what they do for each other.
 
+pub mod budget;
 pub mod chunk;
 pub mod dispatch;
 pub mod divienenc;

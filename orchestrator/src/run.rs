@@ -97,7 +97,8 @@ fn encode(
     let waiting = Waiting::start(job.report.level, format!("{name}: reading the times of all pictures first"));
     probe::measure(&mut source, &job.input, &job.range);
     drop(waiting);
-    let encoder = chosen(choice, plan::size(job, &source.facts), report);
+    let rate = source.facts.streams.iter().find_map(Stream::rate);
+    let encoder = chosen(choice, (plan::size(job, &source.facts), rate), report);
     let decided = plan::make(job, (&source.facts, scenes), encoder, &|name| gst::ElementFactory::find(name).is_some());
     let plan = decided.inspect_err(|_| probe::close(&source.pipeline))?;
     plan.notes.iter().for_each(|n| report.note(n));
@@ -149,6 +150,7 @@ fn encode(
         moved: Movement { at: started, mark: (0, 0), said: false },
         chunks: Vec::new(),
         shown: (0, 0),
+        pass: Pass { number: 0, at: started, bytes: 0 },
         finishes: job.resume.finishes,
         has_wound_down: false,
     };
@@ -407,11 +409,12 @@ fn confirmed(path: &Path) -> bool {
 }
 
 /// The encoder's settings for pictures of this size.
-fn chosen(choice: codec::Choice, size: Option<(u32, u32)>, report: &Report) -> Encoder {
+fn chosen(choice: codec::Choice, (size, rate): (Option<(u32, u32)>, Option<(u32, u32)>), report: &Report) -> Encoder {
     choice.notes.iter().for_each(|n| report.note(n));
     Encoder {
         spec: size.map_or_else(|| choice.spec.clone(), |(w, h)| choice.spec_for(w, h)),
         codec: made_by(&choice.factory),
+        rate: choice.rate.map(|whole| whole.of_pictures(size, rate)),
         factory: choice.factory,
         gop: choice.gop,
         chunk_frames: choice.chunk_frames,
@@ -515,9 +518,18 @@ struct Watch {
     chunks: Vec<u64>,
     /// The most frames and bytes that were shown.
     shown: (u64, u64),
+    pass: Pass,
     /// A run that is told to end ends the chunks that it has begun.
     finishes: bool,
     has_wound_down: bool,
+}
+
+/// A pass of several over the video.
+struct Pass {
+    number: u64,
+    /// When it began, and what there was by then.
+    at: Instant,
+    bytes: u64,
 }
 
 /// When something last moved.
@@ -681,15 +693,37 @@ impl Watch {
     fn snapshot(&mut self, running: &Running) -> Snapshot {
         let written = running.written();
         let work = Work::of(&running.encoder, self.chunk_frames);
+        if work.pass.number != self.pass.number {
+            self.pass = Pass { number: work.pass.number, at: Instant::now(), bytes: work.bytes };
+            self.shown = (0, 0);
+        }
+        if let Some(pass) = Some(&work.pass).filter(|pass| pass.number > 0 && written.shown.count == 0) {
+            self.shown.0 = self.shown.0.max(work.frames.saturating_sub(pass.before).min(pass.frames));
+            self.shown.1 = self.shown.1.max(work.bytes.saturating_sub(self.pass.bytes));
+            let (frames, bytes) = self.shown;
+            return Snapshot {
+                pass: Some(pass.number),
+                frames,
+                total: Some(pass.frames),
+                started: work.started,
+                bytes,
+                time: (self.frame_time.unwrap_or(0.0) * frames as f64) as u64,
+                elapsed: self.pass.at.elapsed(),
+                lanes: work.lanes,
+                machines: work.machines,
+            };
+        }
+        let (made, bytes) = if work.pass.number > 0 { (0, 0) } else { (work.frames, work.bytes) };
         // What an encoder had of a chunk that another finished is gone again.
-        let bytes = work.bytes.max(written.video_bytes) + (written.bytes - written.video_bytes);
-        self.shown = (self.shown.0.max(work.frames).max(written.shown.count), self.shown.1.max(bytes));
+        let bytes = bytes.max(written.video_bytes) + (written.bytes - written.video_bytes);
+        self.shown = (self.shown.0.max(made).max(written.shown.count), self.shown.1.max(bytes));
         let (frames, bytes) = self.shown;
         let frame_time = match written.shown.count {
             0 => self.frame_time.unwrap_or(0.0),
             done => written.duration as f64 / done as f64,
         };
         Snapshot {
+            pass: None,
             frames,
             total: self.total,
             started: work.started,
@@ -740,6 +774,15 @@ struct Work {
     workers: u32,
     /// Seconds of all workers.
     busy: f64,
+    pass: Frames,
+}
+
+/// The frames of a pass over the video, and of those before it; its number is 0 where there are none.
+#[derive(Default)]
+struct Frames {
+    number: u64,
+    frames: u64,
+    before: u64,
 }
 
 impl Work {
@@ -749,6 +792,8 @@ impl Work {
         work.started = stats.get::<u64>("frames-in").unwrap_or(0);
         work.workers = stats.get::<u32>("workers").unwrap_or(0);
         work.busy = stats.get::<f64>("busy").unwrap_or(0.0);
+        let count = |name: &str| stats.get::<u64>(name).unwrap_or(0);
+        work.pass = Frames { number: count("round"), frames: count("round-frames"), before: count("round-before") };
         let list = |name: &str| {
             let list = stats.get::<gst::ArrayRef<'_>>(name).ok();
             list.map(|list| list.iter().filter_map(|v| v.get::<gst::Structure>().ok()).collect()).unwrap_or_default()

@@ -13,6 +13,7 @@ mod habits;
 mod isolate;
 mod losses;
 mod parts;
+mod rates;
 mod resume;
 mod strangers;
 mod streams;

@@ -51,7 +51,7 @@ impl Worker {
 
     /// Waits until it has done so many chunks.
     #[track_caller]
-    fn has_done(&self, chunks: usize) {
+    pub(crate) fn has_done(&self, chunks: usize) {
         let patience = Instant::now() + LIMIT;
         while self.done() < chunks {
             assert!(Instant::now() < patience, "{}", self.said());

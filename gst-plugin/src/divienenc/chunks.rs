@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::engine::Gathered;
 use super::machines::Machines;
-use super::model::{Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Section, Stats};
+use super::model::{Config, Finished, FrameInfo, LaneStats, LostFrames, Mark, Round, Section, Stats};
 use crate::chunk::{ChunkId, Cutter, Nanos};
 use crate::dispatch::{Action, Dispatch, Event, LaneId, Site};
 use crate::journal::{Hash, Key};
@@ -48,6 +49,10 @@ pub(super) struct Chunk {
     pub(super) doubted: Vec<Lost>,
     /// What it is made of, where finished chunks are kept.
     pub(super) key: Option<Key>,
+    /// It begins the stream, and has no lead-in.
+    pub(super) is_first: bool,
+    /// Its result goes back to who asked for it.
+    pub(super) is_trial: bool,
     /// Its result is there already, and its frames come only to be compared with those it is of.
     pub(super) is_known: bool,
 }
@@ -55,6 +60,8 @@ pub(super) struct Chunk {
 pub(super) enum Item {
     Mark(Mark),
     Chunk(ChunkId),
+    /// One that was tried before all were known.
+    Tried(Box<Finished>),
     Eos(gst::Event),
 }
 
@@ -113,6 +120,11 @@ pub(super) struct State {
     pub(super) bytes_out: u64,
     pub(super) said_short: bool,
     pub(super) said_wound_down: bool,
+    /// What waits until the whole stream is known.
+    pub(super) gathered: Vec<Gathered>,
+    /// Trials that have come back.
+    pub(super) tried: BTreeMap<ChunkId, Finished>,
+    pub(super) round: Round,
 }
 
 impl State {
@@ -140,6 +152,9 @@ impl State {
             bytes_out: 0,
             said_short: false,
             said_wound_down: false,
+            gathered: Vec::new(),
+            tried: BTreeMap::new(),
+            round: Round::default(),
         }
     }
 
@@ -212,6 +227,7 @@ impl State {
             frames_out: self.frames_out,
             bytes_out: self.bytes_out,
             bytes_buffered,
+            round: self.round,
             lanes: self.lanes.values().map(lane).chain(self.gone.values().copied()).collect(),
             machines: self.machines.stats(),
         }

@@ -6,14 +6,16 @@
 mod attempts;
 mod finished;
 mod scouts;
+mod trials;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use self::scouts::Scouts;
+pub(super) use self::trials::Gathered;
 use super::chunks::{Chunk, Frame, Item, LaneState, State};
-use super::model::{CodedChunk, Config, FrameInfo, Mark, Notice, Output, Section, Stats};
+use super::model::{CodedChunk, Config, FrameInfo, Goal, Mark, Notice, Output, Section, Stats};
 use super::scout::Survey;
 use crate::chunk::{ChunkId, Cut, Cutter, FrameTime, Nanos};
 use crate::dispatch::{Action, Event, LaneId, Site};
@@ -24,6 +26,8 @@ use crate::store::Store;
 
 struct Shared {
     config: Config,
+    /// A bit rate that the whole stream is to have.
+    goal: Option<Goal>,
     budget: Arc<Budget>,
     /// Coded units before they are decoded, and what the encoders made.
     store: Arc<Store>,
@@ -73,7 +77,7 @@ pub(super) struct Engine {
 impl Engine {
     /// Starts a thread for each lane. Those beyond the number of workers are for the last chunks; `scouts` look for scenes.
     pub(super) fn start(
-        config: Config,
+        (config, goal): (Config, Option<Goal>),
         (lanes, scouts): (Lanes, Lanes),
         shelf: Option<Arc<Shelf>>,
         isolation: Option<Arc<Isolation>>,
@@ -98,6 +102,7 @@ impl Engine {
             due: Condvar::new(),
             notify: Box::new(notify),
             config,
+            goal,
         });
         let engine = Self { shared, threads: Mutex::default() };
         for (n, lane) in (0u32..).zip(lanes) {
@@ -179,31 +184,22 @@ impl Engine {
 
     /// Takes a whole chunk of coded units; waits while too many chunks are open, or their units are too many.
     pub(super) fn push_coded(&self, mut chunk: CodedChunk) -> Result<(), gst::FlowError> {
+        if self.shared.goal.is_some() {
+            return self.shared.gather(chunk);
+        }
         let bytes = chunk.units.iter().map(CodedUnit::size).sum();
         drop(self.shared.reserve(bytes)?);
         let count = chunk.frames.len() as u64;
-        let (key, known) = self.shared.known(&chunk)?;
+        let section = self.current_section().ok_or(gst::FlowError::NotNegotiated)?;
+        let (key, known) = self.shared.known((&chunk.wanted, &chunk.units), &section)?;
         let marks = chunk.frames.first_mut().map(|frame| &mut frame.marks);
         let opening = if known.is_some() { Opening::Known } else { Opening::Units(count) };
         let mut state = self.shared.begin(self.shared.state(), marks, opening)?;
         state.frames_in += count;
         state.frames_cut += count;
         let id = state.open.take().ok_or(gst::FlowError::Error)?;
-        let open = state.chunks.get_mut(&id).ok_or(gst::FlowError::Error)?;
-        open.wanted = Some(Arc::new(chunk.wanted));
-        open.frames = chunk.frames;
-        open.key = key;
-        if let Some(encoded) = known {
-            self.shared.was_known(&mut state, id, encoded);
-            return Ok(());
-        }
-        open.coded = bytes;
-        for unit in chunk.units {
-            let counted = self.shared.budget.count(unit.size());
-            open.input.push_unit(unit, counted);
-        }
-        open.input.end();
-        Ok(())
+        let made_of = (Arc::new(chunk.wanted), chunk.frames, chunk.units);
+        self.shared.fill(&mut state, id, made_of, (key, known))
     }
 
     /// Takes something that keeps its place among the frames.
@@ -212,6 +208,8 @@ impl Engine {
         state.flow?;
         if state.open.is_some() {
             state.pending.push(mark);
+        } else if !state.gathered.is_empty() {
+            state.gathered.push(Gathered::Mark(mark));
         } else {
             state.order.push_back(Item::Mark(mark));
             self.shared.due.notify_all();
@@ -232,7 +230,10 @@ impl Engine {
 
     /// No more frames come.
     pub(super) fn eos(&self, event: gst::Event) -> Result<(), gst::FlowError> {
-        let mut state = self.shared.end_chunk(self.shared.state())?;
+        drop(self.shared.end_chunk(self.shared.state())?);
+        self.shared.try_all()?;
+        let mut state = self.shared.state();
+        state.flow?;
         state.order.push_back(Item::Eos(event));
         self.shared.happened(&mut state, Event::Ended);
         self.shared.due.notify_all();
@@ -250,19 +251,24 @@ impl Engine {
                 Some(Item::Chunk(id)) if state.dispatch.due() == Some(*id) => {
                     let id = *id;
                     state.order.pop_front();
+                    let is_trial = state.chunks.get(&id).is_some_and(|chunk| chunk.is_trial);
                     if let Some(finished) = state.finished(id) {
                         drop(state);
-                        return match self.shared.compare_again(id, &finished.encoded) {
-                            Ok(()) => Output::Chunk(Box::new(finished)),
-                            Err(_) => Output::Stopped,
-                        };
+                        if self.shared.compare_again(id, &finished.encoded).is_err() {
+                            return Output::Stopped;
+                        }
+                        if !is_trial {
+                            return Output::Chunk(Box::new(finished));
+                        }
+                        state = self.shared.was_tried(self.shared.state(), id, finished);
                     }
                 }
                 Some(Item::Chunk(_)) | None => {
                     state = self.shared.due.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
-                Some(Item::Mark(_) | Item::Eos(_)) => match state.order.pop_front() {
+                Some(Item::Mark(_) | Item::Tried(_) | Item::Eos(_)) => match state.order.pop_front() {
                     Some(Item::Mark(mark)) => return Output::Mark(mark),
+                    Some(Item::Tried(finished)) => return Output::Tried(finished),
                     Some(Item::Eos(event)) => {
                         state.is_done = true;
                         return Output::Eos(event);
@@ -536,6 +542,8 @@ impl Shared {
             result: None,
             doubted: Vec::new(),
             key: self.shelf.is_some().then(Key::default),
+            is_first: id == ChunkId::default(),
+            is_trial: false,
             is_known,
         };
         state.chunks.insert(id, chunk);
@@ -550,6 +558,29 @@ impl Shared {
             Opening::Frames | Opening::Known => {}
         }
         Ok(state)
+    }
+
+    /// Gives a chunk that was opened its units, or its result.
+    fn fill(
+        &self,
+        state: &mut State,
+        id: ChunkId,
+        (wanted, frames, units): (Arc<Wanted>, Vec<FrameInfo>, Vec<CodedUnit>),
+        (key, known): (Option<Key>, Option<Encoded>),
+    ) -> Result<(), gst::FlowError> {
+        let open = state.chunks.get_mut(&id).ok_or(gst::FlowError::Error)?;
+        (open.wanted, open.frames, open.key) = (Some(wanted), frames, key);
+        if let Some(encoded) = known {
+            self.was_known(state, id, encoded);
+            return Ok(());
+        }
+        open.coded = units.iter().map(CodedUnit::size).sum();
+        for unit in units {
+            let counted = self.budget.count(unit.size());
+            open.input.push_unit(unit, counted);
+        }
+        open.input.end();
+        Ok(())
     }
 
     fn is_full(&self, state: &State) -> bool {

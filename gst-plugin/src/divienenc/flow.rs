@@ -517,7 +517,8 @@ impl DivienEnc {
                 let out = self.writer().mark(mark);
                 self.push(out)
             }
-            Output::Chunk(finished) => self.push_chunk(&engine, *finished),
+            Output::Chunk(finished) => self.push_chunk(&engine, *finished, false),
+            Output::Tried(finished) => self.push_chunk(&engine, *finished, true),
             Output::Eos(event) => {
                 let out = self.writer().finish();
                 let pushed = self.push(out);
@@ -546,7 +547,7 @@ impl DivienEnc {
         }
     }
 
-    fn push_chunk(&self, engine: &Engine, finished: Finished) -> Result<(), gst::FlowError> {
+    fn push_chunk(&self, engine: &Engine, finished: Finished, was_tried: bool) -> Result<(), gst::FlowError> {
         let (id, lane, time, first) = (finished.id, finished.lane, finished.time, finished.first_frame);
         let frames = finished.frames.len() as u64;
         let taken = finished.encoded.bytes();
@@ -575,7 +576,11 @@ impl DivienEnc {
         self.post(gst::message::Element::builder(done).src(&*self.obj()).build());
         let bytes = out.iter().map(|o| if let Out::Unit(u) = o { u.size() as u64 } else { 0 }).sum();
         let pushed = self.push(out);
-        engine.delivered(id, frames, taken, bytes);
+        if was_tried {
+            engine.handed_on(frames, bytes);
+        } else {
+            engine.delivered(id, frames, taken, bytes);
+        }
         pushed
     }
 

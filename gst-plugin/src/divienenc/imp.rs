@@ -13,7 +13,7 @@ use gst::subclass::prelude::*;
 use super::coded::{self, Coded};
 use super::engine::Engine;
 use super::key_requests::KeyRequests;
-use super::model::{Config, Notice, Stats};
+use super::model::{Config, Goal, Notice, Stats};
 use super::negotiation::Negotiation;
 use super::output::Writer;
 use super::settings::{PROPERTIES, Settings};
@@ -77,6 +77,7 @@ pub struct DivienEnc {
     pub(super) writer: Mutex<Writer>,
     pub(super) shelf: Mutex<Option<Arc<Shelf>>>,
     pub(super) isolation: Mutex<Option<Arc<Isolation>>>,
+    pub(super) goal: Mutex<Option<Goal>>,
     /// What `token-file` holds, which may be readable once only, from the start to the end.
     pub(super) token: Mutex<Option<Token>>,
 }
@@ -171,7 +172,8 @@ impl DivienEnc {
         let element = self.obj().downgrade();
         // Chunks of another run, after a flush, would have the same numbers.
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let engine = Engine::start(config, lanes, shelf, isolation.clone(), move |notice| {
+        let goal = self.goal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let engine = Engine::start((config, goal), lanes, shelf, isolation.clone(), move |notice| {
             if let Some(element) = element.upgrade() {
                 element.imp().notice(notice);
             }
@@ -279,6 +281,16 @@ impl DivienEnc {
                 );
             }
             Notice::WoundDown => self.wound_down(),
+            Notice::Misses { wanted, off, is_at_the_end } => {
+                let (off, side) = (100.0 * off.abs(), if off > 0.0 { "more" } else { "less" });
+                let why =
+                    if is_at_the_end { ": the encoder has no other quality that would bring it nearer" } else { "" };
+                gst::element_imp_warning!(
+                    self,
+                    gst::StreamError::Encode,
+                    ("the video has {off:.1}% {side} than the {wanted} bytes that its bit rate comes to{why}")
+                );
+            }
             Notice::Job { why } => gst::element_imp_error!(self, gst::ResourceError::Failed, ("{why}")),
             Notice::Failed { id, error: error @ LaneError::Unkept { .. }, .. } => {
                 self.cannot_keep(&format_args!("{id}: {error}"));
@@ -345,6 +357,9 @@ impl DivienEnc {
             .field("bytes-out", stats.bytes_out)
             .field("bytes-buffered", stats.bytes_buffered)
             .field("workers", stats.workers)
+            .field("round", stats.round.number)
+            .field("round-frames", stats.round.frames)
+            .field("round-before", stats.round.before)
             .field("busy", stats.worked.as_secs_f64())
             .field("lanes", gst::Array::new(lanes))
             .field("machines", gst::Array::new(machines))
@@ -368,6 +383,7 @@ impl ObjectSubclass for DivienEnc {
             writer: Mutex::default(),
             shelf: Mutex::default(),
             isolation: Mutex::default(),
+            goal: Mutex::default(),
             token: Mutex::default(),
         }
     }

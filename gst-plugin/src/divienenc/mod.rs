@@ -98,6 +98,7 @@ mod sites;
 mod units;
 
 pub use coded::within;
+pub use model::{Goal, Means};
 use std::sync::{Arc, PoisonError};
 
 use glib::subclass::prelude::*;
@@ -115,6 +116,11 @@ impl DivienEnc {
     /// Has the chunks of the next run kept here once they are done, and those taken from here that are done already.
     pub fn set_shelf(&self, shelf: Arc<Shelf>) {
         *self.imp().shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelf);
+    }
+
+    /// Has the next runs look for this bit rate in compressed video, which they know to its end before they encode any of it.
+    pub fn set_goal(&self, goal: Goal) {
+        *self.imp().goal.lock().unwrap_or_else(PoisonError::into_inner) = Some(goal);
     }
 
     /// Has the chunks of later runs encoded in these processes.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::{Quality, Setting, Target};
 use crate::chunk::{ChunkId, Cuts, FrameTime, Nanos};
 use crate::dispatch::{LaneId, Site};
 use crate::journal::Stamp;
-use crate::lane::{CodedUnit, Encoded, Format, LaneError, Wanted};
+use crate::lane::{CodedUnit, Encoded, EncoderSpec, FilterSpec, Format, LaneError, Wanted};
 
 /// How the engine runs.
 #[derive(Debug, Clone)]
@@ -23,6 +24,24 @@ pub(super) struct Config {
     pub(super) cuts: Option<Cuts>,
 }
 
+/// A bit rate for the whole stream, of which all has to come before any of it leaves.
+#[derive(Clone)]
+pub struct Goal {
+    /// What is wanted.
+    pub target: Target,
+    /// How chunks are encoded with a setting and a quality; an error is why they cannot be.
+    pub means: Arc<dyn Fn(Setting, Quality) -> Result<Means, String> + Send + Sync>,
+}
+
+/// How chunks are encoded where that is not as the element's properties say.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// In place of `encoder`.
+    pub encoder: EncoderSpec,
+    /// In place of `filter`.
+    pub filter: FilterSpec,
+}
+
 /// What the engine has to say besides its output.
 #[derive(Debug)]
 pub(super) enum Notice {
@@ -36,6 +55,8 @@ pub(super) enum Notice {
     Spoilt { id: ChunkId, why: String },
     /// The job cannot go on.
     Job { why: String },
+    /// The stream does not have the bytes that were wanted, but so much more: 0.01 is a hundredth.
+    Misses { wanted: u64, off: f64, is_at_the_end: bool },
     /// All chunks that were begun are done, and no others will be.
     WoundDown,
     /// A chunk cannot be done.
@@ -119,9 +140,21 @@ pub(super) struct Finished {
 pub(super) enum Output {
     Mark(Mark),
     Chunk(Box<Finished>),
+    /// One that was tried before all were known.
+    Tried(Box<Finished>),
     Eos(gst::Event),
     /// The engine has stopped.
     Stopped,
+}
+
+/// A step of the search for a bit rate.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Round {
+    /// Counted from 1; 0 where there is none.
+    pub(super) number: u64,
+    /// The frames that it encodes, and those of the ones before it.
+    pub(super) frames: u64,
+    pub(super) before: u64,
 }
 
 /// What `stats` shows of a lane, or of all those of a machine elsewhere that are gone.
@@ -163,6 +196,7 @@ pub(super) struct Stats {
     pub(super) frames_out: u64,
     pub(super) bytes_out: u64,
     pub(super) bytes_buffered: u64,
+    pub(super) round: Round,
     pub(super) lanes: Vec<LaneStats>,
     pub(super) machines: Vec<MachineStats>,
 }

@@ -370,7 +370,8 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
             .mutable_ready()
             .build(),
         // chunks-done, chunks-in-flight, frames-in, frames-out, bytes-out, bytes-buffered (all uint64), workers (uint), their
-        // busy time all together (double, seconds), and lanes: an array with a structure for each encoder that may be at
+        // busy time all together (double, seconds), the passes over the video where a bit rate is looked for: round, its
+        // number, round-frames, the frames of it, round-before, those of the ones before it (uint64), and lanes: an array with a structure for each encoder that may be at
         // work, the last chunks included, so they are more than the workers, and one for all those of a machine elsewhere
         // that are gone. Its chunks, frames and bytes (uint64) are what it has given back, that
         // of its present chunk included; busy (double) is the seconds it has had a chunk, fps (double) the frames in each

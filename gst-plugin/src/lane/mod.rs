@@ -34,7 +34,7 @@ pub use wanted::{Lost, Wanted, WantedFrame};
 pub use yadif::Yadif;
 
 /// Everything a lane needs to know about the chunks of one section.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Format {
     /// Which encoder, with which properties.
     pub encoder: EncoderSpec,

@@ -35,6 +35,8 @@ pub struct Job {
     pub verifies: bool,
     /// `-isolate`
     pub isolate: Isolate,
+    /// `-pass 2`: the bit rate is that of the whole file, as near as may be.
+    pub exact_rate: bool,
     /// `-cut`
     pub cut: Cut,
     /// `-scenes`: a file that says where chunks begin, or will say it.

@@ -34,7 +34,7 @@ const FLAGS: &str =
 /// Names that end in `:` stand for any stream specifier.
 const NOT_YET: &[(&[&str], &str)] = &[
     (&["maxrate", "minrate", "bufsize", "rc_init_occupancy", "maxrate:v", "minrate:v", "bufsize:v"], RATE_CONTROL),
-    (&["pass", "pass:v", "passlogfile", "passlogfile:v", "fastfirstpass", "stats_file", "x264-stats"], RATE_CONTROL),
+    (&["passlogfile", "passlogfile:v", "fastfirstpass", "stats_file", "x264-stats"], RATE_CONTROL),
     (
         &[
             "af",

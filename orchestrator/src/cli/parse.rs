@@ -93,6 +93,7 @@ struct Typed {
     threads: Option<u32>,
     chunk_frames: Option<u32>,
     lead_in: Option<u32>,
+    exact_rate: bool,
     cut: Cut,
     scenes: Option<PathBuf>,
     strict: bool,
@@ -373,6 +374,15 @@ impl Typed {
                     _ => return Err(said.bad("keyframe, scene or fixed is wanted")),
                 }
             }
+            Id::Pass => match said.text {
+                "2" | "3" => self.exact_rate = true,
+                _ => {
+                    return Err(UsageError::NotTaken {
+                        name: format!("{} {}", said.name, said.text),
+                        reason: "one run looks at the whole file and encodes it: -b:v RATE, with -pass 2 where it must be exact".into(),
+                    });
+                }
+            },
             Id::Scenes => self.scenes = Some(said.text.into()),
             Id::LeadIn => self.lead_in = said.count_or_auto(option.kind)?,
             Id::Strict => self.strict = true,
@@ -510,6 +520,7 @@ impl Typed {
             threads: self.threads,
             chunk_frames: self.chunk_frames,
             lead_in: self.lead_in,
+            exact_rate: self.exact_rate,
             cut: self.cut,
             scenes: self.scenes,
             strict: self.strict,

@@ -93,6 +93,7 @@ pub(crate) enum Id {
     ChunkFrames,
     Cut,
     Scenes,
+    Pass,
     LeadIn,
     VideoEncoder,
     /// Goes to the encoder under this name.
@@ -468,8 +469,11 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
     .or(&["q", "qscale", "qscale:v"]),
     def(Id::Encoder("b"), "b:v", Kind::Codec("RATE"), Group::Video, "average bit rate: 2M, 800k")
         .or(&["b", "vb"])
-        .ffmpeg("kept in each chunk for now, the whole file within 5%")
+        .ffmpeg("of libx264 and libx265 that of the whole file, within 1%; of other encoders, and where the input comes by a pipe, that of each chunk")
         .basic(),
+    def(Id::Pass, "pass", Kind::Text("2"), Group::Video, "the bit rate of -b:v is kept within 0.5%, by one run")
+        .or(&["pass:v"])
+        .ffmpeg("needs no run with -pass 1 before, and keeps no log file"),
     def(Id::Encoder("preset"), "preset", Kind::Codec("NAME"), Group::Video, "the encoder's trade of speed for size")
         .basic(),
     def(Id::Encoder("tune"), "tune", Kind::Codec("NAME"), Group::Video, "film, animation, grain … of the encoder"),

@@ -6,7 +6,7 @@ use super::{Error, Mapped};
 
 const INT_MAX: i64 = i32::MAX as i64;
 const RESILIENCE: &[(&str, i64)] = &[("default", 1)];
-const RATE_NOTE: &str = "-b:v is the average of each chunk for now; the whole file comes within 5%";
+const RATE_NOTE: &str = "-b:v is the average of each chunk with this encoder; the whole file comes within 5%";
 
 pub(super) const OPTIONS: &[Opt] = &[
     own("crf", Kind::Int(0, 63), "constant quality; the element has level 10 alone"),

@@ -104,7 +104,9 @@ fn quality_or_rate(args: &Args) -> Result<Mapped, Error> {
             }
             spec.set("bitrate", rate.unwrap_or(DEFAULT_RATE));
             notes.push(match rate {
-                Some(_) => "-b:v is the average of each chunk for now; the whole file comes within 5%".to_owned(),
+                Some(_) => {
+                    "-b:v is the average of each chunk with this encoder; the whole file comes within 5%".to_owned()
+                }
                 None => format!("neither -q:v nor -b:v given: {} kbit/s, as in ffmpeg", DEFAULT_RATE / 1000),
             });
         }

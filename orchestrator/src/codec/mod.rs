@@ -9,6 +9,7 @@ mod libav;
 mod openh264;
 mod options;
 mod pixfmt;
+mod rate;
 mod spec;
 mod vpx;
 mod x264;
@@ -18,6 +19,7 @@ mod x265;
 mod x265_keys;
 
 pub use error::Error;
+pub use rate::WholeRate;
 
 pub(crate) use encoders::{ENCODERS, EncoderDef, find, installed, unknown};
 pub(crate) use gst_element::properties;
@@ -42,6 +44,8 @@ pub struct Choice {
     pub chunk_frames: u32,
     /// The raw formats that the settings allow, by GStreamer's names, the wanted one first; empty: whatever the element takes.
     pub raw_formats: Vec<String>,
+    /// A bit rate that a whole file can have, where it is cut before it is decoded.
+    pub rate: Option<WholeRate>,
     /// One-liners for the user.
     pub notes: Vec<String>,
     refs: Option<x264::LevelRefs>,
@@ -67,12 +71,22 @@ struct Mapped {
     /// ffmpeg's names of the formats that a profile allows; empty: no limit.
     formats: Vec<&'static str>,
     notes: Vec<String>,
+    /// The bits a second that were asked for, of an encoder that has a constant quality as well.
+    rate: Option<u64>,
     refs: Option<x264::LevelRefs>,
 }
 
 impl Mapped {
     fn new(spec: spec::Spec) -> Self {
-        Self { spec, gop: None, chunk_frames: CHUNK_FRAMES, formats: Vec::new(), notes: Vec::new(), refs: None }
+        Self {
+            spec,
+            gop: None,
+            chunk_frames: CHUNK_FRAMES,
+            formats: Vec::new(),
+            notes: Vec::new(),
+            rate: None,
+            refs: None,
+        }
     }
 }
 
@@ -96,6 +110,7 @@ pub fn resolve(video: &VideoArgs, threads: Option<u32>) -> Result<Choice, Error>
         gop: mapped.gop,
         chunk_frames: mapped.chunk_frames,
         raw_formats,
+        rate: WholeRate::of(video, threads, mapped.rate),
         notes: mapped.notes,
         refs: mapped.refs,
     })

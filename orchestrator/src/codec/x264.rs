@@ -61,8 +61,8 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     mapped.formats = formats(profile);
     mapped.gop =
         (state.keyint_given && state.keyint < 1 << 30).then(|| u32::try_from(state.keyint.max(1)).ok()).flatten();
-    if matches!(state.rate, Rate::Kbit(_)) {
-        mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());
+    if let Rate::Kbit(kbit) = state.rate {
+        mapped.rate = args.rate("b").filter(|bits| bits / 1000 == kbit);
     }
     if !state.refs_given
         && let Some(level) = level

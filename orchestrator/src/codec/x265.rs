@@ -102,7 +102,8 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     mapped.gop = gop.filter(|g| *g < INT_MAX).map(|g| g.max(1)).and_then(|g| u32::try_from(g).ok());
     mapped.formats = profile.map(formats).unwrap_or_default();
     if abr {
-        mapped.notes.push("-b:v is the average of each chunk for now; the whole file comes within 5%".into());
+        mapped.rate =
+            args.rate("b").filter(|_| args.text("x265-params").is_none_or(|params| !params.contains("bitrate")));
     }
     Ok(mapped)
 }

@@ -1,18 +1,20 @@
 //! The encoding element, started when the form of the pictures is known.
 
-use std::sync::{Mutex, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use gst::prelude::*;
 use gst_video::VideoColorimetry;
+use gstdivien::budget::Setting;
 use gstdivien::chunk::Mode;
-use gstdivien::divienenc::DivienEnc;
+use gstdivien::divienenc::{self, DivienEnc, Goal};
 use gstdivien::lane::{EncoderSpec, FilterSpec};
 
 use super::colour::Said;
 use super::video::named_format;
 use super::{Means, lock};
 use crate::cli::{Isolate, Remote};
+use crate::codec::WholeRate;
 use crate::error::Error;
 use crate::plan::VideoPlan;
 use crate::probe::Pace;
@@ -30,6 +32,8 @@ pub(super) struct Encoder {
     element: gst::Element,
     factory: String,
     spec: String,
+    /// A bit rate for the whole file, and by how much it may be missed.
+    rate: Option<(WholeRate, f64)>,
     threads: u32,
     coded: gst::Caps,
     honest: bool,
@@ -96,6 +100,7 @@ impl Encoder {
             element,
             factory: video.encoder.factory.clone(),
             spec: video.encoder.spec.clone(),
+            rate: video.encoder.rate.clone().map(|rate| (rate, video.tolerance)),
             threads: video.threads,
             coded: coded.clone(),
             honest,
@@ -127,7 +132,7 @@ impl Encoder {
     /// Gives the caps that they reach the encoder with.
     pub(super) fn begin_coded(&self, decoded: &gst::Caps, filter: &str, mode: Mode) -> Result<gst::Caps, Error> {
         let fault = |what: String| Error::Fault { what };
-        let spec = self.learn(Some(decoded.as_ref()));
+        let (spec, more) = self.learn(Some(decoded.as_ref()));
         let spec = EncoderSpec::parse(&spec, self.threads).map_err(|e| fault(e.to_string()))?;
         let leads = FilterSpec::parse(filter).and_then(|filter| filter.leads(&spec, decoded));
         let leads = leads.map_err(|e| fault(e.to_string()))?;
@@ -148,7 +153,9 @@ impl Encoder {
             self.element.set_property("frame-caps", gst::Caps::builder_full().structure(fields).build());
         }
         let format = named_format(&raw).map_or_else(String::new, |format| format!(" ! video/x-raw,format={format}"));
-        self.element.set_property("filter", format!("{filter}{format}"));
+        let filter = format!("{filter}{format}");
+        self.element.set_property("filter", &filter);
+        self.set_goal(more, filter, &raw);
         let cut = match mode {
             Mode::Fixed => "fixed",
             Mode::Keyframe => "keyframe",
@@ -161,15 +168,36 @@ impl Encoder {
         Ok(told)
     }
 
-    /// Takes in what form pictures are decoded; gives what the encoder is told with it.
-    fn learn(&self, decoded: Option<&gst::CapsRef>) -> String {
+    /// Has the whole file's bit rate looked for, where it is to have one, with this told to the encoder as well, for pictures
+    /// that come out of the filter in this form.
+    fn set_goal(&self, more: Vec<String>, filter: String, raw: &gst::CapsRef) {
+        let Some((rate, tolerance)) = self.rate.clone() else { return };
+        let (Some(element), Some(target)) = (self.element.downcast_ref::<DivienEnc>(), rate.target(tolerance)) else {
+            return;
+        };
+        let (threads, smaller) = (self.threads, smaller(raw));
+        let means = move |setting, quality| {
+            let told = |error: &dyn std::fmt::Display| error.to_string();
+            let spec = rate.with(setting, quality).map_err(|error| told(&error))?;
+            let encoder = EncoderSpec::parse(&with(&spec, &more), threads).map_err(|error| told(&error))?;
+            let smaller = smaller.as_deref().filter(|_| setting == Setting::Analysis).unwrap_or_default();
+            let filter = FilterSpec::parse(&format!("{filter}{smaller}")).map_err(|error| told(&error))?;
+            Ok(divienenc::Means { encoder, filter })
+        };
+        element.set_goal(Goal { target, means: Arc::new(means) });
+    }
+
+    /// Takes in what form pictures are decoded; gives what the encoder is told with it, and the part of that which comes of
+    /// their form.
+    fn learn(&self, decoded: Option<&gst::CapsRef>) -> (String, Vec<String>) {
         let said = decoded.and_then(|caps| Said::of(&self.coded, caps, self.honest));
         *lock(&self.decoded) = decoded.and_then(format);
         let told = said.as_ref().map(|s| s.properties(&self.factory)).unwrap_or_default();
         *lock(&self.said) = said;
-        let spec = with(&self.spec, &[told, self.rate()]);
+        let more = vec![told, self.frame_rate()];
+        let spec = with(&self.spec, &more);
         self.element.set_property("encoder", &spec);
-        spec
+        (spec, more)
     }
 
     fn start(&self) {
@@ -247,12 +275,20 @@ impl Encoder {
     }
 
     /// Without a rate in its caps x264enc would reckon with 25 frames a second.
-    fn rate(&self) -> String {
+    fn frame_rate(&self) -> String {
         match self.pace {
             Some(Pace::Uneven(n, d)) if self.is_timed() => format!("option-string=\"fps={n}/{d}\""),
             _ => String::new(),
         }
     }
+}
+
+/// What makes pictures half as wide and half as high, and no smaller than encoders take them.
+fn smaller(raw: &gst::CapsRef) -> Option<String> {
+    const LEAST: u32 = 64;
+    let info = gst_video::VideoInfo::from_caps(raw).ok()?;
+    let half = |pixels: u32| (pixels / 4 * 2).max(LEAST).min(pixels);
+    Some(format!(" ! videoscale ! video/x-raw,width={},height={}", half(info.width()), half(info.height())))
 }
 
 /// Tells the element of workers elsewhere.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use gstdivien::chunk::{self, Cuts, Mode, Needs, Ranges};
 
 use crate::cli::{AudioCodec, Cut, Input, Isolate, Job, Output, Remote};
+use crate::codec::WholeRate;
 use crate::error::Error;
 use crate::mux::{Attachment, Chapter, Codec, Container, Flags, Kind};
 use crate::probe::{Cutting, Facts, Pace, Pause, Stream};
@@ -28,6 +29,8 @@ pub struct Encoder {
     pub spec: String,
     /// What its pictures are compressed to.
     pub codec: Option<Codec>,
+    /// The bit rate that the whole file is to have, if that can be.
+    pub rate: Option<WholeRate>,
     /// The distance of key frames, when one was asked for.
     pub gop: Option<u32>,
     /// The frames of a chunk unless another length is asked for.
@@ -70,7 +73,7 @@ pub struct Plan {
 }
 
 /// What happens to the picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VideoPlan {
     /// Which of the input's streams.
     pub stream: usize,
@@ -100,6 +103,8 @@ pub struct VideoPlan {
     pub pace: Option<Pace>,
     /// Degrees noted in the container's header.
     pub noted_rotation: u16,
+    /// By how much the bit rate may be missed, where the whole file is to have one: 0.01 is a hundredth.
+    pub tolerance: f64,
     /// What is done to pictures before they are encoded.
     pub filters: Filters,
     /// ISO 639-2 code.
@@ -274,6 +279,7 @@ fn video(
     };
     let cut = cut(job, (stream, scenes), (chunk_frames, filters.needs()), notes)?;
     notes.extend(scenes.map(Scenes::told));
+    whole_rate(job, &mut encoder, cut, notes)?;
     if filters.turn.is_some() {
         let why = if job.filters.is_empty() { " has no note for it" } else { ": filters see them upright" };
         notes.push(format!("video: pictures are turned ({}{why})", container.name()));
@@ -295,12 +301,43 @@ fn video(
         cut,
         cuts: scenes.map(Scenes::cuts),
         pace,
+        tolerance: if job.exact_rate { EXACT } else { USUAL },
         noted_rotation: if filters.turn.is_none() { stream.orientation.degrees } else { 0 },
         filters,
         language: stream.language.clone(),
         title: stream.title.clone(),
         encoder,
     })
+}
+
+/// By how much a bit rate may be missed.
+const USUAL: f64 = 0.01;
+const EXACT: f64 = 0.005;
+
+/// A bit rate is that of the whole file where chunks can be encoded more than once.
+fn whole_rate(job: &Job, encoder: &mut Encoder, cut: Option<Mode>, notes: &mut Vec<String>) -> Result<(), Error> {
+    let refused = |what: &str, hint: &str| Error::Plan { what: format!("-pass 2: {what}"), hint: hint.into() };
+    match (&encoder.rate, cut) {
+        (Some(rate), Some(_)) => encoder.spec = rate.first()?,
+        (Some(_), None) if job.exact_rate => {
+            let why = "the input is decoded once, from its begin to its end, and cannot be looked at before";
+            return Err(refused(why, "leave it out: -b:v is then that of each chunk"));
+        }
+        (Some(_), None) => {
+            encoder.rate = None;
+            notes.push(
+                "-b:v is the average of each chunk: the input is decoded once; the whole file comes within 5%".into(),
+            );
+        }
+        (None, _) if job.exact_rate => {
+            return Err(refused(
+                "there is no bit rate that the whole file could have",
+                "-b:v RATE with libx264 or libx265 is one",
+            ));
+        }
+        (None, _) => {}
+    }
+    Ok(())
 }
 
 /// Whether each chunk is decoded by itself, and where chunks then begin.

@@ -20,6 +20,7 @@ fn job(output: &str) -> Job {
         lead_in: None,
         cut: Cut::Keyframe,
         scenes: None,
+        exact_rate: false,
         strict: false,
         video: VideoArgs { encoder: "libx264".into(), options: Vec::new(), pix_fmt: None },
         filters: Vec::new(),

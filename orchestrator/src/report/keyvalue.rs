@@ -64,8 +64,9 @@ impl KeyValue {
 fn block(now: &Snapshot, last: bool) -> String {
     let us = now.time / 1000;
     let (s, rest) = (us / 1_000_000, us % 1_000_000);
+    let pass = now.pass.map_or_else(String::new, |pass| format!("pass={pass}\n"));
     format!(
-        "frame={}\nfps={:.2}\nstream_0_0_q=-1.0\nbitrate={:.1}kbits/s\ntotal_size={}\nout_time_us={us}\nout_time_ms={us}\n\
+        "{pass}frame={}\nfps={:.2}\nstream_0_0_q=-1.0\nbitrate={:.1}kbits/s\ntotal_size={}\nout_time_us={us}\nout_time_ms={us}\n\
          out_time={:02}:{:02}:{:02}.{rest:06}\ndup_frames=0\ndrop_frames=0\nspeed={:.3}x\nprogress={}\n",
         now.frames,
         now.fps(),

@@ -26,6 +26,8 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How a run stands.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
+    /// Which pass over the video it is, where several look for its bit rate; frames, bytes and times are then this one's.
+    pub pass: Option<u64>,
     /// Frames in the file.
     pub frames: u64,
     /// Frames the whole will have, about.

@@ -11,7 +11,8 @@ pub(super) fn line(now: &Snapshot) -> String {
         None => format!("{} frames", now.frames),
     };
     let left = now.left().map_or_else(String::new, |l| format!(", {} left", clock(l)));
-    format!("{frames}, {:.1} fps, {:.2}x, {}{left}", now.fps(), now.speed(), size(now.bytes),)
+    let pass = now.pass.map_or_else(String::new, |pass| format!("pass {pass}: "));
+    format!("{pass}{frames}, {:.1} fps, {:.2}x, {}{left}", now.fps(), now.speed(), size(now.bytes),)
 }
 
 /// Behind that line, where machines elsewhere have no rows of their own.

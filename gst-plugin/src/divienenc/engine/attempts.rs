@@ -81,7 +81,7 @@ impl Shared {
         let chunk = state.chunks.get(&chunk_id)?;
         let (format, result) = (chunk.section.format.clone(), Outlet::Store(self.store.clone()));
         let attempt = Attempt {
-            is_first: chunk_id == ChunkId::default(),
+            is_first: chunk.is_first,
             ..Attempt::new(format, chunk.input.clone(), chunk.wanted.clone(), result)
         };
         let (progress, cancel) = (attempt.progress.clone(), attempt.cancel.clone());

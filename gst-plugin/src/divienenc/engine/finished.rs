@@ -7,9 +7,9 @@ use super::Shared;
 use crate::chunk::ChunkId;
 use crate::dispatch::{Event, LaneId};
 use crate::divienenc::chunks::State;
-use crate::divienenc::model::{CodedChunk, Notice, Section};
+use crate::divienenc::model::{Notice, Section};
 use crate::journal::{Found, Hash, JobError, Key, Label, Pictures};
-use crate::lane::{Encoded, LaneError};
+use crate::lane::{CodedUnit, Encoded, LaneError, Wanted};
 
 impl Shared {
     /// What a frame's picture is, where that is of use.
@@ -28,16 +28,17 @@ impl Shared {
     }
 
     /// What a chunk of units is made of, and its result, if there is one.
-    pub(super) fn known(&self, chunk: &CodedChunk) -> Result<(Option<Key>, Option<Encoded>), gst::FlowError> {
+    pub(super) fn known(
+        &self,
+        (wanted, units): (&Wanted, &[CodedUnit]),
+        section: &Section,
+    ) -> Result<(Option<Key>, Option<Encoded>), gst::FlowError> {
         let Some(shelf) = &self.shelf else { return Ok((None, None)) };
         let mut key = Key::default();
-        key.add_units(&chunk.wanted, &chunk.units).map_err(|error| self.end_job(error.into()))?;
+        key.add_units(wanted, units).map_err(|error| self.end_job(error.into()))?;
         // No other thread opens chunks.
-        let (id, section) = {
-            let state = self.state();
-            (state.next_chunk, state.section.clone().ok_or(gst::FlowError::NotNegotiated)?)
-        };
-        let known = if shelf.knows(id) { self.take(id, &section, &key)? } else { None };
+        let id = self.state().next_chunk;
+        let known = if shelf.knows(id) { self.take(id, section, &key)? } else { None };
         Ok((Some(key), known))
     }
 

@@ -155,6 +155,21 @@ impl Joiner {
         Self { said: self.said, last_idr: self.last_idr, ..Self::new(codec) }
     }
 
+    /// The bytes of `unit` that are pictures, in a stream that says its parameter sets elsewhere and has no delimiters: NAL
+    /// units, each with 4 bytes before it. Who made it counts where the stream says it. A unit of another codec is all that.
+    pub fn payload(&self, unit: &[u8], says: bool) -> usize {
+        type Is = fn(&[u8]) -> bool;
+        let is_repeated = if says { |_: &[u8]| false } else { says_who };
+        let (framing, others): (_, [Is; 3]) = match &self.codec {
+            Codec::H264 { framing, .. } => (*framing, [h264::is_parameter_set, h264::is_delimiter, is_repeated]),
+            Codec::H265 { framing, .. } => (*framing, [h265::is_parameter_set, h265::is_delimiter, is_repeated]),
+            _ => return unit.len(),
+        };
+        let Ok(nals) = nal::split(framing, unit) else { return unit.len() };
+        let bodies = nals.iter().map(|nal| nal.body).filter(|body| !others.iter().any(|is| is(body)));
+        bodies.map(|body| body.len() + 4).sum()
+    }
+
     /// The reorder depth that the parameter sets of `unit`, a chunk's first, announce; `None` where they don't.
     pub fn declared_depth(&mut self, unit: &[u8]) -> Option<usize> {
         match &self.codec {
@@ -261,7 +276,7 @@ impl Joiner {
         self.same_sets(sets, "parameter sets")?;
         let (mut repeated, mut new) = (Vec::new(), Vec::new());
         for (i, nal) in nals.iter().enumerate().filter(|(_, n)| is_announcement(n.body)) {
-            if self.said.iter().any(|said| said == nal.body) {
+            if self.said.iter().any(|said| said == nal.body || is_of_one_encoder(said, nal.body)) {
                 repeated.push(i);
             } else {
                 new.push(nal.body.to_vec());
@@ -281,6 +296,25 @@ impl Joiner {
             }
         }
     }
+}
+
+/// The UUIDs by which x264 and x265 begin to say who they are, and with which settings.
+const WHO: [[u8; 16]; 2] = [
+    [0xdc, 0x45, 0xe9, 0xbd, 0xe6, 0xd9, 0x48, 0xb7, 0x96, 0x2c, 0xd8, 0x20, 0xd9, 0x23, 0xee, 0xef],
+    [0x2c, 0xa2, 0xde, 0x09, 0xb5, 0x17, 0x47, 0xdb, 0xbb, 0x55, 0xa4, 0xfe, 0x7f, 0xc2, 0xfc, 0x4e],
+];
+
+/// The same encoder says who it is, if with other settings: chunks may differ in their quality.
+fn is_of_one_encoder(a: &[u8], b: &[u8]) -> bool {
+    WHO.iter().any(|who| says(a, who) && says(b, who))
+}
+
+fn says_who(nal: &[u8]) -> bool {
+    WHO.iter().any(|who| says(nal, who))
+}
+
+fn says(nal: &[u8], who: &[u8; 16]) -> bool {
+    nal.windows(who.len()).take(16).any(|bytes| bytes == who)
 }
 
 /// `vop_coding_type` (ISO/IEC 14496-2, 6.2.5).
@@ -314,6 +348,22 @@ mod tests {
         assert_eq!(second, annex_b(&[&[0x40, 1, 1], &[0x42, 1, 2], &[0x26, 1, 3]]));
         let other = annex_b(&[&[0x40, 1, 1], &[0x42, 1, 9], &sei]);
         assert_eq!(joiner.join(&other, AT_START), Err(HeaderError::Differ("parameter sets")));
+    }
+
+    #[test]
+    fn an_encoder_says_once_who_it_is_whatever_its_settings() {
+        let says = |who: &[u8], what: &[u8]| [&[0x4e, 1, 5, 40][..], who, what, &[0x80]].concat();
+        let unit = |sei: &[u8]| annex_b(&[&[0x40, 1, 1], &[0x42, 1, 2], sei, &[0x26, 1, 3]]);
+        let mut joiner = Joiner::new(Codec::H265 { framing: Framing::AnnexB, config: None });
+        assert_eq!(joiner.join(&unit(&says(&WHO[1], b"crf=23")), AT_START), Ok(None));
+        let other = joiner.join(&unit(&says(&WHO[1], b"crf=24")), AT_START).unwrap();
+        assert_eq!(other, Some(annex_b(&[&[0x40, 1, 1], &[0x42, 1, 2], &[0x26, 1, 3]])));
+        assert_eq!(joiner.join(&unit(&says(&[9; 16], b"crf=24")), AT_START), Ok(None));
+        // Of all that only the slice is a picture.
+        assert_eq!(
+            joiner.payload(&annex_b(&[&[0x46, 1], &[0x40, 1, 1], &says(&WHO[1], b"crf"), &[0x26, 1, 3]]), false),
+            7
+        );
     }
 
     #[test]
