@@ -408,8 +408,11 @@ fn confirmed(path: &Path) -> bool {
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// The encoder's settings for pictures of this size.
-fn chosen(choice: codec::Choice, (size, rate): (Option<(u32, u32)>, Option<(u32, u32)>), report: &Report) -> Encoder {
+/// Width and height, or a fraction.
+type Pair = (u32, u32);
+
+/// The encoder's settings for pictures of this size, of which so many come a second.
+fn chosen(choice: codec::Choice, (size, rate): (Option<Pair>, Option<Pair>), report: &Report) -> Encoder {
     choice.notes.iter().for_each(|n| report.note(n));
     Encoder {
         spec: size.map_or_else(|| choice.spec.clone(), |(w, h)| choice.spec_for(w, h)),

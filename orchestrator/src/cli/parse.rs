@@ -93,7 +93,7 @@ struct Typed {
     threads: Option<u32>,
     chunk_frames: Option<u32>,
     lead_in: Option<u32>,
-    exact_rate: bool,
+    pass: Option<String>,
     cut: Cut,
     scenes: Option<PathBuf>,
     strict: bool,
@@ -374,15 +374,7 @@ impl Typed {
                     _ => return Err(said.bad("keyframe, scene or fixed is wanted")),
                 }
             }
-            Id::Pass => match said.text {
-                "2" | "3" => self.exact_rate = true,
-                _ => {
-                    return Err(UsageError::NotTaken {
-                        name: format!("{} {}", said.name, said.text),
-                        reason: "one run looks at the whole file and encodes it: -b:v RATE, with -pass 2 where it must be exact".into(),
-                    });
-                }
-            },
+            Id::Pass => self.pass = Some(text()),
             Id::Scenes => self.scenes = Some(said.text.into()),
             Id::LeadIn => self.lead_in = said.count_or_auto(option.kind)?,
             Id::Strict => self.strict = true,
@@ -492,7 +484,21 @@ impl Typed {
 
     fn into_job(self) -> Result<Job, UsageError> {
         let encoder = self.encoder.unwrap_or_else(|| DEFAULT_ENCODER.into());
-        let options = encoder_options(&encoder, self.options, self.input.is_some())?;
+        let mut options = encoder_options(&encoder, self.options, self.input.is_some())?;
+        let exact_rate = match self.pass {
+            None => false,
+            // Elements have a property of this name.
+            Some(pass) if codec::find(&encoder).is_none() => {
+                options.push(("pass".into(), pass));
+                false
+            }
+            Some(pass) if pass == "2" || pass == "3" => true,
+            Some(pass) => {
+                let reason =
+                    "one run looks at the whole file and encodes it: -b:v RATE, with -pass 2 where it must be exact";
+                return Err(UsageError::NotTaken { name: format!("pass {pass}"), reason: reason.into() });
+            }
+        };
         // Two names and no -i: it is the -i that was forgotten.
         if let Some(extra) = self.extra_output.filter(|_| self.input.is_some()) {
             return Err(UsageError::Second { what: "output", extra });
@@ -520,7 +526,7 @@ impl Typed {
             threads: self.threads,
             chunk_frames: self.chunk_frames,
             lead_in: self.lead_in,
-            exact_rate: self.exact_rate,
+            exact_rate,
             cut: self.cut,
             scenes: self.scenes,
             strict: self.strict,

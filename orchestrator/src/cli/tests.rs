@@ -186,7 +186,6 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         "-map 0:v",
         "-maxrate 2M",
         "-bufsize 4M",
-        "-pass 1",
         "-r:a 25",
         "-aspect 4:3",
         "-itsoffset 1",
@@ -211,6 +210,14 @@ fn what_ffmpeg_has_and_divien_not_yet_is_named_so() {
         assert!(told.contains("not supported yet"), "{option}: {told}");
     }
     assert!(error("-r 25 -i a o").contains("before -i"));
+    assert!(error("-i a -b:v 1M -pass 1 o").contains("one run looks at the whole file"));
+}
+
+#[test]
+fn pass_2_is_an_exact_rate_and_an_elements_pass_is_its_own() {
+    assert!(job("-i a -b:v 1M -pass 2 o").exact_rate && job("-i a -c:v libx265 -b:v 1M -pass:v 3 o").exact_rate);
+    let own = job("-i a -c:v x264enc -pass qual o");
+    assert_eq!((own.exact_rate, own.video.options), (false, vec![("pass".into(), "qual".into())]));
 }
 
 #[test]
