@@ -91,7 +91,7 @@ const NEAR: f64 = 1.1;
 /// The steps of quality that a chunk gets more or less than others, to make up for what is missing.
 const MAKES_UP: f64 = 1.0;
 /// How often that is tried.
-const MOST_CORRECTIONS: usize = 6;
+const MOST_CORRECTIONS: usize = 8;
 /// It is stopped a little before the tolerance.
 const WITHIN: f64 = 0.8;
 /// Two trials of a chunk tell by how much its size falls when they are so far apart.
@@ -222,11 +222,16 @@ impl Planner {
             }
             Stage::All => {
                 self.corrections += 1;
-                let is_there = self.off().abs() <= self.target.tolerance * WITHIN;
-                if is_there || self.corrections > MOST_CORRECTIONS || self.is_at_the_end() {
+                let is_there = |planner: &Self| planner.off().abs() <= planner.target.tolerance * WITHIN;
+                let before = self.chosen.clone();
+                if !is_there(self) {
+                    self.choose_among_known();
+                }
+                if is_there(self) || self.corrections > MOST_CORRECTIONS || self.is_at_the_end() {
                     self.stage = Stage::Over;
                     return Vec::new();
                 }
+                self.chosen = before;
                 self.correct();
                 self.chosen()
             }
@@ -270,6 +275,28 @@ impl Planner {
             if size(middle) > bytes { low = middle } else { high = middle }
         }
         f64::midpoint(low, high)
+    }
+
+    /// Sizes may fall by leaps, so that no quality of one chunk makes up for what is missing; several that were tried may.
+    fn choose_among_known(&mut self) {
+        let near = self.solve().value();
+        for _ in 0..self.chunks {
+            let missing = self.bytes - self.total();
+            let mut best: Option<(f64, usize, Quality)> = None;
+            for trial in self.chosen() {
+                let (Some(own), Some(known)) = (self.size(&trial), self.tried.get(trial.chunk)) else { continue };
+                for (quality, bytes) in known.iter().filter(|(q, _)| (q.value() - near).abs() <= 2.0 * MAKES_UP) {
+                    let left = (missing + own - *bytes as f64).abs();
+                    if left < best.map_or(missing.abs(), |(least, ..)| least) {
+                        best = Some((left, trial.chunk, *quality));
+                    }
+                }
+            }
+            let Some((_, chunk, quality)) = best else { return };
+            if let Some(chosen) = self.chosen.get_mut(chunk) {
+                *chosen = Some(quality);
+            }
+        }
     }
 
     /// Some chunks, or all of them, get more or less than they have.

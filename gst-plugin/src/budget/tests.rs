@@ -10,13 +10,16 @@ struct Film {
     /// Bytes at quality 23, by how much they fall, and how much larger the analysis is.
     chunks: Vec<(f64, f64, f64)>,
     bend: f64,
+    /// Sizes fall by leaps only.
+    leaps: bool,
 }
 
 impl Film {
     fn size(&self, trial: &Trial) -> u64 {
         let (bytes, falls, analysis) = self.chunks[trial.chunk];
         let factor = if trial.setting == Setting::Analysis { analysis } else { 1.0 };
-        let steps = 23.0 - trial.quality.value();
+        let quality = trial.quality.value();
+        let steps = 23.0 - if self.leaps { (quality * 2.0 + trial.chunk as f64 / 7.0).round() / 2.0 } else { quality };
         // Far from there it falls faster, or slower.
         (bytes * factor * (falls * steps * (1.0 + self.bend * steps)).exp()) as u64
     }
@@ -46,7 +49,11 @@ fn search(film: &Film, bytes: f64, tolerance: f64, guess: f64) -> (Planner, usiz
 
 fn films() -> impl Strategy<Value = Film> {
     let chunk = (20_000f64..2_000_000.0, 0.08f64..0.25, 0.4f64..1.5);
-    (proptest::collection::vec(chunk, 1..60), -0.008f64..0.008).prop_map(|(chunks, bend)| Film { chunks, bend })
+    (proptest::collection::vec(chunk, 1..60), -0.008f64..0.008).prop_map(|(chunks, bend)| Film {
+        chunks,
+        bend,
+        leaps: false,
+    })
 }
 
 proptest! {
@@ -68,9 +75,20 @@ proptest! {
 }
 
 #[test]
+fn sizes_that_fall_by_leaps_are_put_together() {
+    let chunk = |n: usize| (300_000.0 + (n * 7919 % 101) as f64 * 1_000.0, 0.14, 0.8);
+    let film = Film { chunks: (0..12).map(chunk).collect(), bend: 0.0, leaps: true };
+    for tenth in 0..40 {
+        let bytes = 3_000_000.0 * (1.0 + f64::from(tenth) / 37.0);
+        let (planner, _) = search(&film, bytes, 0.005, 26.0);
+        assert!(planner.off().abs() <= 0.005, "{bytes}: {}", planner.off());
+    }
+}
+
+#[test]
 fn a_film_of_many_chunks_takes_little_more_than_once() {
     let chunk = |n: usize| (50_000.0 + (n * 7919 % 101) as f64 * 9_000.0, 0.10 + (n % 7) as f64 * 0.006, 1.15);
-    let film = Film { chunks: (0..200).map(chunk).collect(), bend: 0.002 };
+    let film = Film { chunks: (0..200).map(chunk).collect(), bend: 0.002, leaps: false };
     let (planner, tried) = search(&film, film.at(24.0), 0.01, 21.0);
     assert!(planner.off().abs() <= 0.01);
     assert!(tried <= 270, "{tried} of 200");
@@ -78,11 +96,11 @@ fn a_film_of_many_chunks_takes_little_more_than_once() {
 
 #[test]
 fn what_cannot_be_had_is_told() {
-    let film = Film { chunks: vec![(100_000.0, 0.12, 1.2); 5], bend: 0.0 };
+    let film = Film { chunks: vec![(100_000.0, 0.12, 1.2); 5], bend: 0.0, leaps: false };
     for (quality, end) in [(60.0, 51.0), (-20.0, 1.0)] {
         let (planner, _) = search(&film, film.at(quality), 0.01, 23.0);
         assert!(planner.is_at_the_end() && planner.off().abs() > 0.01);
         assert!(planner.chosen().iter().all(|trial| trial.quality == Quality::of(end)));
     }
-    assert_eq!(search(&Film { chunks: Vec::new(), bend: 0.0 }, 1000.0, 0.01, 23.0).1, 0);
+    assert_eq!(search(&Film { chunks: Vec::new(), bend: 0.0, leaps: false }, 1000.0, 0.01, 23.0).1, 0);
 }

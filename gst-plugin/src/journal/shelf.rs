@@ -336,6 +336,14 @@ impl<D: Disk> Shelf<D> {
 }
 
 impl Stamp {
+    /// The same for an encoder that differs in its settings alone.
+    pub(crate) fn with(&self, format: &Format) -> Result<Self, JobError> {
+        let mut hash = blake3::Hasher::new();
+        hash.update(self.get()?.0.as_bytes());
+        hash.update(&postcard::to_stdvec(&format_to_wire(format, 0)).map_err(io::Error::other)?);
+        Ok(Self { outcome: OnceLock::from(Ok(Hash(hash.finalize()))), trial: Mutex::default() })
+    }
+
     /// Waits until it is known what chunks are encoded with.
     pub(crate) fn get(&self) -> Result<Hash, JobError> {
         if let Some(trial) = self.trial.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -154,16 +154,16 @@ impl Shared {
         })?;
         let lead_in = if trial.setting == Setting::Analysis { 0 } else { base.format.lead_in };
         let format = Arc::new(Format { encoder, filter, lead_in, ..(*base.format).clone() });
-        // Trials come in the same order in each run, so that the next one finds what this one keeps.
-        let number = (sections.len() as u64 + 1) << 32 | base.number;
-        let stamp = self.shelf.as_ref().map(|shelf| shelf.stamp(number, &format, self.isolation.as_ref()));
+        let stamp = base.stamp.as_ref().map(|stamp| stamp.with(&format)).transpose();
+        let stamp = stamp.map_err(|error| self.end_job(error))?.map(Arc::new);
         let Section { frame_bytes, epoch, number, .. } = **base;
         let section = Arc::new(Section { format, frame_bytes, epoch, number, stamp });
         sections.insert(key, section.clone());
         Ok(section)
     }
 
-    /// Opens a chunk that goes back to [`Self::try_all`].
+    /// Opens a chunk that goes back to [`Self::try_all`]. Trials come in the same order in each run, so that the next one
+    /// finds by its number what this one keeps.
     fn try_one(&self, part: &Part, section: Arc<Section>, is_first: bool) -> Result<ChunkId, gst::FlowError> {
         let frames = part.frames.iter().map(|frame| FrameInfo { time: frame.time, marks: Vec::new() }).collect();
         let (key, known) = self.known((&part.wanted, &part.units), &section)?;
