@@ -19,8 +19,8 @@ use crate::chunk::{FrameTime, MOST_REORDERED, Mode};
 use crate::lane::{Format, InOrder};
 use crate::scenes::AHEAD;
 
-/// A frame's duration where nothing tells, for the latency.
-const UNKNOWN_FRAME_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+/// A frame's duration where nothing tells.
+pub(super) const UNKNOWN_FRAME_DURATION: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 impl DivienEnc {
     pub(super) fn build_sinkpad(template: &gst::PadTemplate) -> gst::Pad {

@@ -9,6 +9,7 @@ use crate::budget::{Planner, Quality, Setting, Trial};
 use crate::chunk::{ChunkId, FrameTime};
 use crate::dispatch::Event;
 use crate::divienenc::chunks::{Item, State};
+use crate::divienenc::flow::UNKNOWN_FRAME_DURATION;
 use crate::divienenc::imp::CAT;
 use crate::divienenc::model::{CodedChunk, Finished, FrameInfo, Goal, Mark, Means, Notice, Round, Section};
 use crate::lane::coding::codec;
@@ -245,7 +246,11 @@ fn leave(state: &mut State, part: Part, finished: Finished) {
 fn duration(times: &[FrameTime]) -> u64 {
     let (Some(first), Some(last)) = (times.first(), times.last()) else { return 0 };
     let whole = last.pts.saturating_sub(first.pts);
-    let usual = whole / (times.len() as u64).saturating_sub(1).max(1);
+    let usual = match times.len() as u64 {
+        // Of a single frame nothing tells.
+        1 => UNKNOWN_FRAME_DURATION.nseconds(),
+        frames => whole / (frames - 1),
+    };
     whole + last.duration.unwrap_or(usual)
 }
 
