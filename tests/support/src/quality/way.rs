@@ -29,7 +29,8 @@ pub(super) const ENCODERS: &[Encoder] = &[
     Encoder {
         name: "x265",
         settings: "-c:v libx265 -preset fast",
-        one_thread: "-x265-params pools=none:frame-threads=1:log-level=none",
+        // With no pool x265 writes no wavefronts, which ffmpeg's defaults do: some 7% less at low rates.
+        one_thread: "-x265-params pools=1:frame-threads=1:log-level=none",
         quality: "-crf",
         qualities: &["20", "24", "28", "32"],
     },
