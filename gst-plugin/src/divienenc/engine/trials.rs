@@ -171,6 +171,10 @@ impl Shared {
         let count = part.frames.len() as u64;
         let opening = if known.is_some() { Opening::Known } else { Opening::Units(count) };
         let mut state = self.begin(self.state(), None, opening)?;
+        if known.is_some() {
+            // No encoder gives back its frames.
+            state.round.frames = state.round.frames.saturating_sub(count);
+        }
         let id = state.open.take().ok_or(gst::FlowError::Error)?;
         let open = state.chunks.get_mut(&id).ok_or(gst::FlowError::Error)?;
         (open.section, open.first_frame, open.is_first, open.is_trial) = (section, part.first_frame, is_first, true);
