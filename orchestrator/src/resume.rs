@@ -339,6 +339,9 @@ fn facts(job: &Job, plan: &Plan, found: &Found) -> Result<Facts, Error> {
     if let Some(cuts) = &video.cuts {
         add("-scenes", blake3::hash(format!("{:?}", cuts.numbers()).as_bytes()).to_hex().to_string());
     }
+    if job.exact_rate {
+        add("-pass", "2".into());
+    }
     add("-f", plan.container.name().to_owned());
     if !job.filters.is_empty() {
         add("-vf, -s and -r", format!("{:?}", job.filters));

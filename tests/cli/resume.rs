@@ -607,11 +607,12 @@ fn every_option_that_has_changed_is_named() {
     stopped(&encode, place.path());
     let journal = || fs::read(encode.kept(place.path()).join("journal")).unwrap();
     let before = journal();
-    let others: [(&[&str], &str); 16] = [
+    let others: [(&[&str], &str); 17] = [
         (&["-f", "mov"], "-f was 'MP4' and is 'QuickTime'"),
         (&["-ss", "1"], "-ss was not given and is '1.000000000'"),
         (&["-frames:v", "50"], "-frames:v was not given and is '50'"),
         (&["-b:v", "1M"], "-b was not given"),
+        (&["-b:v", "1M", "-pass", "2"], "-pass was not given and is '2'"),
         (&["-b:a", "64k"], "-b:a was '96000' and is '64000'"),
         (&["-ac", "2"], "-ac was not given and is '2'"),
         (&["-ar", "48000"], "-ar was not given and is '48000'"),

@@ -63,7 +63,7 @@ pub struct Trial {
 }
 
 /// A quality as encoders get it: in hundredths, so that equal ones are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Quality(i32);
 
 impl Quality {

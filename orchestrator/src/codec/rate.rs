@@ -108,3 +108,41 @@ fn scales(video: &VideoArgs) -> Option<&'static Scales> {
     let encoder = find(&video.encoder)?.name;
     SCALES.iter().find(|scales| scales.encoder == encoder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(encoder: &str, options: &[(&str, &str)]) -> (Option<WholeRate>, bool) {
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let choice = resolve(&VideoArgs { encoder: encoder.into(), options, pix_fmt: None }, None).unwrap();
+        (choice.rate, choice.notes.iter().any(|note| note.contains("of each chunk")))
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_whole_file_where_nothing_else_is_said_of_bits() {
+        for encoder in ["libx264", "libx265"] {
+            assert!(matches!(rate(encoder, &[("b", "1M")]), (Some(_), false)), "{encoder}");
+            assert!(matches!(rate(encoder, &[("crf", "30"), ("b", "1M")]), (None, false)), "{encoder}");
+            assert!(matches!(rate(encoder, &[("crf", "30")]), (None, false)), "{encoder}");
+            let params = format!("{}-params", encoder.trim_start_matches("lib"));
+            assert!(matches!(rate(encoder, &[("b", "1M"), (&params, "bitrate=500")]), (None, true)), "{encoder}");
+        }
+        assert!(matches!(rate("libvpx-vp9", &[("b", "1M")]), (None, true)));
+    }
+
+    #[test]
+    fn the_search_begins_near_what_such_pictures_usually_take() {
+        let guess = |bits, size| {
+            let rate =
+                rate("libx264", &[("b", bits), ("preset", "slow")]).0.unwrap().of_pictures(Some(size), Some((25, 1)));
+            let target = rate.target(0.01).unwrap();
+            assert!(rate.first().unwrap().contains("speed-preset=slow"));
+            assert!(rate.with(Setting::Analysis, Quality::default()).unwrap().contains("speed-preset=superfast"));
+            target.guess
+        };
+        assert!(guess("2M", (1280, 720)) > guess("4M", (1280, 720)));
+        assert!(guess("2M", (1280, 720)) < guess("2M", (1920, 1080)));
+        assert!((11.0..=37.0).contains(&guess("1", (1920, 1080))) && (11.0..=37.0).contains(&guess("900M", (64, 64))));
+    }
+}

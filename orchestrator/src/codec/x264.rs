@@ -8,7 +8,7 @@ use super::options::{Args, Value};
 use super::spec::{OptionString, Spec, parse_params};
 use super::x264_keys::{self, Use, X264};
 use super::x264_options::{DIRECT, ME, PRESET_REFS, PRESETS, PSY_TUNES, TUNES};
-use super::{Error, Mapped};
+use super::{Error, Mapped, OF_EACH_CHUNK};
 
 /// How the bits are spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +63,7 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
         (state.keyint_given && state.keyint < 1 << 30).then(|| u32::try_from(state.keyint.max(1)).ok()).flatten();
     if let Rate::Kbit(kbit) = state.rate {
         mapped.rate = args.rate("b").filter(|bits| bits / 1000 == kbit);
+        mapped.notes.extend(mapped.rate.is_none().then(|| OF_EACH_CHUNK.to_owned()));
     }
     if !state.refs_given
         && let Some(level) = level

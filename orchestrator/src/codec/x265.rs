@@ -9,7 +9,7 @@ use super::options::{Args, Kind, Opt, own, pass};
 use super::spec::{OptionString, Spec, parse_params};
 use super::x264_options::{PRESETS, PRESETS_OR_NUMBERS};
 use super::x265_keys::{self, X265};
-use super::{Error, Mapped};
+use super::{Error, Mapped, OF_EACH_CHUNK};
 
 const TUNES: &[&str] = &["psnr", "ssim", "grain", "zerolatency", "fastdecode", "animation"];
 const PROFILES: &[&str] = &[
@@ -104,6 +104,7 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     if abr {
         mapped.rate =
             args.rate("b").filter(|_| args.text("x265-params").is_none_or(|params| !params.contains("bitrate")));
+        mapped.notes.extend(mapped.rate.is_none().then(|| OF_EACH_CHUNK.to_owned()));
     }
     Ok(mapped)
 }

@@ -283,11 +283,12 @@ impl Encoder {
     }
 }
 
-/// What makes pictures half as wide and half as high, and no smaller than encoders take them.
+/// What makes pictures half as wide and half as high, and no smaller than encoders take them. Interlaced ones want a
+/// multiple of 4.
 fn smaller(raw: &gst::CapsRef) -> Option<String> {
     const LEAST: u32 = 64;
     let info = gst_video::VideoInfo::from_caps(raw).ok()?;
-    let half = |pixels: u32| (pixels / 4 * 2).max(LEAST).min(pixels);
+    let half = |pixels: u32| (pixels / 8 * 4).max(LEAST).min(pixels);
     Some(format!(" ! videoscale ! video/x-raw,width={},height={}", half(info.width()), half(info.height())))
 }
 
