@@ -158,6 +158,11 @@ fn a_list_of_another_tool_is_followed_frame_by_frame() {
         std::fs::read(&output).unwrap()
     });
     assert!(files[0] == files[1]);
+    // One scene is a list as well.
+    let one = folder.path().join("one.json");
+    std::fs::write(&one, r#"{"frames":300,"scenes":[{"start_frame":0,"end_frame":300}]}"#).unwrap();
+    run(divien!("-y", "-i", &film, "-bsize", "100", "-scenes", &one).args(FAST).arg(&output)).success();
+    assert_eq!(keys(&output), [0, 250]);
     // No other video has so many frames.
     let part = run(divien!("-y", "-i", &film, "-frames:v", "200", "-scenes", &list).args(FAST).arg(&output));
     part.failure().says(&["it is of a video of 300 frames, and this one has 200"]);

@@ -229,6 +229,10 @@ impl Kept {
     /// How much room the rest takes, as far as that can be told by what is finished.
     pub(crate) fn needs(&self) -> Option<String> {
         let (shelf, total) = (self.shelf()?, (*lock(&self.0.frames))?);
+        // What was tried says little of what will be.
+        if shelf.has_trials() {
+            return None;
+        }
         let (_, frames) = shelf.finished();
         let each = shelf.bytes().checked_div(frames)?;
         let (rest, all) = (each.saturating_mul(total.saturating_sub(frames)), each.saturating_mul(total));

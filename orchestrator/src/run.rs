@@ -150,7 +150,7 @@ fn encode(
         moved: Movement { at: started, mark: (0, 0), said: false },
         chunks: Vec::new(),
         shown: (0, 0),
-        pass: Pass { number: 0, at: started, bytes: 0 },
+        pass: Pass { number: 0, at: started, bytes: 0, is_over: false },
         finishes: job.resume.finishes,
         has_wound_down: false,
     };
@@ -211,7 +211,8 @@ fn encode(
     })?;
     kept.and_then(Kept::is_over).iter().for_each(|left| report.warn(left));
     if let Some(path) = &job.scenes {
-        let told = list_scenes((path, scenes), &watch.chunks, written.shown.count, lost.is_some());
+        let is_whole = lost.is_none() && running.too_early().is_none();
+        let told = list_scenes((path, scenes), &watch.chunks, (written.shown.count, is_whole));
         told.iter().for_each(|told| report.warn(told));
     }
     let summary = Summary {
@@ -312,12 +313,17 @@ impl Drop for Waiting {
 }
 
 /// Writes where chunks begin, or compares with what was read. Gives what is to be said of it.
-fn list_scenes((path, read): (&Path, Option<&Scenes>), chunks: &[u64], frames: u64, is_lossy: bool) -> Option<String> {
+fn list_scenes(
+    (path, read): (&Path, Option<&Scenes>),
+    chunks: &[u64],
+    (frames, is_whole): (u64, bool),
+) -> Option<String> {
     let unwritten = |why: &dyn std::fmt::Display| format!("{}: not written: {why}", path.display());
     match read {
-        Some(_) if is_lossy => None,
-        Some(read) => read.differs(frames),
-        None if is_lossy || chunks.iter().sum::<u64>() != frames => Some(unwritten(&"frames are missing")),
+        Some(_) if !is_whole => None,
+        Some(read) => read.differs(frames).or_else(|| read.was_not_followed(chunks)),
+        // What is listed are the input's frames, of which some did not come out.
+        None if !is_whole || chunks.iter().sum::<u64>() != frames => Some(unwritten(&"frames are missing")),
         None => scenes::write(path, chunks).err().map(|error| unwritten(&error)),
     }
 }
@@ -341,6 +347,15 @@ fn is_another_file(job: &Job) -> Result<(), Error> {
         return Err(Error::Plan {
             what: format!("{}: -scenes and output are the same file", path.display()),
             hint: "give each a name of its own".into(),
+        });
+    }
+    if let (Some(scenes), Input::File(input)) = (&job.scenes, &job.input)
+        && let (Ok(a), Ok(b)) = (scenes.canonicalize(), input.canonicalize())
+        && a == b
+    {
+        return Err(Error::Plan {
+            what: format!("{}: -scenes and input are the same file", scenes.display()),
+            hint: "-scenes FILE is a list of frames, which is written where there is none".into(),
         });
     }
     if let Input::File(input) = &job.input
@@ -533,6 +548,8 @@ struct Pass {
     /// When it began, and what there was by then.
     at: Instant,
     bytes: u64,
+    /// All are over, and the file is written.
+    is_over: bool,
 }
 
 /// When something last moved.
@@ -697,7 +714,7 @@ impl Watch {
         let written = running.written();
         let work = Work::of(&running.encoder, self.chunk_frames);
         if work.pass.number != self.pass.number {
-            self.pass = Pass { number: work.pass.number, at: Instant::now(), bytes: work.bytes };
+            self.pass = Pass { number: work.pass.number, at: Instant::now(), bytes: work.bytes, is_over: false };
             self.shown = (0, 0);
         }
         if let Some(pass) = Some(&work.pass).filter(|pass| pass.number > 0 && written.shown.count == 0) {
@@ -715,6 +732,9 @@ impl Watch {
                 lanes: work.lanes,
                 machines: work.machines,
             };
+        }
+        if work.pass.number > 0 && !std::mem::replace(&mut self.pass.is_over, true) {
+            self.shown = (0, 0);
         }
         let (made, bytes) = if work.pass.number > 0 { (0, 0) } else { (work.frames, work.bytes) };
         // What an encoder had of a chunk that another finished is gone again.

@@ -1,7 +1,7 @@
 //! Files that say with which frames chunks begin: JSON as av1an writes it, and reads it.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::report::counted;
+
+/// The most bytes of a list: a million scenes.
+const MOST: u64 = 100 << 20;
 
 /// The chunks of a video, as a file says them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +45,7 @@ struct Scene {
 impl Scenes {
     /// What the file says; `None` where there is none, and one can be written.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
-        let text = match fs::read(path) {
+        let text = match read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let folder = folder(path);
@@ -67,6 +70,12 @@ impl Scenes {
             next += length;
             next - length
         }))
+    }
+
+    /// What is to be said if its chunks are others than these.
+    pub(crate) fn was_not_followed(&self, chunks: &[u64]) -> Option<String> {
+        let path = self.path.display();
+        (self.lengths != chunks).then(|| format!("{path}: chunks begin elsewhere than it says"))
     }
 
     /// What is wrong if the video has so many frames.
@@ -103,14 +112,27 @@ pub(crate) fn write(path: &Path, lengths: &[u64]) -> io::Result<()> {
     file.persist_noclobber(path).map(drop).map_err(|error| error.error)
 }
 
+/// All of a file, which is no film.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(MOST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("more than {} MB are no list of scenes", MOST >> 20),
+        ));
+    }
+    Ok(text)
+}
+
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn lengths(text: &[u8]) -> Result<Vec<u64>, String> {
     let written: Written = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let scenes = written.split_scenes.or(written.scenes).filter(|scenes| !scenes.is_empty());
-    let scenes = scenes.ok_or("it has no scenes")?;
+    let mut lists = [written.split_scenes, written.scenes].into_iter().flatten();
+    let scenes = lists.find(|scenes| !scenes.is_empty()).ok_or("it has no scenes")?;
     let (mut next, mut lengths) = (0, Vec::new());
     for (number, scene) in (1..).zip(&scenes) {
         if scene.start_frame != next {
@@ -150,6 +172,8 @@ mod tests {
         assert_eq!(read(new).unwrap(), [60, 40]);
         let early = r#"{"frames":9,"scenes":[{"start_frame":0,"end_frame":9}],"split_scenes":null}"#;
         assert_eq!(read(early).unwrap(), [9]);
+        let none = r#"{"frames":9,"scenes":[{"start_frame":0,"end_frame":9}],"split_scenes":[]}"#;
+        assert_eq!(read(none).unwrap(), [9]);
     }
 
     #[test]
@@ -187,5 +211,7 @@ mod tests {
         assert_eq!(write(&path, &[1]).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert!(matches!(Scenes::read(&folder.path().join("none/scenes.json")), Err(Error::Create { .. })));
         assert!(matches!(Scenes::read(folder.path()), Err(Error::Input { .. })));
+        assert!(matches!(Scenes::read(Path::new("/dev/zero")), Err(Error::Input { .. })));
+        assert!(scenes.was_not_followed(&[250, 140]).is_some() && scenes.was_not_followed(&[250, 131, 9]).is_none());
     }
 }

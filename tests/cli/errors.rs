@@ -122,8 +122,13 @@ fn a_folder_that_is_not_there_is_named() {
 #[test]
 fn options_of_ffmpeg_that_are_not_there_yet_are_never_taken_for_others() {
     let film = Clip::film(30).path();
-    let cases: [&[&str]; 5] =
-        [&["-map", "0:v"], &["-filter_complex", "null"], &["-maxrate", "1M"], &["-bufsize", "1M"], &["-pass", "1"]];
+    let cases: [&[&str]; 5] = [
+        &["-map", "0:v"],
+        &["-filter_complex", "null"],
+        &["-maxrate", "1M"],
+        &["-bufsize", "1M"],
+        &["-passlogfile", "a"],
+    ];
     for options in cases {
         refused(&film, options, "out.mp4").says(&[options[0], "not supported yet"]);
     }

@@ -118,8 +118,10 @@ fn a_run_that_was_killed_goes_on_with_what_it_has_found_out() {
     running.wait(LIMIT);
     let kept = finished();
     assert!(kept >= 13 && !killed.exists(), "{kept}");
-    run(&mut command(&killed, &["-resume"])).success().says(&["done already: "]);
+    run(&mut command(&killed, &["-resume", "-keep"])).success().says(&["done already: 10 chunks (300 frames)"]);
     assert!(std::fs::read(&killed).unwrap() == std::fs::read(&whole).unwrap());
+    // What was tried besides is no part of it.
+    run(&mut command(&killed, &["-resume", "-verify"])).success().says(&["verified: 300 pictures"]);
 }
 
 #[test]

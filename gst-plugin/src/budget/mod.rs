@@ -113,6 +113,8 @@ pub struct Planner {
     tried: Vec<Sizes>,
     /// The quality that each chunk has, once it has one.
     chosen: Vec<Option<Quality>>,
+    /// The nearest so far, and how far off it is.
+    best: Option<(f64, Vec<Option<Quality>>)>,
     stage: Stage,
     corrections: usize,
 }
@@ -136,7 +138,7 @@ impl Planner {
         let bytes = (target.bits_per_second as f64 / 8.0 * duration as f64 / 1e9).max(1.0);
         let stage = if chunks == 0 { Stage::Over } else { Stage::Begin };
         let (analysed, tried) = (vec![Sizes::new(); chunks], vec![Sizes::new(); chunks]);
-        Self { target, bytes, chunks, analysed, tried, chosen: vec![None; chunks], stage, corrections: 0 }
+        Self { target, bytes, chunks, analysed, tried, chosen: vec![None; chunks], best: None, stage, corrections: 0 }
     }
 
     /// The bytes that are wanted.
@@ -227,8 +229,15 @@ impl Planner {
                 if !is_there(self) {
                     self.choose_among_known();
                 }
+                let off = self.off().abs();
+                if self.best.as_ref().is_none_or(|(least, _)| off < *least) {
+                    self.best = Some((off, self.chosen.clone()));
+                }
                 if is_there(self) || self.corrections > MOST_CORRECTIONS || self.is_at_the_end() {
                     self.stage = Stage::Over;
+                    if let Some((_, chosen)) = self.best.take() {
+                        self.chosen = chosen;
+                    }
                     return Vec::new();
                 }
                 self.chosen = before;
@@ -263,8 +272,7 @@ impl Planner {
     /// The quality with which all chunks together have the bytes that are wanted, as far as can be told by now.
     fn solve(&self) -> Quality {
         let model = Model::of(self);
-        let total = |quality| (0..self.chunks).map(|chunk| model.size(chunk, quality)).sum();
-        self.quality(self.search(self.bytes, total))
+        self.quality(self.search(self.bytes, |quality| model.total(quality)))
     }
 
     /// The quality with which something has so many bytes.
@@ -374,19 +382,37 @@ impl<'a> Model<'a> {
         Self { planner, analysis_falls, falls: falls(&planner.tried, analysis_falls), samples: samples.collect() }
     }
 
+    /// All chunks.
+    fn total(&self, quality: f64) -> f64 {
+        let ratio = self.ratio(quality);
+        let size = |chunk| self.tried(chunk, quality).unwrap_or_else(|| self.analysed(chunk, quality) * ratio);
+        (0..self.planner.chunks).map(size).sum()
+    }
+
+    /// One of them.
     fn size(&self, chunk: usize, quality: f64) -> f64 {
-        let Planner { analysed, tried, target, .. } = self.planner;
-        let of = |all: &[Sizes], chunk: usize, falls| {
-            all.get(chunk).and_then(|sizes| between(sizes, quality, falls, target.scale.step))
-        };
-        let analysis = |chunk| of(analysed, chunk, self.analysis_falls).unwrap_or(1.0);
-        let tried = |chunk| of(tried, chunk, self.falls);
-        tried(chunk).unwrap_or_else(|| {
-            let here: f64 = self.samples.iter().filter_map(|chunk| tried(*chunk)).sum();
-            let there: f64 = self.samples.iter().map(|chunk| analysis(*chunk)).sum();
-            let ratio = if self.samples.is_empty() { target.scale.analysis } else { here / there };
-            analysis(chunk) * ratio
-        })
+        self.tried(chunk, quality).unwrap_or_else(|| self.analysed(chunk, quality) * self.ratio(quality))
+    }
+
+    /// How large the stream is against its analysis.
+    fn ratio(&self, quality: f64) -> f64 {
+        if self.samples.is_empty() {
+            return self.planner.target.scale.analysis;
+        }
+        let here: f64 = self.samples.iter().filter_map(|chunk| self.tried(*chunk, quality)).sum();
+        let there: f64 = self.samples.iter().map(|chunk| self.analysed(*chunk, quality)).sum();
+        here / there
+    }
+
+    fn tried(&self, chunk: usize, quality: f64) -> Option<f64> {
+        let sizes = self.planner.tried.get(chunk)?;
+        between(sizes, quality, self.falls, self.planner.target.scale.step)
+    }
+
+    fn analysed(&self, chunk: usize, quality: f64) -> f64 {
+        let sizes = self.planner.analysed.get(chunk);
+        let size = sizes.and_then(|s| between(s, quality, self.analysis_falls, self.planner.target.scale.step));
+        size.unwrap_or(1.0)
     }
 }
 

@@ -430,7 +430,8 @@ impl DivienEnc {
     pub(super) fn longest_chunk(&self) -> gst::ClockTime {
         let settings = self.settings().clone();
         if let Some(cuts) = &settings.cuts {
-            return self.shown_for(cuts.longest());
+            // Of the part behind the last one nothing is known.
+            return self.shown_for(cuts.longest().max(settings.chunk_frames.into()));
         }
         let frames = u64::from(settings.chunk_frames);
         let seeks = self.is_coded() && Mode::from(settings.cut) != Mode::Fixed;

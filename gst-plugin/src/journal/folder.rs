@@ -202,12 +202,10 @@ pub(super) fn empty<D: Disk>(disk: &D, is_whole: bool) -> io::Result<()> {
 impl Held {
     /// How many chunks are done, and the frames in them.
     pub fn finished(&self) -> (u64, u64) {
-        let chunks = self.records.iter().filter_map(|record| match record {
-            Record::Chunk(finished) => Some((finished.number, finished.frames)),
+        records::counted(self.records.iter().filter_map(|record| match record {
+            Record::Chunk(finished) => Some(finished),
             _ => None,
-        });
-        let chunks: std::collections::BTreeMap<u64, u64> = chunks.collect();
-        (chunks.len() as u64, chunks.values().sum())
+        }))
     }
 
     /// Whether it is the job that these facts are of.

@@ -91,6 +91,12 @@ pub(super) struct Finished {
     pub key: Hash,
 }
 
+/// How many chunks these are, and the frames in them. One that is encoded in several qualities is one.
+pub(super) fn counted<'a>(all: impl Iterator<Item = &'a Finished>) -> (u64, u64) {
+    let chunks: BTreeMap<u64, u64> = all.map(|finished| (finished.first, finished.frames)).collect();
+    (chunks.len() as u64, chunks.values().sum())
+}
+
 /// A file, and not another one that has got its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileId {

@@ -108,8 +108,13 @@ impl<D: Disk> Shelf<D> {
 
     /// How many chunks are finished, and the frames in them.
     pub fn finished(&self) -> (u64, u64) {
+        records::counted(self.state().chunks.values())
+    }
+
+    /// Some chunks are there more than once, each time in another quality.
+    pub fn has_trials(&self) -> bool {
         let state = self.state();
-        (state.chunks.len() as u64, state.chunks.values().map(|chunk| chunk.frames).sum())
+        records::counted(state.chunks.values()).0 < state.chunks.len() as u64
     }
 
     /// Nothing is put there from now on. True where nothing is on its way any more.

@@ -126,7 +126,9 @@ mod tests {
             assert!(matches!(rate(encoder, &[("crf", "30"), ("b", "1M")]), (None, false)), "{encoder}");
             assert!(matches!(rate(encoder, &[("crf", "30")]), (None, false)), "{encoder}");
             let params = format!("{}-params", encoder.trim_start_matches("lib"));
-            assert!(matches!(rate(encoder, &[("b", "1M"), (&params, "bitrate=500")]), (None, true)), "{encoder}");
+            for own in ["bitrate=500", "bitrate=1000"] {
+                assert!(matches!(rate(encoder, &[("b", "1M"), (&params, own)]), (None, true)), "{encoder} {own}");
+            }
         }
         assert!(matches!(rate("libvpx-vp9", &[("b", "1M")]), (None, true)));
     }

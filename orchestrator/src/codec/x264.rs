@@ -26,6 +26,8 @@ struct State {
     keyint_given: bool,
     aud: bool,
     refs_given: bool,
+    /// The bit rate is among x264's own parameters.
+    rate_given: bool,
     options: OptionString,
 }
 
@@ -41,6 +43,7 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
         keyint_given: args.int("g").is_some(),
         aud: args.int("aud") == Some(1),
         refs_given: args.int("refs").is_some(),
+        rate_given: false,
         options: OptionString::default(),
     };
     let level = level(args)?;
@@ -61,8 +64,8 @@ pub(super) fn map(args: &Args) -> Result<Mapped, Error> {
     mapped.formats = formats(profile);
     mapped.gop =
         (state.keyint_given && state.keyint < 1 << 30).then(|| u32::try_from(state.keyint.max(1)).ok()).flatten();
-    if let Rate::Kbit(kbit) = state.rate {
-        mapped.rate = args.rate("b").filter(|bits| bits / 1000 == kbit);
+    if let Rate::Kbit(_) = state.rate {
+        mapped.rate = args.rate("b").filter(|_| !state.rate_given);
         mapped.notes.extend(mapped.rate.is_none().then(|| OF_EACH_CHUNK.to_owned()));
     }
     if !state.refs_given
@@ -248,6 +251,7 @@ fn params(args: &Args, name: &str, state: &mut State) -> Result<(), Error> {
             }
             Some(Use::Bitrate) => {
                 let kbit = number()?;
+                state.rate_given = true;
                 let fits = (1.0..=2_048_000.0).contains(&kbit);
                 state.rate = fits
                     .then_some(Rate::Kbit(kbit as u64))

@@ -92,7 +92,9 @@ impl Encoder {
         element.set_property("threads", video.threads);
         element.set_property("chunk-frames", video.chunk_frames);
         if let Some(cuts) = &video.cuts {
-            element.set_property("cuts", gst::Array::new(cuts.numbers()));
+            // The first frame is among them where there is no other.
+            let numbers = std::iter::once(0).chain(cuts.numbers().iter().copied());
+            element.set_property("cuts", gst::Array::new(numbers));
         }
         element.set_property("lead-in-frames", video.lead_in.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1));
         element.set_locked_state(true);

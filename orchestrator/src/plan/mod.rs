@@ -377,7 +377,14 @@ fn cut(
                         Some(what) => Err(Error::Plan { what, hint: "leave -scenes out, or name another file".into() }),
                     };
                 }
-                Err(why) => why.to_string(),
+                Err(why) => {
+                    let frames = units.all.iter().filter(|unit| unit.wanted).map(|unit| u64::from(unit.shown)).sum();
+                    let scenes = scenes.filter(|_| needs.fps.is_none());
+                    if let Some(what) = scenes.and_then(|scenes| scenes.differs(frames)) {
+                        return Err(Error::Plan { what, hint: "leave -scenes out, or name another file".into() });
+                    }
+                    why.to_string()
+                }
             }
         }
     };
@@ -585,6 +592,7 @@ fn seed(plan: &Plan, facts: &Facts) -> [u8; 32] {
     add(&plan.video.encoder.spec);
     add(&format!("{} {} {:?}", plan.video.chunk_frames, plan.video.threads, plan.video.lead_in));
     add(&format!("{:?} {:?}", plan.range, plan.video.filters));
+    plan.video.encoder.rate.iter().for_each(|rate| add(&format!("{rate:?} {}", plan.video.tolerance)));
     plan.video.cuts.iter().for_each(|cuts| add(&format!("{cuts:?}")));
     add(&format!("{:?} {:?}", plan.others, plan.tags));
     for file in &plan.attachments {

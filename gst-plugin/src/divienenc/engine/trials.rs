@@ -58,8 +58,8 @@ impl Shared {
             std::mem::take(&mut state.gathered)
         };
         let parts: Vec<&Part> = gathered.iter().filter_map(Gathered::part).collect();
-        let times: Vec<FrameTime> = parts.iter().flat_map(|part| &part.frames).map(|frame| frame.time).collect();
-        let mut planner = Planner::new(goal.target, duration(&times), parts.len());
+        let frames = || parts.iter().flat_map(|part| &part.frames).map(|frame| frame.time);
+        let mut planner = Planner::new(goal.target, duration(frames()), parts.len());
         let (mut results, mut sections) = (BTreeMap::new(), Sections::new());
         loop {
             let trials = planner.next_trials();
@@ -247,10 +247,11 @@ fn leave(state: &mut State, part: Part, finished: Finished) {
 }
 
 /// From the first frame's begin to the last one's end, in nanoseconds.
-fn duration(times: &[FrameTime]) -> u64 {
-    let (Some(first), Some(last)) = (times.first(), times.last()) else { return 0 };
+fn duration(mut times: impl Iterator<Item = FrameTime> + Clone) -> u64 {
+    let (count, Some(first)) = (times.clone().count() as u64, times.next()) else { return 0 };
+    let last = times.last().unwrap_or(first);
     let whole = last.pts.saturating_sub(first.pts);
-    let usual = match times.len() as u64 {
+    let usual = match count {
         // Of a single frame nothing tells.
         1 => UNKNOWN_FRAME_DURATION.nseconds(),
         frames => whole / (frames - 1),
