@@ -158,6 +158,13 @@ impl State {
         }
     }
 
+    /// Of the marks of a chunk's first frame, events go out before the chunk.
+    pub(super) fn lead_with(&mut self, marks: &mut Vec<Mark>) {
+        let (before, at): (Vec<_>, _) = std::mem::take(marks).into_iter().partition(|m| matches!(m, Mark::Event(_)));
+        *marks = at;
+        self.order.extend(before.into_iter().map(Item::Mark));
+    }
+
     pub(super) fn handle(&mut self, event: Event) -> Vec<Action> {
         self.worked = (self.worked(), Instant::now());
         self.dispatch.handle(event)

@@ -492,10 +492,7 @@ impl Shared {
     ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
         // What stands before a chunk does not wait for the chunk.
         if let Some(marks) = marks {
-            let (before, at): (Vec<_>, _) =
-                std::mem::take(marks).into_iter().partition(|m| matches!(m, Mark::Event(_)));
-            *marks = at;
-            state.order.extend(before.into_iter().map(Item::Mark));
+            state.lead_with(marks);
             self.due.notify_all();
         }
         // Finished results have a budget of their own, as large as that of the frames.

@@ -2,11 +2,10 @@
 
 use super::options::{Args, Kind, Opt, own, pass};
 use super::spec::{Spec, parse_params};
-use super::{Error, Mapped};
+use super::{Error, Mapped, RATE_NOTE};
 
 const INT_MAX: i64 = i32::MAX as i64;
 const RESILIENCE: &[(&str, i64)] = &[("default", 1)];
-const RATE_NOTE: &str = "-b:v is the average of each chunk with this encoder; the whole file comes within 5%";
 
 pub(super) const OPTIONS: &[Opt] = &[
     own("crf", Kind::Int(0, 63), "constant quality; the element has level 10 alone"),

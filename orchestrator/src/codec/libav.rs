@@ -3,7 +3,7 @@
 use super::gst_element::plugin_version;
 use super::options::{Args, Kind, Opt, own, pass};
 use super::spec::Spec;
-use super::{Error, Mapped};
+use super::{Error, Mapped, RATE_NOTE};
 
 const INT_MAX: i64 = i32::MAX as i64;
 const MBD: &[&str] = &["simple", "bits", "rd"];
@@ -104,9 +104,7 @@ fn quality_or_rate(args: &Args) -> Result<Mapped, Error> {
             }
             spec.set("bitrate", rate.unwrap_or(DEFAULT_RATE));
             notes.push(match rate {
-                Some(_) => {
-                    "-b:v is the average of each chunk with this encoder; the whole file comes within 5%".to_owned()
-                }
+                Some(_) => RATE_NOTE.to_owned(),
                 None => format!("neither -q:v nor -b:v given: {} kbit/s, as in ffmpeg", DEFAULT_RATE / 1000),
             });
         }

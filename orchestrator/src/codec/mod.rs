@@ -30,6 +30,8 @@ use crate::cli::VideoArgs;
 
 /// That of x264 and x265, and near enough for what has no such distance of its own.
 pub(crate) const CHUNK_FRAMES: u32 = 250;
+/// Of encoders that have no quality to look for.
+const RATE_NOTE: &str = "-b:v is the average of each chunk with this encoder; the whole file comes within 5%";
 /// A bit rate among an encoder's own parameters is no option of ours.
 const OF_EACH_CHUNK: &str = "the bit rate is the average of each chunk: with -b:v alone it is that of the whole file";
 

@@ -87,7 +87,7 @@ impl WholeRate {
 
     fn spec(&self, setting: Setting, quality: f64) -> Result<String, Error> {
         let mut video = self.video.clone();
-        video.options.retain(|(name, _)| plain(name) != RATE);
+        video.options.retain(|(name, _)| name != RATE);
         if setting == Setting::Analysis
             && let Some(scales) = scales(&video)
         {
@@ -98,10 +98,6 @@ impl WholeRate {
         let choice = resolve(&video, self.threads)?;
         Ok(self.size.map_or_else(|| choice.spec.clone(), |(width, height)| choice.spec_for(width, height)))
     }
-}
-
-fn plain(name: &str) -> &str {
-    name.strip_suffix(":v").unwrap_or(name)
 }
 
 fn scales(video: &VideoArgs) -> Option<&'static Scales> {

@@ -2,7 +2,7 @@
 
 use super::options::{Args, Kind, Opt, own, pass};
 use super::spec::Spec;
-use super::{Error, Mapped};
+use super::{Error, Mapped, RATE_NOTE};
 
 const INT_MAX: i64 = i32::MAX as i64;
 const DEADLINE: &[&str] = &["best", "good", "realtime", "0", "1000000", "1"];
@@ -217,7 +217,7 @@ fn finish(args: &Args, spec: Spec) -> Mapped {
     }
     mapped.gop = args.int("g").and_then(|g| u32::try_from(g.max(1)).ok()).filter(|g| *g < i32::MAX as u32);
     if args.int("crf").is_none() && args.rate("b").is_some() {
-        mapped.notes.push("-b:v is the average of each chunk with this encoder; the whole file comes within 5%".into());
+        mapped.notes.push(RATE_NOTE.into());
     }
     mapped
 }

@@ -340,6 +340,14 @@ fn whole_rate(job: &Job, encoder: &mut Encoder, cut: Option<Mode>, notes: &mut V
     Ok(())
 }
 
+/// A list of scenes has to be that of a video with so many frames.
+fn has_frames(scenes: Option<&Scenes>, frames: u64) -> Result<(), Error> {
+    match scenes.and_then(|scenes| scenes.differs(frames)) {
+        Some(what) => Err(Error::Plan { what, hint: "leave -scenes out, or name another file".into() }),
+        None => Ok(()),
+    }
+}
+
 /// Whether each chunk is decoded by itself, and where chunks then begin.
 fn cut(
     job: &Job,
@@ -371,18 +379,12 @@ fn cut(
             let ranges = Ranges::new(chunk_frames.into(), known).needing(needs).at(scenes.map(Scenes::cuts));
             match chunk::cut_as(ranges, &units.all) {
                 Ok(pieces) => {
-                    let frames = pieces.iter().map(|piece| piece.frames.len() as u64).sum();
-                    return match scenes.and_then(|scenes| scenes.differs(frames)) {
-                        None => Ok(Some(mode)),
-                        Some(what) => Err(Error::Plan { what, hint: "leave -scenes out, or name another file".into() }),
-                    };
+                    has_frames(scenes, pieces.iter().map(|piece| piece.frames.len() as u64).sum())?;
+                    return Ok(Some(mode));
                 }
                 Err(why) => {
                     let frames = units.all.iter().filter(|unit| unit.wanted).map(|unit| u64::from(unit.shown)).sum();
-                    let scenes = scenes.filter(|_| needs.fps.is_none());
-                    if let Some(what) = scenes.and_then(|scenes| scenes.differs(frames)) {
-                        return Err(Error::Plan { what, hint: "leave -scenes out, or name another file".into() });
-                    }
+                    has_frames(scenes.filter(|_| needs.fps.is_none()), frames)?;
                     why.to_string()
                 }
             }

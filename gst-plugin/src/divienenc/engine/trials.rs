@@ -237,10 +237,7 @@ fn leave(state: &mut State, part: Part, finished: Finished) {
     }
     // What stands before a chunk does not wait for the chunk.
     if let Some(first) = frames.first_mut() {
-        let (before, at): (Vec<_>, _) =
-            std::mem::take(&mut first.marks).into_iter().partition(|mark| matches!(mark, Mark::Event(_)));
-        first.marks = at;
-        state.order.extend(before.into_iter().map(Item::Mark));
+        state.lead_with(&mut first.marks);
     }
     state.order.push_back(Item::Tried(Box::new(Finished { section: part.section, frames, ..finished })));
     state.order.extend(marks.into_iter().map(Item::Mark));
